@@ -17,7 +17,13 @@ from app.domain.words import Kind
 CATEGORY_JOINT = " / "
 
 
-class Listing(msgspec.Struct, frozen=True, gc=False):
+class _Named(msgspec.Struct, frozen=True, gc=False):
+    """A record whose key is the source's id."""
+
+    key_fields: ClassVar[tuple[str, ...]] = ("external_id",)
+
+
+class Listing(_Named, frozen=True, gc=False):
     """One product (for item-and-variation sources: one variation) as one connection sees it.
 
     ``category_path`` has the names from the root down to ``category``, joined by ``CATEGORY_JOINT``. It is counted or
@@ -29,8 +35,6 @@ class Listing(msgspec.Struct, frozen=True, gc=False):
     with their choices), ``taxes``; ``extra`` has all fields that are not mapped. ``mentions`` lists the ids of the objects
     whose names this record contains: when one of them changes, the listing must be read again.
     """
-
-    key_fields: ClassVar[tuple[str, ...]] = ("external_id",)
 
     external_id: str
     parent_id: str | None = None
@@ -92,7 +96,7 @@ class StockCount(msgspec.Struct, frozen=True, gc=False):
     modified_at: datetime | None = None
 
 
-class Order(msgspec.Struct, frozen=True, gc=False):
+class Order(_Named, frozen=True, gc=False):
     """An order; ``type`` is sale, return, exchange, refund (money without lines), purchase or transfer.
 
     Amounts are minor units of ``currency``; returned amounts are negative, so that sums fall with a return.
@@ -100,8 +104,6 @@ class Order(msgspec.Struct, frozen=True, gc=False):
     ``order_lines.OrderLine``) add up to it. ``net_minor`` is that less the refunds that have no line. ``ordered_on`` is
     the business date at the location, YYYY-MM-DD; ``channel`` is where it was sold.
     """
-
-    key_fields: ClassVar[tuple[str, ...]] = ("external_id",)
 
     external_id: str
     number: str | None = None
@@ -126,10 +128,8 @@ class Order(msgspec.Struct, frozen=True, gc=False):
     modified_at: datetime | None = None
 
 
-class Location(msgspec.Struct, frozen=True, gc=False):
+class Location(_Named, frozen=True, gc=False):
     """A place that holds stock; ``parent_id`` where places nest."""
-
-    key_fields: ClassVar[tuple[str, ...]] = ("external_id",)
 
     external_id: str
     parent_id: str | None = None
@@ -143,10 +143,8 @@ class Location(msgspec.Struct, frozen=True, gc=False):
     modified_at: datetime | None = None
 
 
-class Vendor(msgspec.Struct, frozen=True, gc=False):
+class Vendor(_Named, frozen=True, gc=False):
     """Somebody the merchant buys from."""
-
-    key_fields: ClassVar[tuple[str, ...]] = ("external_id",)
 
     external_id: str
     name: str | None = None
@@ -160,10 +158,8 @@ class Vendor(msgspec.Struct, frozen=True, gc=False):
     modified_at: datetime | None = None
 
 
-class Category(msgspec.Struct, frozen=True, gc=False):
+class Category(_Named, frozen=True, gc=False):
     """A product category; ``parent_id`` where categories nest."""
-
-    key_fields: ClassVar[tuple[str, ...]] = ("external_id",)
 
     external_id: str
     parent_id: str | None = None

@@ -1,11 +1,14 @@
 """Values in their one canonical form: quantities, time-based versions, JSON text; and lists in batches."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 import msgspec
+
+Item = TypeVar("Item")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -46,13 +49,8 @@ def to_json(value: Any) -> str | None:
     return msgspec.json.encode(value).decode()
 
 
-def batches(items: Iterable[Any], size: int) -> Iterable[list[Any]]:
+def batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     """The items in lists of at most ``size``."""
-    batch: list[Any] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
         yield batch

@@ -33,30 +33,28 @@ def connect(source: str, context: Context, options: Mapping[str, str]) -> Source
 
 def setup(source: str) -> Setup:
     """The questions for a new connection; raises ``BadConfiguration`` for an unknown source."""
-    if source not in names():
-        raise BadConfiguration(unknown("source", source, names()))
-    questions: Setup = importlib.import_module(f"{__name__}.{source}.setup").SETUP
+    questions: Setup = _module(source, "setup").SETUP
     return questions
 
 
 def simulator(source: str, options: Mapping[str, str]) -> Any:
     """The ASGI application of a source's simulator; raises ``BadConfiguration`` for an unknown source."""
-    if source not in names():
-        raise BadConfiguration(f"no source {source!r} to simulate; there are {', '.join(names())}")
-    return importlib.import_module(f"{__name__}.{source}.simulator").create(options)
+    return _module(source, "simulator").create(options)
 
 
 def demo(source: str, base_url: str, webhook_url: str) -> tuple[dict[str, str], dict[str, str]]:
     """The options of a source's simulator, and of a connection to it, for a trial without an account."""
-    options: tuple[dict[str, str], dict[str, str]] = importlib.import_module(f"{__name__}.{source}.simulator").demo(
-        base_url, webhook_url
-    )
+    options: tuple[dict[str, str], dict[str, str]] = _module(source, "simulator").demo(base_url, webhook_url)
     return options
 
 
 def fast_options(source: str) -> tuple[dict[str, str], dict[str, str]]:
     """Options of a simulator and of a connection to it that turn hours into minutes: no limits, a short day."""
-    options: tuple[dict[str, str], dict[str, str]] = importlib.import_module(
-        f"{__name__}.{source}.simulator"
-    ).fast_options()
+    options: tuple[dict[str, str], dict[str, str]] = _module(source, "simulator").fast_options()
     return options
+
+
+def _module(source: str, name: str) -> Any:
+    if source not in names():
+        raise BadConfiguration(unknown("source", source, names()))
+    return importlib.import_module(f"{__name__}.{source}.{name}")

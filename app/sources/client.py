@@ -1,4 +1,4 @@
-"""What the clients and the sources of all vendors do alike."""
+"""What the sources of all vendors do alike with their HTTP clients."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,13 +7,11 @@ from app.errors import BudgetSpent, RateLimited, VendorForbidden
 from app.sources.http import Http
 
 
-class VendorClient:
-    """A vendor's calls as methods, over one ``Http``. Safe to share between threads."""
+class ClientSource:
+    """The methods of ``base.Source`` that only pass the question on to the vendor's HTTP client."""
 
-    def __init__(self, http: Http) -> None:
-        self._http = http
+    _http: Http
 
-    @property
     def calls(self) -> int:
         """Requests that this thread has sent so far."""
         return self._http.calls
@@ -25,24 +23,6 @@ class VendorClient:
     def close(self) -> None:
         """Give connections back."""
         self._http.close()
-
-
-class ClientSource:
-    """The methods of ``base.Source`` that only pass the question on to the client."""
-
-    _client: VendorClient
-
-    def calls(self) -> int:
-        """Requests that this thread has sent so far."""
-        return self._client.calls
-
-    def warm(self) -> None:
-        """Build this thread's HTTP client now."""
-        self._client.warm()
-
-    def close(self) -> None:
-        """Give connections back."""
-        self._client.close()
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,12 +20,17 @@ LONGEST_BODY = 8_192
 """Characters of a body that are kept."""
 
 
-class _Thread(threading.local):
-    head: bytes | None = None
-    request: httpx.Request | None = None
+@dataclass
+class _Exchange:
+    request: httpx.Request
+    began: float
     response: httpx.Response | None = None
-    began: float = 0.0
     ended: float = 0.0
+    head: bytes | None = None
+
+
+class _Thread(threading.local):
+    last: _Exchange | None = None
 
 
 _thread = _Thread()
@@ -32,29 +38,30 @@ _thread = _Thread()
 
 def note_request(request: httpx.Request) -> None:
     """Note that a request goes out in this thread."""
-    _thread.request, _thread.response, _thread.began, _thread.head = request, None, time.time(), None
+    _thread.last = _Exchange(request, time.time())
 
 
 def note_response(response: httpx.Response) -> None:
-    """Note its answer."""
-    _thread.response, _thread.ended = response, time.time()
+    """Note the answer to this thread's last request."""
+    if _thread.last is not None:
+        _thread.last.response, _thread.last.ended = response, time.time()
 
 
 def note_chunk(chunk: bytes) -> None:
     """Keep the first bytes of an answer that goes to a file: they are all that one can show of a login page."""
-    if _thread.head is None:
-        _thread.head = chunk[:LONGEST_BODY]
+    if _thread.last is not None and _thread.last.head is None:
+        _thread.last.head = chunk[:LONGEST_BODY]
 
 
 @contextmanager
 def watched() -> Iterator[None]:
     """An error raised in the block gets the block's last exchange, if any, as its attribute ``exchange``: a mapping
     of JSON-ready values (see ``last_exchange``). An error that has one already keeps it."""
-    _thread.request = _thread.response = None
+    _thread.last = None
     try:
         yield
     except Exception as error:
-        if _thread.request is not None and getattr(error, "exchange", None) is None:
+        if _thread.last is not None and getattr(error, "exchange", None) is None:
             error.exchange = last_exchange()
         raise
 
@@ -62,43 +69,44 @@ def watched() -> Iterator[None]:
 @contextmanager
 def unwatched() -> Iterator[None]:
     """Requests in the block belong to no failure: the exchange before the block stays this thread's last one."""
-    kept = (_thread.head, _thread.request, _thread.response, _thread.began, _thread.ended)
+    kept = _thread.last
     try:
         yield
     finally:
-        _thread.head, _thread.request, _thread.response, _thread.began, _thread.ended = kept
+        _thread.last = kept
 
 
 def last_exchange() -> dict[str, Any] | None:
     """This thread's last exchange: ``method``, ``url``, ``at`` (ISO 8601, UTC), ``ms``, ``request`` and ``response``
     (``headers``, ``body``, and for the response its ``status``; ``None`` when no answer came)."""
-    request, response = _thread.request, _thread.response
-    if request is None:
+    last = _thread.last
+    if last is None:
         return None
-    ended = _thread.ended if response is not None else time.time()
+    request, response = last.request, last.response
+    ended = last.ended if response is not None else time.time()
     return {
         "method": request.method,
         "url": str(request.url),
-        "at": datetime.fromtimestamp(_thread.began, UTC).isoformat(),
-        "ms": round((ended - _thread.began) * 1000),
-        "request": {"headers": safe_headers(request.headers), "body": _body(request)},
+        "at": datetime.fromtimestamp(last.began, UTC).isoformat(),
+        "ms": round((ended - last.began) * 1000),
+        "request": {"headers": safe_headers(request.headers), "body": _body(request, None)},
         "response": None
         if response is None
         else {
             "status": response.status_code,
             "headers": safe_headers(response.headers),
-            "body": _body(response),
+            "body": _body(response, last.head),
         },
     }
 
 
-def _body(message: httpx.Request | httpx.Response) -> str:
+def _body(message: httpx.Request | httpx.Response, head: bytes | None) -> str:
     try:
         content = message.content
     except (httpx.RequestNotRead, httpx.ResponseNotRead, httpx.StreamError):
-        if _thread.head is None:
+        if head is None:
             return "(streamed, not kept)"
-        return f"{_thread.head.decode(errors='replace')}… (streamed, its beginning)"
+        return f"{head.decode(errors='replace')}… (streamed, its beginning)"
     try:
         text = content.decode()
     except UnicodeDecodeError:

@@ -1,6 +1,7 @@
 """Says in one sentence why a record cannot be read: which object and field, what stands there, what was expected."""
 
 import re
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -74,8 +75,9 @@ def _found(data: Any, path: str) -> Any:
 
 def shown(value: Any) -> str:
     """A value as JSON spells it, shortened."""
+    is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
     try:
-        text = msgspec.json.encode(value).decode() if not isinstance(value, int | float) else str(value).lower()
+        text = str(value) if is_number else msgspec.json.encode(value).decode()
     except (TypeError, ValueError, OverflowError):
         text = repr(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

@@ -5,10 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.rules.drift.corrections import corrected
 from app.rules.drift.drift import DriftCause, Evidence, Restore, SettledChange, Span, Traces
 from app.rules.drift.drift_advice import advice_on, since_words
-from app.rules.drift.reasons import claimed, reason_of, went_back
+from app.rules.drift.reasons import claimed, corrected, reason_of, went_back
 
 NIGHT = datetime(2026, 3, 4, 3, tzinfo=UTC)
 LAST_NIGHT = NIGHT - timedelta(days=1)

@@ -8,9 +8,8 @@ import structlog
 from app.domain import Kind
 from app.flows.deps import Deps
 from app.flows.runs.reasons import names_of_row
-from app.rules.drift.corrections import CORRECTED_BY_AN_EVENT, MOST_LATE, corrected
 from app.rules.drift.drift import Reason
-from app.rules.drift.reasons import UNDER_WAY
+from app.rules.drift.reasons import CORRECTED_BY_AN_EVENT, MOST_LATE, UNDER_WAY, corrected
 from app.stores.catalog import stored_rows
 from app.stores.runs import drift, item_signals
 from app.stores.runs.drift import Difference

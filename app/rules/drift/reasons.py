@@ -1,4 +1,5 @@
-"""Why a read found a difference, and since when it was there: concluded from the traces of the row, never guessed.
+"""Why a read found a difference, and since when it was there: concluded from the traces of the row, never guessed; and how
+later evidence corrects that.
 
 Each answer is a cause, the two moments between which our copy became wrong, and a sentence with the trace that shows it.
 Where the traces do not show the cause, it is unknown, and the sentence says why.
@@ -8,13 +9,24 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from app.rules.drift.drift import SLACK, DriftCause, Evidence, Reason, Restore, Span, Traces
+from app.rules.drift.drift import SLACK, DriftCause, Evidence, Reason, Restore, SettledChange, Span, Traces
 
 UNDER_WAY = timedelta(minutes=2)
 """The event of a change this short before a read began may still be on its way."""
 
 DELIVERED = timedelta(minutes=5)
 """How long after a change a vendor makes its first try to deliver the event."""
+
+CORRECTED_BY_AN_EVENT = frozenset(
+    {DriftCause.MISSED, DriftCause.SILENT, DriftCause.UNKNOWN, DriftCause.DOWN, DriftCause.REFUSED}
+)
+"""Causes of a difference that no event had announced; an event that comes later shows that it was late."""
+
+PATIENCE = timedelta(hours=1)
+"""How long an event of a change during a run may take; a change without one by then was missed."""
+
+MOST_LATE = timedelta(hours=48)
+"""After this long a vendor has given up on a delivery."""
 
 
 def reason_of(traces: Traces) -> Reason:
@@ -24,6 +36,21 @@ def reason_of(traces: Traces) -> Reason:
         if reason is not None:
             return reason
     return _missed(traces)
+
+
+def corrected(cause: str, found: datetime, events: Sequence[SettledChange], now: datetime) -> Reason | None:
+    """The corrected reason, ``None`` where the old one stands. ``events`` are settled changes of the row's item that we
+    heard of since shortly before it was ``found``, oldest first."""
+    if cause not in CORRECTED_BY_AN_EVENT:
+        return None
+    first = next((one for one in events if one.cause == "webhook"), None)
+    if first is not None and first.outcome != "applied" and first.heard <= found + MOST_LATE:
+        why = f"Its event came at {first.heard:%Y-%m-%d %H:%M} UTC, when the run had repaired the row already."
+        return Reason(DriftCause.LATE, None, found, why)
+    if cause == DriftCause.UNKNOWN and first is None and now > found + PATIENCE:
+        why = "It changed while the run read, and no event named it within the hour."
+        return Reason(DriftCause.MISSED, None, found, why)
+    return None
 
 
 def claimed(rows: Sequence[Traces]) -> list[Traces]:

@@ -1,13 +1,12 @@
-"""The plausibility guard: a batch that would zero, delete or change too much is implausible."""
+"""The plausibility guard of kinds of which only numbers of rows are judged: a batch may not delete or change too much."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from math import sqrt
 
 NOTHING: frozenset[str] = frozenset()
 """No checks: a person forces the run."""
 
-FIRST_LOAD = frozenset({"delete", "zero"})
+FIRST_LOAD = frozenset({"delete"})
 """The checks when a kind was never read before: webhooks may have brought some rows, so adding many is right."""
 
 POLL = FIRST_LOAD | {"add"}
@@ -21,8 +20,7 @@ RUN = POLL | {"change"}
 class Limits:
     """A batch is implausible when it touches more than ``share`` of the rows and at least ``rows`` of them.
 
-    In a small shop ``few`` rows are enough if they are more than the share; for zeros the share is larger, because among
-    few rows chance adds to it.
+    In a small shop ``few`` deleted rows are enough if they are more than the share.
     """
 
     share: float = 0.20
@@ -41,7 +39,6 @@ class Impact:
     read: int | None = None
     created: int = 0
     changed: int = 0
-    zeroed: int = 0
     deleted: int = 0
 
 
@@ -49,12 +46,12 @@ def implausible(impact: Impact, limits: Limits, checks: Collection[str] = RUN) -
     """Why the batch is implausible by these ``checks`` (``FIRST_LOAD``, ``POLL`` or ``RUN``), else ``None``.
 
     A batch for a kind without any row is always plausible. Adding is suspicious from twice the rows on. An answer with
-    nothing in it that would delete or zero anything is implausible, however little we hold.
+    nothing in it that would delete anything is implausible, however little we hold.
     """
     if impact.total == 0:
         return None
     added = impact.created if impact.created > impact.total else 0
-    numbers = {"delete": impact.deleted, "zero": impact.zeroed, "change": impact.changed, "add": added}
+    numbers = {"delete": impact.deleted, "change": impact.changed, "add": added}
     for check, rows in numbers.items():
         if check in checks and _is_too_much(check, rows, impact, limits):
             return f"would {check} {rows} of {impact.total} rows ({rows / impact.total:.0%})"
@@ -69,5 +66,4 @@ def _is_too_much(check: str, rows: int, impact: Impact, limits: Limits) -> bool:
         return False
     if impact.read == 0:
         return rows > 0
-    chance = 0.6 * sqrt(impact.total) if check == "zero" else 0.0
-    return rows >= limits.few and rows > share + chance
+    return rows >= limits.few and rows > share

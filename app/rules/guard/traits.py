@@ -39,7 +39,8 @@ def product_traits(new: Listing | OldListing, old: OldListing | None, taken: Tak
     if new.deleted:
         return Trait.DELETED
     traits = Trait.INACTIVE if old.active and not new.active else Trait.NONE
-    if is_taken(new, old, taken) or (new.name != old.name and new.name in taken.names) or _is_other(new, old):
+    is_others = is_taken(new, old, taken) or (new.name != old.name and new.name in taken.names)
+    if is_others or _is_unlike(old.name, new.name) or _is_unlike(old.sku, new.sku):
         traits |= Trait.UNLIKE
     columns = {old.sku, old.description, old.category, old.barcode} - {None, "", old.name}
     if new.name != old.name and new.name in columns:
@@ -59,10 +60,6 @@ def is_taken(new: Listing | OldListing, old: OldListing, taken: Taken) -> bool:
     return (new.sku != old.sku and new.sku in taken.skus) or (
         new.barcode != old.barcode and new.barcode in taken.barcodes
     )
-
-
-def _is_other(new: Listing | OldListing, old: OldListing) -> bool:
-    return _is_unlike(old.name, new.name) or _is_unlike(old.sku, new.sku)
 
 
 def _identity(new: Listing | OldListing) -> tuple[object, ...]:

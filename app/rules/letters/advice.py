@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 
-from app import errors
-
 _FORBIDDEN = (
     "The vendor knows us but does not let us do this: grant the permission that the message names, then replay."
 )
@@ -40,20 +38,3 @@ def advice(error_type: str) -> str:
     if error_type in _BY_TYPE:
         return _BY_TYPE[error_type]
     return _DATABASE if error_type in _DATABASE_TYPES else _OTHERWISE
-
-
-def known_types() -> set[str]:
-    """The names of our own errors that a letter can die of."""
-    leaves = (
-        one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, errors.TallyhookError)
-    )
-    return {one.__name__ for one in leaves} - {
-        "TallyhookError",
-        "Transient",
-        "Permanent",
-        "Busy",
-        "Conflict",
-        "InvalidRequest",
-        "InvalidOptions",
-        "TakesTooLong",
-    }

@@ -8,27 +8,20 @@ import msgspec
 from app.domain import Options, Strategy
 from app.errors import InvalidOptions, InvalidRequest
 
-ALWAYS = ("dryRun", "limit")
+ALWAYS = ("dryRun", "limit", "force")
 """Accepted by every strategy."""
 
 _TIMES = ("filterYear", "modifiedSince")
 _DAYS = ("from", "to")
 
 ACCEPTED: Mapping[Strategy, Collection[str]] = {
-    Strategy.CRITICAL: ("force",),
-    Strategy.INVENTORY: ("force",),
-    Strategy.INCREMENTAL: ("force", *_TIMES),
-    Strategy.ACTIVE: ("force", "activeOnly", *_TIMES),
-    Strategy.CATEGORY: ("force", "category"),
-    Strategy.FULL: ("force", "activeOnly", "deep", *_TIMES),
-    Strategy.ORDERS: ("force", *_TIMES, *_DAYS),
-    Strategy.CATALOG: ("force", "activeOnly", *_TIMES),
-    Strategy.LOCATIONS: ("force",),
-    Strategy.CATEGORIES: ("force",),
-    Strategy.VENDORS: ("force",),
-    Strategy.DAILY: ("force", "activeOnly", *_TIMES, *_DAYS),
-    Strategy.RETRY: ("force",),
-    Strategy.SMART: ("force",),
+    Strategy.INCREMENTAL: _TIMES,
+    Strategy.ACTIVE: ("activeOnly", *_TIMES),
+    Strategy.CATEGORY: ("category",),
+    Strategy.FULL: ("activeOnly", "deep", *_TIMES),
+    Strategy.ORDERS: (*_TIMES, *_DAYS),
+    Strategy.CATALOG: ("activeOnly", *_TIMES),
+    Strategy.DAILY: ("activeOnly", *_TIMES, *_DAYS),
 }
 """Accepted beside those. Smart accepts what all strategies accept among which it chooses."""
 
@@ -37,8 +30,8 @@ def check_options(strategy: Strategy, options: Options) -> None:
     """Raises ``InvalidOptions`` for an option that the strategy, or another option, would make meaningless."""
     given = _given(options)
     for name in given:
-        if name not in ALWAYS and name not in ACCEPTED[strategy]:
-            accepting = [str(one) for one in Strategy if name in ACCEPTED[one]]
+        if name not in ALWAYS and name not in ACCEPTED.get(strategy, ()):
+            accepting = [str(one) for one, names in ACCEPTED.items() if name in names]
             strategies = f"strategy {accepting[0]}" if len(accepting) == 1 else f"strategies {_listed(accepting)}"
             raise InvalidOptions(f'"{name}" is for {strategies}, not for {strategy}')
     if strategy is Strategy.CATEGORY and not options.category:

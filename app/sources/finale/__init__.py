@@ -15,10 +15,7 @@ def connect(context: Context, options: Mapping[str, str]) -> Source:
     Raises ``BadConfiguration`` for a missing, unknown or wrong option. Nothing is sent yet.
     """
     settings = read(context.connection, options)
-    client = Client(
-        context, settings.base_url, settings.account, settings.api_key, settings.api_secret, settings.rates
-    )
-    return FinaleSource(client, settings, _receiver(settings), context.now)
+    return FinaleSource(Client(context, settings), settings, _receiver(settings), context.now)
 
 
 def _receiver(settings: Options) -> BridgeReceiver | None:

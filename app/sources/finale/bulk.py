@@ -9,7 +9,6 @@ from msgspec import structs
 
 from app.domain import Kind, Page
 from app.sources.base import ResumeLost, place_of
-from app.sources.finale.columnar import Band
 from app.sources.finale.feeds import Orders, Products
 from app.sources.finale.windows import SECOND, Walk
 from app.sources.labels import numbered, of_month
@@ -46,10 +45,6 @@ class Bulk:
             place = Place(self._read, window.upper)
             label = of_month(self.kind, window.lower)
             yield from _closed(self.feed.pages(reply), label, msgspec.json.encode(place).decode())
-
-    def all(self, reply: list[Band]) -> Iterator[Page]:
-        """The pages of a reply that has the whole collection."""
-        return pages(self.kind, self.feed.pages(reply))
 
     @property
     def _read(self) -> str:

@@ -5,7 +5,6 @@ import base64
 import json
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, BinaryIO
 from urllib.parse import quote, unquote
@@ -15,9 +14,11 @@ import msgspec
 
 from app.errors import AuthRejected, BadAnswer, VendorForbidden, VendorRefused
 from app.sources import complaint
-from app.sources.base import Context, Limit
-from app.sources.client import VendorClient, any_answer
+from app.sources.base import Context
+from app.sources.client import any_answer
 from app.sources.finale.columnar import Band, bands, single
+from app.sources.finale.isolation import text_in
+from app.sources.finale.options import Options
 from app.sources.finale.wire import tail
 from app.sources.http import Http
 
@@ -25,7 +26,6 @@ LIST_TIMEOUT = 180.0  # seconds; working clients wait 60 to 180 for lists
 RECORD_TIMEOUT = 30.0
 CHECK_TIMEOUT = 10.0
 COMPANY = "PRIMARY"  # the party that every account has
-MARGIN = 2.0  # seconds our windows are longer than the vendor's, whose clock sees our calls a little later
 _MILLISECONDS_FROM = 1e11  # an X-RateLimit-Reset above this cannot be seconds (that would be the year 5138)
 _EPOCH_FROM = 1e8  # and one below this cannot be a time at all: it is the seconds to wait
 _LOOKED_AT = 65_536
@@ -42,59 +42,26 @@ KEYS: Mapping[str, str] = {
 """The column of each collection that every record has: its URL."""
 
 
-@dataclass(frozen=True)
-class Rates:
-    """The vendor's published limits: single and list reads a minute, list reads an hour; 0 is no limit."""
-
-    gets_per_minute: int = 120
-    reads_per_hour: int = 300
-
-    @property
-    def record(self) -> tuple[Limit, ...]:
-        """The limits of a single-record read."""
-        return _limit("get", self.gets_per_minute, 60 + MARGIN)
-
-    @property
-    def collection(self) -> tuple[Limit, ...]:
-        """The limits of a list read."""
-        return (*self.record, *_limit("collection", self.reads_per_hour, 3600 + MARGIN))
-
-
-def _limit(name: str, calls: int, seconds: float) -> tuple[Limit, ...]:
-    """None for zero calls: a window of a thousand calls a second would cost more than the calls."""
-    return (Limit(name, calls, seconds),) if calls else ()
-
-
-class Client(VendorClient):
+class Client:
     """Reads of one account, with Basic authentication by API key and secret. Safe to share between threads."""
 
-    def __init__(
-        self, context: Context, base_url: str, account: str, key: str, secret: str, rates: Rates | None = None
-    ) -> None:
-        credentials = base64.b64encode(f"{key}:{secret}".encode()).decode()
+    def __init__(self, context: Context, options: Options) -> None:
+        credentials = base64.b64encode(f"{options.api_key}:{options.api_secret}".encode()).decode()
         headers = {"authorization": f"Basic {credentials}", "accept": "application/json"}
-        super().__init__(Http(context, base_url, headers, timeout=RECORD_TIMEOUT))
+        self.http = Http(context, options.base_url, headers, timeout=RECORD_TIMEOUT)
         self._wait_of = partial(reset_wait, now=lambda: context.now().timestamp())
-        self._account = account
-        self._rates = rates or Rates()
-
-    @property
-    def limits(self) -> tuple[Limit, ...]:
+        self._account = options.account
+        self._record_limits = options.record_limits
+        self.limits = options.list_limits
         """Every limit that some call counts against."""
-        return self._rates.collection
 
     def check(self) -> None:
         """Read one record, the company itself.
 
         Returns when the account answers, even if there is no such record or this key may not read it.
         """
-        path = self._path("partygroup") + COMPANY
         with any_answer():
-            answer = self._http.request(
-                "GET", path, limits=self._rates.record, timeout=CHECK_TIMEOUT, wait_of=self._wait_of, attempts=1
-            )
-            if answer.status_code != 404:
-                refuse_page(_type_of(answer), answer.content[:_LOOKED_AT], f"GET {path}")
+            self._get(self._path("partygroup") + COMPANY, timeout=CHECK_TIMEOUT, attempts=1)
 
     def record(self, collection: str, id_: str) -> Band | None:
         """One record by the last segment of its URL, as a band of one row; ``None`` when there is none (404).
@@ -104,14 +71,13 @@ class Client(VendorClient):
         if not id_:
             return None  # its URL would be the collection's
         path = self._path(collection) + as_segment(id_)
-        answer = self._http.request("GET", path, limits=self._rates.record, wait_of=self._wait_of)
-        if answer.status_code == 404:
+        body = self._get(path)
+        if body is None:
             return None
-        refuse_page(_type_of(answer), answer.content[:_LOOKED_AT], f"GET {path}")
-        band = single(answer.content)
-        received = tail(_only(band, KEYS[collection]))
+        band = single(body)
+        received = tail(text_in(band, KEYS[collection]))
         if received is None:
-            raise BadAnswer(f"GET {path}: no {KEYS[collection]} in the answer{_complaint(answer.content)}")
+            raise BadAnswer(f"GET {path}: no {KEYS[collection]} in the answer{_complaint(body)}")
         if unquote(received) != unquote(id_):
             raise BadAnswer(f"GET {path}: asked for {id_!r}, got {received!r}")
         return band
@@ -119,15 +85,10 @@ class Client(VendorClient):
     def customization(self) -> bytes:
         """The account's names for its own fields and lists, as received; empty where there are none or this key may
         not read them."""
-        path = self._path("customization")
         try:
-            answer = self._http.request("GET", path, limits=self._rates.record, wait_of=self._wait_of)
+            return self._get(self._path("customization")) or b""
         except VendorForbidden:
             return b""
-        if answer.status_code == 404:
-            return b""
-        refuse_page(_type_of(answer), answer.content[:_LOOKED_AT], f"GET {path}")
-        return answer.content
 
     def collection(self, collection: str, filter_: Mapping[str, tuple[str, str]] | None = None) -> list[Band]:
         """All records of a collection, or those inside closed ranges of top-level fields.
@@ -137,10 +98,10 @@ class Client(VendorClient):
         """
         path = self._path(collection)
         with tempfile.TemporaryFile() as file:
-            answer = self._http.request(
+            answer = self.http.request(
                 "GET",
                 path,
-                limits=self._rates.collection,
+                limits=self.limits,
                 params={"filter": encoded(filter_)} if filter_ else None,
                 timeout=LIST_TIMEOUT,
                 wait_of=self._wait_of,
@@ -155,11 +116,21 @@ class Client(VendorClient):
     def _decoded(self, answer: httpx.Response, file: BinaryIO, collection: str, path: str) -> list[Band]:
         file.seek(0)
         opening = file.read(_LOOKED_AT)
-        refuse_page(_type_of(answer), opening, f"GET {path}")
+        refuse_page(answer.headers.get("content-type", ""), opening, f"GET {path}")
         try:
             return bands(file, KEYS[collection])
         except BadAnswer as error:
             raise BadAnswer(f"GET {path}: {error}{_complaint(opening)}") from error
+
+    def _get(self, path: str, timeout: float = RECORD_TIMEOUT, attempts: int = 3) -> bytes | None:
+        """The body of a single-record read, ``None`` for a 404."""
+        answer = self.http.request(
+            "GET", path, limits=self._record_limits, timeout=timeout, wait_of=self._wait_of, attempts=attempts
+        )
+        if answer.status_code == 404:
+            return None
+        refuse_page(answer.headers.get("content-type", ""), answer.content[:_LOOKED_AT], f"GET {path}")
+        return answer.content
 
     def _path(self, collection: str) -> str:
         # inventoryitem without the slash is a 404, the others answer either way
@@ -199,16 +170,6 @@ def refuse_page(content_type: str, opening: bytes, where: str) -> None:
     if any(word in text for word in _LOCKED_OUT):
         raise AuthRejected(f"{where}: a login page instead of data: {said}")
     raise BadAnswer(f"{where}: an HTML page instead of data: {said}")
-
-
-def _type_of(answer: httpx.Response) -> str:
-    content_type: str = answer.headers.get("content-type", "")
-    return content_type
-
-
-def _only(band: Band, name: str) -> str | None:
-    value = band.column(name, Any)[0]
-    return value if isinstance(value, str) else None
 
 
 def _complaint(body: bytes) -> str:

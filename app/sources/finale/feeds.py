@@ -1,6 +1,6 @@
 """Makes pages of replies that overlap: each state of a record once, and the watermark that is reached."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -12,8 +12,9 @@ from app.sources.finale.isolation import Bad, ReadRows, readable
 from app.sources.finale.mapping import Terms
 from app.sources.finale.order_lines import LINES
 from app.sources.finale.pauses import paused_gc
-from app.sources.finale.wire import moment, timestamp
+from app.sources.finale.wire import timestamp
 from app.sources.period import EVERYTHING, Period
+from app.sources.values import moment
 
 TermsOf = Callable[[Band], Terms]
 """How to read a band."""
@@ -134,6 +135,10 @@ class Orders(Feed):
     def _is_new(self, change: Change) -> bool:
         modified = datetime.fromtimestamp(change.version / 1_000_000, UTC) if change.version else None
         return self._period.holds(modified) and self._progress.is_new(change.external_id, change.version, modified)
+
+
+FEEDS: Mapping[Kind, type[Products] | type[Orders]] = {Kind.PRODUCT: Products, Kind.ORDER: Orders}
+"""The kinds that are read by their time of change."""
 
 
 def taken(reply: list[Band]) -> Iterator[Band]:

@@ -7,8 +7,9 @@ from typing import Generic, NamedTuple, TypeVar
 from app.domain import BadRecord, Kind
 from app.errors import Unmappable
 from app.sources.finale.columnar import Band
-from app.sources.finale.wire import moment, tail
+from app.sources.finale.wire import MODIFIED, tail
 from app.sources.shapes import bad_record
+from app.sources.values import moment
 
 R = TypeVar("R")
 
@@ -24,7 +25,7 @@ class Bad(NamedTuple):
     def modified(self) -> datetime | None:
         """When it was last updated, ``None`` where that cannot be read."""
         try:
-            return moment(text_in(self.row, "lastUpdatedDate"))
+            return moment(text_in(self.row, MODIFIED))
         except Unmappable:
             return None
 

@@ -43,7 +43,7 @@ class Items:
     def records(self, kind: Kind, band: Band, began: datetime) -> ReadRows[Record]:
         """The records of a band, and its unreadable rows."""
         terms = self.terms(band) if kind is Kind.PRODUCT else Terms(currency=self._options.currency)
-        return readable(kind, KEYS[COLLECTIONS[kind]], band, lambda part: _read(kind, part, terms, began))
+        return readable(kind, KEYS[COLLECTIONS[kind]], band, lambda part: mapped(kind, part, terms, began))
 
     def terms(self, band: Band) -> Terms:
         """How to read a band. The account's names are read outside the reading of rows, so that an error there blames
@@ -70,7 +70,8 @@ class Items:
         return ReadRows(listings, [bad for each in results for bad in each.bad])
 
 
-def _read(kind: Kind, band: Band, terms: Terms, began: datetime) -> Sequence[Record]:
+def mapped(kind: Kind, band: Band, terms: Terms, began: datetime) -> Sequence[Record]:
+    """The records of a band of any kind except stock; ``began`` is the version of a record without a time."""
     if kind is Kind.PRODUCT:
         return mapping.products(band, terms, began)
     if kind is Kind.ORDER:

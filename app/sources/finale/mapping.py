@@ -17,20 +17,21 @@ from app.domain import Listing, Location, Vendor, micros
 from app.errors import BadAnswer, Unmappable
 from app.sources.finale.columnar import Band
 from app.sources.finale.wire import (
+    MODIFIED,
     REORDER_FIELDS,
     PriceEntry,
     ReorderEntry,
     SupplierEntry,
-    amount_of,
     entries,
     minor,
-    moment,
+    modified_at,
     reorder_entries,
     tail,
     text,
     whole,
 )
 from app.sources.shapes import shown
+from app.sources.values import amount_of, moment
 
 LIST_PRICE = "LIST_PRICE"
 USER_CATEGORY = "userCategory"
@@ -78,7 +79,7 @@ def products(band: Band, terms: Terms, began: datetime) -> list[Listing]:
 
     Written by column, not by row: at 280,000 rows this saves half the time.
     """
-    updated = [moment(at) for at in band.column("lastUpdatedDate", str | None)]
+    updated = [moment(at, MODIFIED) for at in band.column(MODIFIED, str | None)]
     prices = [_price(listed, terms) for listed in band.column("priceList", list[PriceEntry | None] | None)]
     currencies = [currency for _, currency in prices]
     mains = [_main_supplier(listed) for listed in band.column("supplierList", list[SupplierEntry | None] | None)]
@@ -203,7 +204,7 @@ def locations(band: Band, began: datetime) -> list[Location]:
 
 
 def _location(row: dict[str, Any], extra: str | None, began: datetime) -> Location:
-    modified = moment(text(row, "lastUpdatedDate"))
+    modified = modified_at(row)
     return Location(
         external_id=id_of(row.get("facilityUrl"), "facilityUrl"),
         parent_id=tail(text(row, "parentFacilityUrl")),
@@ -223,7 +224,7 @@ def vendors(band: Band, began: datetime) -> list[Vendor]:
 
 
 def _vendor(row: dict[str, Any], extra: str | None, began: datetime) -> Vendor:
-    modified = moment(text(row, "lastUpdatedDate"))
+    modified = modified_at(row)
     contacts = entries(row, "contactMechList")
     return Vendor(
         external_id=id_of(row.get("partyUrl"), "partyUrl"),

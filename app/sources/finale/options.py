@@ -8,9 +8,11 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from app.errors import BadConfiguration
-from app.sources.finale.client import Rates
-from app.sources.finale.wire import moment
+from app.sources.base import Limit
 from app.sources.setup import given
+from app.sources.values import moment
+
+MARGIN = 2.0  # seconds our windows are longer than the vendor's, whose clock sees our calls a little later
 
 _T = TypeVar("_T")
 
@@ -41,9 +43,19 @@ class Options:
     currency: str = "USD"
 
     @property
-    def rates(self) -> Rates:
-        """The vendor's limits as configured."""
-        return Rates(self.gets_per_minute, self.reads_per_hour)
+    def record_limits(self) -> tuple[Limit, ...]:
+        """The limits of a single-record read."""
+        return _limit("get", self.gets_per_minute, 60 + MARGIN)
+
+    @property
+    def list_limits(self) -> tuple[Limit, ...]:
+        """The limits of a list read: all there are."""
+        return (*self.record_limits, *_limit("collection", self.reads_per_hour, 3600 + MARGIN))
+
+
+def _limit(name: str, calls: int, seconds: float) -> tuple[Limit, ...]:
+    """None for zero calls: a window of a thousand calls a second would cost more than the calls."""
+    return (Limit(name, calls, seconds),) if calls else ()
 
 
 def read(connection: str, options: Mapping[str, str]) -> Options:

@@ -8,8 +8,9 @@ from typing import Any
 from app.domain.money import price_text
 from app.domain.order_lines import BOUGHT, DISCOUNT, MOVED, OTHER, RETURNED, ROUNDING, SERVICE, SOLD, TAX, OrderLine
 from app.errors import Unmappable
-from app.sources.finale.wire import amount_of, minor, number, tail, text
+from app.sources.finale.wire import minor, number, tail, text
 from app.sources.shapes import shown
+from app.sources.values import amount_of
 
 LINES = "orderItemList"
 

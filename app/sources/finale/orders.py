@@ -11,8 +11,9 @@ from app.errors import Unmappable
 from app.sources.finale.columnar import Band
 from app.sources.finale.mapping import Terms, id_of
 from app.sources.finale.order_lines import LINES, PURCHASE_RETURN, RETURNS, adjustment, amount, item, rounding
-from app.sources.finale.wire import entries, minor, moment, number, tail, text
+from app.sources.finale.wire import MODIFIED, entries, minor, modified_at, number, tail, text
 from app.sources.shapes import shown
+from app.sources.values import moment
 
 _TYPES = {"RETURN": "return", "TRANSFER": "transfer", "PURCHASE": "purchase", "SALE": "sale"}
 _SUPPLIERS = ("PURCHASE", "VENDOR", "SUPPLIER")
@@ -28,7 +29,7 @@ def orders(band: Band, terms: Terms, began: datetime) -> list[Order]:
 def headers(band: Band) -> list[Change]:
     """The orders of a band without lines, as changes that each need a fetch."""
     urls = band.column("orderUrl", str | None)
-    stamps = (moment(at) for at in band.column("lastUpdatedDate", str | None))
+    stamps = (moment(at, MODIFIED) for at in band.column(MODIFIED, str | None))
     return [
         Change(Kind.ORDER, id_of(url, "orderUrl"), micros(modified) if modified else 0)
         for url, modified in zip(urls, stamps, strict=True)
@@ -52,7 +53,7 @@ def _day(at: str | None) -> date | None:
 
 
 def _order(row: Mapping[str, Any], extra: str | None, terms: Terms, began: datetime) -> Order:
-    modified = moment(text(row, "lastUpdatedDate"))
+    modified = modified_at(row)
     type_ = _type(text(row, "orderTypeId"))
     money = _money(row, type_, terms.currency)
     ordered_on = _day(text(row, "orderDate"))

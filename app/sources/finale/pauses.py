@@ -5,37 +5,21 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-
-class _Pauses:
-    """Counts the threads that want a pause, because threads overlap and each process has one collector."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._wanted = 0
-        self._was_on = False
-
-    def enter(self) -> None:
-        with self._lock:
-            if self._wanted == 0:
-                self._was_on = gc.isenabled()
-                gc.disable()
-            self._wanted += 1
-
-    def leave(self) -> None:
-        with self._lock:
-            self._wanted -= 1
-            if self._wanted == 0 and self._was_on:
-                gc.enable()
-
-
-_pauses = _Pauses()
+_lock = threading.Lock()
+_was_on: list[bool] = []
+"""One entry for each pause, because threads overlap and each process has one collector: whether it was on before."""
 
 
 @contextmanager
 def paused_gc() -> Iterator[None]:
     """Pauses garbage collection for the block, in every thread of this process."""
-    _pauses.enter()
+    with _lock:
+        _was_on.append(gc.isenabled())
+        gc.disable()
     try:
         yield
     finally:
-        _pauses.leave()
+        with _lock:
+            was_on = _was_on.pop()
+            if was_on and not _was_on:
+                gc.enable()

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from app.domain import Page, Record
-from app.sources.finale import mapping, orders
+from app.domain import Kind, Page, Record
 from app.sources.finale.client import KEYS, refuse_page
 from app.sources.finale.columnar import Band, bands, single
 from app.sources.finale.customization import Customization
+from app.sources.finale.items import COLLECTIONS, mapped
 from app.sources.finale.mapping import Terms
 from app.sources.finale.stock import Tally
 
@@ -19,38 +19,32 @@ READ_AT = datetime(2026, 1, 1, tzinfo=UTC)
 _NAMES = Customization((Path(__file__).parent / "samples" / "12_customization.OFFICIAL_DOC.json").read_bytes)
 """The names of the categories in the samples' account."""
 
-_LISTS = {"products": "product", "stock": "inventoryitem", "locations": "facility", "vendors": "partygroup"}
+_KINDS = {
+    "product": Kind.PRODUCT,
+    "products": Kind.PRODUCT,
+    "stock": Kind.STOCK,
+    "order": Kind.ORDER,
+    "locations": Kind.LOCATION,
+    "vendors": Kind.VENDOR,
+}
 
 
 def read(as_: str, raw: bytes) -> Page:
     """The records of a reply; raises the error of an ``error`` sample."""
     refuse_page("", raw, "a sample")
+    kind = _KINDS.get(as_, Kind.PRODUCT)
     if as_ in ("product", "order"):
-        return Page(records=_records(as_, [single(raw)]))
-    collection = _LISTS.get(as_, "product")
+        return Page(records=_records(kind, [single(raw)]))
     with tempfile.TemporaryFile() as file:
         file.write(raw)
         file.flush()
-        return Page(records=_records(as_, bands(file, KEYS[collection])))
+        return Page(records=_records(kind, bands(file, KEYS[COLLECTIONS[kind]])))
 
 
-def _records(as_: str, rows: list[Band]) -> Sequence[Record]:
-    if as_ == "stock":
-        return _stock(rows)
-    return [record for band in rows for record in _of_band(as_, band)]
-
-
-def _of_band(as_: str, band: Band) -> Sequence[Record]:
-    if as_ == "order":
-        return orders.orders(band, Terms(), READ_AT)
-    if as_ == "locations":
-        return mapping.locations(band, READ_AT)
-    if as_ == "vendors":
-        return mapping.vendors(band, READ_AT)
-    return mapping.products(band, Terms(categories=_NAMES.categories()), READ_AT)
-
-
-def _stock(rows: list[Band]) -> Sequence[Record]:
+def _records(kind: Kind, rows: list[Band]) -> Sequence[Record]:
+    if kind is not Kind.STOCK:
+        terms = Terms(categories=_NAMES.categories())
+        return [record for band in rows for record in mapped(kind, band, terms, READ_AT)]
     tally = Tally()
     for band in rows:
         tally.add(band)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
 
-from app.domain import ALL_ITEMS, Answer, BadRecord, Kind, MissingPolicy, Page, Record, Ref, Scope
+from app.domain import ALL_ITEMS, Answer, BadRecord, Kind, MissingPolicy, Page, Record, Ref, Scope, batches
 from app.errors import InvalidRequest
 from app.sources.base import Limit, Receiver, ResumeLost
 from app.sources.client import ClientSource
@@ -12,16 +12,17 @@ from app.sources.finale import bulk, order_days, setup
 from app.sources.finale.bulk import Bulk
 from app.sources.finale.client import KEYS, Client
 from app.sources.finale.columnar import Band
-from app.sources.finale.feeds import OVERLAP, Orders, Products, taken
+from app.sources.finale.feeds import FEEDS, OVERLAP, Products, taken
 from app.sources.finale.items import COLLECTIONS, Items
 from app.sources.finale.options import Options
 from app.sources.finale.pauses import paused_gc
 from app.sources.finale.stock import Tally, of_products
 from app.sources.finale.windows import Walk, Window, span
-from app.sources.finale.wire import moment, timestamp
+from app.sources.finale.wire import timestamp
 from app.sources.period import Period, narrowed
 from app.sources.setup import Registered
 from app.sources.shapes import of_item
+from app.sources.values import moment
 
 PAGE_ROWS = 4_000
 STOCK_AT_ONCE = 500
@@ -35,7 +36,6 @@ _NEVER = 1_000_000_000  # as a storm size: lists of this kind are no substitute 
 class FinaleSource(ClientSource):
     """One Finale account (see ``app.sources.base.Source``)."""
 
-    _client: Client
     name = "finale"
     kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.VENDOR, Kind.PRODUCT, Kind.STOCK, Kind.ORDER)
     whole_kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.VENDOR, Kind.STOCK)
@@ -50,6 +50,7 @@ class FinaleSource(ClientSource):
     ) -> None:
         self.receiver = receiver
         self._client = client
+        self._http = client.http
         self._items = Items(client, options, now)
         self._options = options
         self._now = now
@@ -105,9 +106,10 @@ class FinaleSource(ClientSource):
         """
         self._check(kind)
         if kind is Kind.PRODUCT:
-            return self.full(kind) if since is None else self._products_since(self._start(since), since)
+            return self.full(kind) if since is None else self._since(kind, self._start(since), since)
         if kind is Kind.ORDER:
-            return self._orders_since(self._now() - _FIRST_ORDERS if since is None else self._start(since), since)
+            start = self._now() - _FIRST_ORDERS if since is None else self._start(since)
+            return self._since(kind, start, since)
         return self._whole(kind)
 
     def full(self, kind: Kind, resume: str | None = None) -> Iterator[Page]:
@@ -121,7 +123,7 @@ class FinaleSource(ClientSource):
         if kind is Kind.PRODUCT:
             return self._all_products()
         if kind is Kind.ORDER:
-            return self._orders_since(self._now() - _FULL_ORDERS, None)
+            return self._since(kind, self._now() - _FULL_ORDERS, None)
         return self._whole(kind)
 
     def window(
@@ -133,7 +135,7 @@ class FinaleSource(ClientSource):
         costs less of the hourly budget than a window for every month of the account's life.
         """
         self._check(kind)
-        if kind is Kind.PRODUCT or kind is Kind.ORDER:
+        if kind in FEEDS:
             return self._of(kind, Period(since, until), resume)
         return (narrowed(page, Period(since, until)) for page in self.full(kind, resume))
 
@@ -157,7 +159,7 @@ class FinaleSource(ClientSource):
 
     def _whole(self, kind: Kind) -> Iterator[Page]:
         """Stock, locations or vendors: one read, one complete page sequence."""
-        if kind is Kind.PRODUCT or kind is Kind.ORDER:
+        if kind in FEEDS:
             yield from self.full(kind)
             return
         began = self._now()
@@ -165,7 +167,7 @@ class FinaleSource(ClientSource):
         watermark = timestamp(began - OVERLAP)
         if kind is Kind.STOCK:
             tally = _tally(reply)
-            yield from bulk.pages(kind, map(Page, tally.pages(began, PAGE_ROWS)), len(tally))
+            yield from bulk.pages(kind, map(Page, batches(tally.counts(began), PAGE_ROWS)), len(tally))
             yield Page(watermark=watermark, complete=Scope(kind, absent=MissingPolicy.ZERO), failed=tally.failed)
         else:
             yield from self._small_pages(kind, reply, began)
@@ -198,31 +200,22 @@ class FinaleSource(ClientSource):
         newest = covered.newest if covered.ascending else None
         return min(newest, self._now() - OVERLAP) if newest else self._options.history_start
 
-    def _products_since(self, start: datetime, since: str) -> Iterator[Page]:
-        feed = Products(self._items.terms, self._now(), since)
-        for reply in self._walk("product").replies(start):
-            yield from feed.pages(reply)
-        yield feed.end()
-
     def _walk(self, collection: str) -> Walk:
         def read(window: Window) -> list[Band]:
             return self._client.collection(collection, {"lastUpdatedDate": window.bounds})
 
         return Walk(read, KEYS[collection], self._options.row_cap, self._now)
 
-    # orders
+    # what was modified since a moment, or in a period
 
-    def _orders_since(self, start: datetime, since: str | None) -> Iterator[Page]:
-        feed = Orders(self._items.terms, self._now(), since)
-        for reply in self._walk("order").replies(start):
+    def _since(self, kind: Kind, start: datetime, watermark: str | None) -> Iterator[Page]:
+        feed = FEEDS[kind](self._items.terms, self._now(), watermark)
+        for reply in self._walk(COLLECTIONS[kind]).replies(start):
             yield from feed.pages(reply)
         yield feed.end()
 
-    # what was modified in a period
-
     def _of(self, kind: Kind, period: Period, resume: str | None) -> Iterator[Page]:
-        make = Products if kind is Kind.PRODUCT else Orders
-        feed = make(self._items.terms, self._now(), period=period)
+        feed = FEEDS[kind](self._items.terms, self._now(), period=period)
         read = Bulk(kind, period, feed, self._walk(COLLECTIONS[kind]))
         if resume is not None:
             return read.resumed(resume)
@@ -233,7 +226,7 @@ class FinaleSource(ClientSource):
     def _from_the_first(self, read: Bulk) -> Iterator[Page]:
         reply = self._client.collection(COLLECTIONS[read.kind])
         cut_from = self._cut_from(COLLECTIONS[read.kind], reply)
-        yield from read.all(reply)
+        yield from bulk.pages(read.kind, read.feed.pages(reply))
         if cut_from is not None:
             yield from read.months(cut_from)
 

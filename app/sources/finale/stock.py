@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
-from itertools import islice
 from typing import NamedTuple
 
 from app.domain import (
@@ -31,8 +30,8 @@ from app.domain import (
 from app.errors import Unmappable
 from app.sources.finale.columnar import Band
 from app.sources.finale.isolation import readable, text_in
-from app.sources.finale.wire import short, tail
-from app.sources.shapes import bad_record
+from app.sources.finale.wire import tail
+from app.sources.shapes import bad_record, shown
 
 _STATES = ((ON_HAND, "quantityOnHand"), (ON_ORDER, "quantityOnOrder"), (RESERVED, "quantityReserved"))
 _URL = "inventoryItemUrl"
@@ -84,12 +83,6 @@ class Tally:
             if self._unknown and key[:2] in self._unknown:
                 continue
             yield StockCount(*key, amount, extra=_rows_json(details) if details else None, version=version)
-
-    def pages(self, began: datetime, size: int) -> Iterator[list[StockCount]]:
-        """The sums in lists of at most ``size``."""
-        counts = self.counts(began)
-        while page := list(islice(counts, size)):
-            yield page
 
     def _rows(self, band: Band) -> _Rows:
         names = zip(band.column("productUrl", str | None), band.words("productId"), strict=True)
@@ -152,16 +145,14 @@ def _rows_json(details: list[tuple[str, ...]]) -> str | None:
     return to_json([{key: value for key, value in zip(keys, row, strict=True) if value} for row in sorted(details)])
 
 
-@lru_cache(maxsize=4_096)
-def _place(url: str | None) -> str | None:
-    return tail(url)
+_place = lru_cache(maxsize=4_096)(tail)
 
 
 def _canonical(amount: Decimal, what: str) -> Decimal:
     try:
         return _shared(amount)
     except (ValueError, TypeError) as error:  # a signalling NaN cannot even be looked up
-        raise Unmappable(f"{what} is {short(amount)}, expected a number of at most 15 digits") from error
+        raise Unmappable(f"{what} is {shown(amount)}, expected a number of at most 15 digits") from error
 
 
 @lru_cache(maxsize=4_096)

@@ -23,7 +23,7 @@ from app.domain import ALL_ITEMS, SKU_PREFIX, Change, Delivery, Kind
 from app.errors import BadConfiguration, Unmappable
 from app.sources.base import PayloadInvalid, SignatureInvalid
 from app.sources.deliveries import bounded, decoded
-from app.sources.finale.wire import moment
+from app.sources.values import moment
 
 TOLERANCE = 300.0  # seconds, both ways
 PRODUCT_EVENTS = frozenset(("product.created", "product.updated", "product.deleted"))

@@ -5,12 +5,14 @@ The vendor's rules (support article 115007936708): a range of at most 30 days, b
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from app.errors import BadAnswer, Unmappable
 from app.sources.finale.columnar import Band
-from app.sources.finale.wire import moment, timestamp
+from app.sources.finale.wire import MODIFIED, timestamp
+from app.sources.values import moment
 
 WIDEST = timedelta(days=30)
 AHEAD = timedelta(minutes=5)
@@ -50,7 +52,7 @@ def span(bands: list[Band], key: str) -> Span:
     ascending = True
     for band in bands:
         urls += band.strings(key)[:: max(band.rows - 1, 1)]
-        texts = _times(band.strings("lastUpdatedDate"))
+        texts = _times(band.strings(MODIFIED))
         ascending = ascending and edges[-1:] + texts == sorted(edges[-1:] + texts)
         edges += (min(texts), max(texts)) if texts else ()
     rows = sum(band.rows for band in bands)
@@ -80,20 +82,18 @@ def _month_end(at: datetime) -> datetime:
     return (first + timedelta(days=32)).replace(day=1)
 
 
+@dataclass
 class Walk:
     """One walk towards now, oldest first; it meets a record that is updated meanwhile again further on.
 
     ``read`` reads one window. A reply of ``row_cap`` records or more may be cut, so its window is halved.
     """
 
-    def __init__(
-        self, read: Callable[[Window], list[Band]], key: str, row_cap: int, now: Callable[[], datetime]
-    ) -> None:
-        self._read = read
-        self._key = key
-        self._row_cap = row_cap
-        self._now = now
-        self._seen: dict[Span, Window] = {}
+    read: Callable[[Window], list[Band]]
+    key: str
+    row_cap: int
+    now: Callable[[], datetime]
+    seen: dict[Span, Window] = field(default_factory=dict)
 
     def replies(self, start: datetime) -> Iterator[list[Band]]:
         """The replies that were not cut. Raises ``BadAnswer`` when the walk cannot proceed."""
@@ -121,13 +121,13 @@ class Walk:
             lower = upper
 
     def _end(self, wanted: datetime | None = None) -> datetime:
-        last = self._now() + AHEAD
+        last = self.now() + AHEAD
         return (last if wanted is None else min(wanted, last)).replace(microsecond=0)
 
     def _window(self, window: Window) -> Iterator[tuple[Window, list[Band]]]:
-        reply = self._read(window)
-        covered = span(reply, self._key)
-        if covered.rows < self._row_cap:
+        reply = self.read(window)
+        covered = span(reply, self.key)
+        if covered.rows < self.row_cap:
             self._refuse_repeat(window, covered)
             yield window, reply
             return
@@ -140,7 +140,7 @@ class Walk:
 
     def _refuse_repeat(self, window: Window, covered: Span) -> None:
         """Refuse the same records for two windows that share at most an instant: the filter is not applied."""
-        before = self._seen.setdefault(covered, window)
+        before = self.seen.setdefault(covered, window)
         if covered.rows == 0 or before == window:
             return
         shared = covered.oldest == covered.newest in (before.upper, window.lower)
@@ -148,7 +148,7 @@ class Walk:
             raise BadAnswer(f"the same {covered.rows} records for {before.bounds} and for {window.bounds}")
 
     def _refuse_endless(self, window: Window, covered: Span) -> None:
-        where = f"{covered.rows} records for {window.bounds}, at the limit of {self._row_cap}"
+        where = f"{covered.rows} records for {window.bounds}, at the limit of {self.row_cap}"
         if window.upper - window.lower < 2 * SECOND:
             raise BadAnswer(f"{where}, and no narrower window is possible")
         if covered.oldest is None or covered.newest is None:

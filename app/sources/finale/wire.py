@@ -7,16 +7,18 @@ from typing import Any
 
 import msgspec
 
-from app.domain import INT32, INT64, quantity
+from app.domain import INT32, INT64
 from app.domain.money import exponent
 from app.errors import Unmappable
 from app.sources.shapes import explained, shown
 from app.sources.texts import without_blanks
+from app.sources.values import moment
 
 _UNITS, _MINUS_UNITS = Decimal(INT64 - 1), Decimal(1 - INT64)
 _MOST, _LEAST = Decimal(INT32 - 1), Decimal(1 - INT32)
 _LONGEST = 400  # digits; with more than that no sum can be reckoned
-_USUAL_LENGTH = len("2026-04-01T15:06:46")
+MODIFIED = "lastUpdatedDate"
+"""The field with the time of a record's last update: zoneless, UTC."""
 
 
 class PriceEntry(msgspec.Struct, gc=False):
@@ -91,20 +93,9 @@ def tail(url: str | None) -> str | None:
     return None if before.endswith("/api") else last or None
 
 
-def moment(text: str | None, what: str = "lastUpdatedDate") -> datetime | None:
-    """A Finale time (``2026-04-01T15:06:46``, no zone, UTC) as an aware datetime.
-
-    Raises ``Unmappable`` naming ``what`` it was, for text that is no ISO 8601 time.
-    """
-    if not text:
-        return None
-    try:
-        if len(text) == _USUAL_LENGTH:
-            return datetime.fromisoformat(text + "+00:00")  # faster than adding the zone afterwards
-        parsed = datetime.fromisoformat(text)
-        return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise Unmappable(f"{what} is {shown(text)}, expected a time like 2026-04-01T15:06:46") from error
+def modified_at(row: Mapping[str, Any]) -> datetime | None:
+    """When a row was last updated; raises ``Unmappable`` for what is no time."""
+    return moment(text(row, MODIFIED), MODIFIED)
 
 
 def timestamp(at: datetime) -> str:
@@ -125,7 +116,7 @@ def minor(amount: Decimal | None, currency: str, what: str = "an amount") -> int
             return round(units)
     except ArithmeticError as error:
         raise Unmappable(f"{what} is {amount}, expected a number") from error
-    raise Unmappable(f"{what} is {short(amount)}, expected an amount that fits 64 bits of cents")
+    raise Unmappable(f"{what} is {shown(amount)}, expected an amount that fits 64 bits of cents")
 
 
 def number(value: Any, what: str) -> Decimal | None:
@@ -141,14 +132,6 @@ def number(value: Any, what: str) -> Decimal | None:
     raise Unmappable(f"{what} is {shown(value)}, expected a number")
 
 
-def amount_of(value: Decimal, what: str) -> Decimal:
-    """A canonical quantity; raises ``Unmappable`` naming ``what`` it was, for one that no column holds."""
-    try:
-        return quantity(value)
-    except ValueError as error:
-        raise Unmappable(f"{what} is {short(value)}, expected a number of at most 15 digits") from error
-
-
 def whole(value: Decimal, what: str) -> int:
     """A whole number of at most 32 bits, rounded; raises ``Unmappable`` naming ``what`` it was."""
     try:
@@ -156,7 +139,7 @@ def whole(value: Decimal, what: str) -> int:
             return round(value)
     except ArithmeticError as error:
         raise Unmappable(f"{what} is {value}, expected a number") from error
-    raise Unmappable(f"{what} is {short(value)}, expected a number that fits 32 bits")
+    raise Unmappable(f"{what} is {shown(value)}, expected a number that fits 32 bits")
 
 
 def text(row: Mapping[str, Any], name: str) -> str | None:
@@ -175,8 +158,3 @@ def entries(row: Mapping[str, Any], name: str) -> list[Any]:
     if value is None or value == "" or isinstance(value, list):
         return value or []
     raise Unmappable(f"{name} is {shown(value)}, expected a list")
-
-
-def short(amount: Decimal) -> str:
-    """A readable text for a number that may have thousands of digits."""
-    return f"{amount:f}" if amount.is_finite() and -30 < amount.adjusted() < 30 else str(amount)[:40]

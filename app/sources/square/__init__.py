@@ -49,7 +49,7 @@ def connect(context: Context, options: Mapping[str, str]) -> Source:
         _version(context, options),
         _rate(context, options),
     )
-    return SquareSource(context.connection, client, _receiver(context, options))
+    return SquareSource(client, _receiver(context, options))
 
 
 def _base_url(context: Context, options: Mapping[str, str]) -> str:

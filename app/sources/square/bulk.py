@@ -4,14 +4,16 @@ Full reads of stock and orders prove no absence: a missing count means "nothing 
 a period prove nothing beyond what they show.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
-from typing import Any
+from functools import partial
 
-from app.domain import Change, Kind, Page, Record, Scope, batches
+from msgspec.structs import replace
+
+from app.domain import Kind, Page, Scope
 from app.sources.period import EVERYTHING, Period
-from app.sources.square import feeds, isolation, mapping, mentions, parties, wire
-from app.sources.square.client import ORDER_LOCATIONS, Client, Places
+from app.sources.square import feeds, isolation, mentions, parties, wire
+from app.sources.square.client import Client, Places
 from app.sources.square.isolation import id_in, readable
 from app.sources.square.objects import is_live_item, is_other
 from app.sources.square.related import Related
@@ -27,33 +29,21 @@ _EXCLUSIVE = timedelta(seconds=1)  # more than the smallest step of Square's tim
 def all_items(client: Client, resume: str | None) -> Iterator[Page]:
     """Every live item as listings, complete."""
     walk = _catalog(client, Kind.PRODUCT, EVERYTHING, resume, "ITEM")
-    related = Related(client)
-    for reply in walk.replies():
-        walk.mark = walk.mark or feeds.catalog_mark(reply, client.now())
-        rows = reply.objects or []
-        result = isolation.listings(rows, related.to(rows))
-        yield walk.page(result.records, failed=result.failed)
+    yield from walk.pages(partial(_items_of, Related(client)), feeds.catalog_mark)
     yield Page(watermark=walk.mark or feeds.BEGINNING, complete=Scope(Kind.PRODUCT))
 
 
 def all_categories(client: Client, resume: str | None) -> Iterator[Page]:
     """Every live category, complete."""
     walk = _catalog(client, Kind.CATEGORY, EVERYTHING, resume, "CATEGORY")
-    for reply in walk.replies():
-        walk.mark = walk.mark or feeds.catalog_mark(reply, client.now())
-        result = readable(Kind.CATEGORY, reply.objects or [], mapping.category)
-        yield walk.page(result.records, failed=result.failed)
+    yield from walk.pages(feeds.categories_of, feeds.catalog_mark)
     yield Page(watermark=walk.mark or feeds.BEGINNING, complete=Scope(Kind.CATEGORY))
 
 
 def all_counts(client: Client, resume: str | None) -> Iterator[Page]:
     """Every count there is. Its watermark is the newest row's time, which is the first row of the first page."""
     walk = Walk(Kind.STOCK, "all", client.counts, [{}], place_of(resume), client.now)
-    for reply in walk.replies():
-        rows = reply.counts or []
-        walk.mark = walk.mark or feeds.counts_mark(rows, client.now())
-        result = feeds.counts_of(rows)
-        yield walk.page(result.records, failed=result.failed)
+    yield from walk.pages(feeds.counts_page, feeds.counts_mark)
     yield Page(watermark=walk.mark or feeds.BEGINNING)
 
 
@@ -61,10 +51,16 @@ def all_vendors(client: Client, resume: str | None) -> Iterator[Page]:
     """Every vendor, inactive ones too, complete."""
     place = place_of(resume)
     walk = Walk(Kind.VENDOR, "all", lambda body, cursor: client.vendors_search(cursor), [{}], place, client.now)
-    for reply in walk.replies():
-        result = readable(Kind.VENDOR, reply.vendors or [], parties.vendor)
-        yield walk.page(result.records, failed=result.failed)
+    yield from walk.pages(_vendors_of)
     yield Page(complete=Scope(Kind.VENDOR))
+
+
+WHOLE: Mapping[Kind, Callable[[Client, str | None], Iterator[Page]]] = {
+    Kind.PRODUCT: all_items,
+    Kind.CATEGORY: all_categories,
+    Kind.STOCK: all_counts,
+    Kind.VENDOR: all_vendors,
+}
 
 
 def orders_of_the_week(
@@ -90,35 +86,20 @@ def items_window(client: Client, period: Period, resume: str | None) -> Iterator
     """
     types = ("ITEM",) if period.since is None else ("ITEM", "ITEM_VARIATION", *mentions.TYPES)
     walk = _catalog(client, Kind.PRODUCT, period, resume, *types)
-    related = Related(client)
-    shown: set[str] = set()
-    for reply in walk.replies():
-        rows = reply.objects or []
-        shown |= {id_in(row) for row in rows if is_live_item(row)}
-        result = isolation.listings(rows, related.to(rows))
-        others = [row for row in rows if is_other(row) and _is_inside(row, period)]
-        hints, tombstones = feeds.hinted(others)
-        changes = _changes(hint for hint in hints.records if hint.deleted or hint.item not in shown)
-        records = _inside([*result.records, *tombstones.records], period)
-        failed = [*result.failed, *hints.failed, *tombstones.failed]
-        yield walk.page(records, changes, failed, mentions.changed(others))
+    yield from walk.pages(partial(_modified_items, Related(client), period, set()))
 
 
 def categories_window(client: Client, period: Period, resume: str | None) -> Iterator[Page]:
     """Categories last modified in a period, deleted ones too if it has a beginning."""
     walk = _catalog(client, Kind.CATEGORY, period, resume, "CATEGORY")
-    for reply in walk.replies():
-        result = readable(Kind.CATEGORY, reply.objects or [], mapping.category)
-        yield walk.page(_inside(result.records, period), failed=result.failed)
+    yield from walk.pages(lambda reply: _inside(feeds.categories_of(reply), period))
 
 
 def counts_window(client: Client, period: Period, resume: str | None) -> Iterator[Page]:
     """Counts last calculated in a period."""
     body = {"updated_after": text_of(period.since - _EXCLUSIVE)} if period.since else {}
     walk = Walk(Kind.STOCK, _name(period), client.counts, [body], place_of(resume), client.now)
-    for reply in walk.replies():
-        result = feeds.counts_of(reply.counts or [])
-        yield walk.page(_inside(result.records, period), failed=result.failed)
+    yield from walk.pages(lambda reply: _inside(feeds.counts_page(reply), period))
 
 
 WINDOWS: Mapping[Kind, Callable[[Client, Period, str | None], Iterator[Page]]] = {
@@ -128,7 +109,7 @@ WINDOWS: Mapping[Kind, Callable[[Client, Period, str | None], Iterator[Page]]] =
 }
 
 
-def _catalog(client: Client, kind: Kind, period: Period, resume: str | None, *types: str) -> Walk[wire.CatalogReply]:
+def _catalog(client: Client, kind: Kind, period: Period, resume: str | None, *types: str) -> Walk:
     body: wire.Json = {"object_types": list(types)}
     if period.since is not None:
         body |= {"begin_time": text_of(period.since - _EXCLUSIVE), "include_deleted_objects": True}
@@ -141,12 +122,9 @@ def _orders(
     """A resumed read uses the same stretch of time as the part before it, because its cursors belong to that query."""
     place = place_of(resume)
     start, end = span = _span(place, places, period)
-    groups = batches(places.ids, ORDER_LOCATIONS)
-    bodies = [feeds.order_query(ids, start, end) for ids in groups]
+    bodies = feeds.order_queries(places.ids, start, end)
     walk = Walk(Kind.ORDER, read, client.orders_search, bodies, place, client.now, span)
-    for reply in walk.replies():
-        result = feeds.orders_of(reply.orders or [], zones, client.now())
-        yield walk.page(result.records, result.young, result.failed)
+    yield from walk.pages(lambda reply: feeds.orders_of(reply.orders or [], zones, client.now()))
 
 
 def _span(place: Place | None, places: Places, period: Period) -> tuple[str, str]:
@@ -161,14 +139,31 @@ def _name(period: Period) -> str:
     return f"{period.since} {period.until}"
 
 
-def _inside(records: Sequence[Record], period: Period) -> list[Record]:
-    return [record for record in records if period.holds(record.modified_at)]
+def _items_of(related: Related, reply: wire.Reply) -> Page:
+    rows = reply.objects or []
+    result = isolation.listings(rows, related.to(rows))
+    return Page(result.records, failed=result.failed)
 
 
-def _is_inside(row: Any, period: Period) -> bool:
-    return period.holds(moment_in(row, "updated_at"))
+def _modified_items(related: Related, period: Period, shown: set[str], reply: wire.Reply) -> Page:
+    """``shown`` are the items of which this read has shown the listings, and so need no change."""
+    rows = reply.objects or []
+    shown |= {id_in(row) for row in rows if is_live_item(row)}
+    items = _items_of(related, reply)
+    others = [row for row in rows if is_other(row) and period.holds(moment_in(row, "updated_at"))]
+    hints, tombstones = feeds.hinted(others)
+    return Page(
+        _inside(Page([*items.records, *tombstones.records]), period).records,
+        feeds.changes_of((hint for hint in hints.records if hint.deleted or hint.item not in shown), {}),
+        failed=[*items.failed, *hints.failed, *tombstones.failed],
+        mentioned=mentions.changed(others),
+    )
 
 
-def _changes(hints: Iterable[feeds.Hint]) -> list[Change]:
-    """One change for each item, with the highest version of its rows."""
-    return [Change(Kind.PRODUCT, item, version) for item, version in feeds.newest_of(hints).items()]
+def _vendors_of(reply: wire.Reply) -> Page:
+    result = readable(Kind.VENDOR, reply.vendors or [], parties.vendor)
+    return Page(result.records, failed=result.failed)
+
+
+def _inside(page: Page, period: Period) -> Page:
+    return replace(page, records=[record for record in page.records if period.holds(record.modified_at)])

@@ -73,27 +73,22 @@ class Override(msgspec.Struct):
 
 
 class Supply(msgspec.Struct):
-    """One vendor of a variation, as ``vendor_information`` has it (versions of 2026)."""
+    """One vendor of a variation. Versions before 2026 have ``sku`` for the code, ``price_money`` for the cost, and an order
+    (``ordinal``)."""
 
     vendor_id: str | None = None
     vendor_code: str | None = None
     unit_cost_money: Money | None = None
-
-
-class OldSupply(msgspec.Struct):
-    """The same as earlier versions spell it, within an object of its own."""
-
-    ordinal: Whole = 0
-    vendor_id: str | None = None
     sku: str | None = None
     price_money: Money | None = None
+    ordinal: Whole = 0
 
 
 class SupplyObject(msgspec.Struct):
     """An entry of ``item_variation_vendor_infos``."""
 
     is_deleted: bool = False
-    item_variation_vendor_info_data: OldSupply | None = None
+    item_variation_vendor_info_data: Supply | None = None
 
 
 class VariationData(msgspec.Struct):

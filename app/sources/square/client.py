@@ -8,21 +8,18 @@ import itertools
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import httpx
 
-from app.errors import BadAnswer, RateLimited, VendorRefused
+from app.errors import BadAnswer, BudgetSpent, RateLimited, VendorRefused
 from app.sources.base import Context
-from app.sources.client import VendorClient, any_answer
+from app.sources.client import any_answer
 from app.sources.http import Http
 from app.sources.square import wire
 from app.sources.square.isolation import id_in
 from app.sources.square.pace import Pace, backoff, retry_after
-
-Page = TypeVar("Page", bound=wire.Reply)
-Shape = TypeVar("Shape")
 
 CATALOG_IDS = 1000  # batch_retrieve_max_object_ids of /v2/catalog/info
 COUNT_ROWS = 1000
@@ -54,53 +51,53 @@ class Places(NamedTuple):
         return {place: zone for place, zone in named.items() if place}
 
 
-class Client(VendorClient):
+class Client:
     """Blocking and thread-safe. Every method raises ``app.errors`` only."""
 
     def __init__(self, context: Context, base_url: str, token: str, version: str, rate: float) -> None:
         headers = {"authorization": f"Bearer {token}", "square-version": version, "accept": "application/json"}
-        super().__init__(Http(context, base_url, headers))
+        self.http = Http(context, base_url, headers)
         self._context = context
         self.version = version
         self.now = context.now
         self.pace = Pace(rate)
 
-    def catalog_search(self, body: wire.Json, cursor: str | None = None) -> Iterator[wire.CatalogReply]:
+    def catalog_search(self, body: wire.Json, cursor: str | None = None) -> Iterator[wire.Reply]:
         """Pages of POST /v2/catalog/search; ``limit`` is set here. A ``cursor`` of the same body: from there on."""
-        return self._pages("/v2/catalog/search", {**body, "limit": CATALOG_ROWS}, wire.CatalogReply, cursor=cursor)
+        return self._pages("/v2/catalog/search", {**body, "limit": CATALOG_ROWS}, cursor)
 
     def catalog_retrieve(self, ids: Sequence[str]) -> list[Any]:
         """The objects with these ids (at most 1,000), deleted ones too; unknown ids are left out."""
         body = {"object_ids": list(ids), "include_deleted_objects": True}
-        return self._post("/v2/catalog/batch-retrieve", body, wire.CatalogReply).objects or []
+        return self._call("/v2/catalog/batch-retrieve", body).objects or []
 
     def catalog_related(self, ids: Sequence[str]) -> list[Any]:
         """The live objects with these ids (at most 1,000), each category with those above it (``path_to_root``), which
         excludes asking for deleted ones."""
         body = {"object_ids": list(ids), "include_category_path_to_root": True}
-        return self._post("/v2/catalog/batch-retrieve", body, wire.CatalogReply).objects or []
+        return self._call("/v2/catalog/batch-retrieve", body).objects or []
 
-    def counts(self, body: wire.Json, cursor: str | None = None) -> Iterator[wire.CountsReply]:
+    def counts(self, body: wire.Json, cursor: str | None = None) -> Iterator[wire.Reply]:
         """Pages of POST /v2/inventory/counts/batch-retrieve, newest ``calculated_at`` first."""
-        path, body = "/v2/inventory/counts/batch-retrieve", {**body, "limit": COUNT_ROWS}
-        return self._pages(path, body, wire.CountsReply, cursor=cursor)
+        return self._pages("/v2/inventory/counts/batch-retrieve", {**body, "limit": COUNT_ROWS}, cursor)
 
-    def orders_search(self, body: wire.Json, cursor: str | None = None) -> Iterator[wire.OrdersReply]:
+    def orders_search(self, body: wire.Json, cursor: str | None = None) -> Iterator[wire.Reply]:
         """Pages of POST /v2/orders/search; ``body`` names at most 10 locations."""
-        return self._pages("/v2/orders/search", {**body, "limit": ORDER_ROWS}, wire.OrdersReply, cursor=cursor)
+        body = {**body, "return_entries": False, "limit": ORDER_ROWS}
+        return self._pages("/v2/orders/search", body, cursor)
 
-    def orders_entries(self, body: wire.Json) -> Iterator[wire.OrdersReply]:
+    def orders_entries(self, body: wire.Json) -> Iterator[wire.Reply]:
         """Pages of the same call with ``return_entries``: ids only, twice as many to a page."""
-        return self._pages("/v2/orders/search", {**body, "limit": ENTRY_ROWS}, wire.OrdersReply)
+        return self._pages("/v2/orders/search", {**body, "return_entries": True, "limit": ENTRY_ROWS})
 
     def orders_retrieve(self, ids: Sequence[str]) -> list[Any]:
         """The orders with these ids (at most 100); unknown and not yet readable ones are left out."""
-        return self._post("/v2/orders/batch-retrieve", {"order_ids": list(ids)}, wire.OrdersReply).orders or []
+        return self._call("/v2/orders/batch-retrieve", {"order_ids": list(ids)}).orders or []
 
     def locations(self) -> Places:
         """Every location, inactive ones too; the call has no pages."""
         response = self._request("GET", "/v2/locations", None)
-        locations = wire.read(response, wire.LocationsReply).locations or []
+        locations = wire.read(response).locations or []
         return Places(locations, _told_at(response) or self.now())
 
     def check(self) -> None:
@@ -109,48 +106,47 @@ class Client(VendorClient):
         Returns when the account answers, even if this token may not list them, or not so often.
         """
         with any_answer():
-            response = self._send("GET", "/v2/locations", None, [], timeout=CHECK_TIMEOUT, attempts=1)
-            wire.read(response, wire.LocationsReply)
+            response = self._send("GET", "/v2/locations", None, timeout=CHECK_TIMEOUT, attempts=1)
+            wire.read(response)
 
-    def vendors_search(self, cursor: str | None = None) -> Iterator[wire.VendorsReply]:
+    def vendors_search(self, cursor: str | None = None) -> Iterator[wire.Reply]:
         """Pages of POST /v2/vendors/search. The body is flat: Square's own example wraps it wrongly in ``query``."""
         body = {"filter": {"status": ["ACTIVE", "INACTIVE"]}, "sort": {"field": "CREATED_AT", "order": "ASC"}}
-        return self._pages("/v2/vendors/search", body, wire.VendorsReply, cursor=cursor)
+        return self._pages("/v2/vendors/search", body, cursor)
 
-    def vendors_retrieve(self, ids: Sequence[str]) -> dict[str, wire.VendorReply]:
+    def vendors_retrieve(self, ids: Sequence[str]) -> dict[str, wire.Reply]:
         """For each vendor id (at most 100) the vendor, or the reason why there is none."""
-        answer = self._post("/v2/vendors/bulk-retrieve", {"vendor_ids": list(ids)}, wire.VendorsByIdReply)
-        return answer.responses or {}
+        return self._call("/v2/vendors/bulk-retrieve", {"vendor_ids": list(ids)}).responses or {}
 
-    def events_search(self, since: str, until: str) -> Iterator[wire.EventsReply]:
+    def events_search(self, since: str, until: str) -> Iterator[wire.Reply]:
         """Pages (of 100) of POST /v2/events; refused while the Events API is not enabled."""
         body = {"query": {"filter": {"created_at": {"start_at": since, "end_at": until}}}, "limit": 100}
-        return self._pages("/v2/events", body, wire.EventsReply)
+        return self._pages("/v2/events", body)
 
     def subscriptions(self) -> list[Any]:
         """Webhook subscriptions, disabled ones too; needs a personal access token."""
-        pages = self._pages(SUBSCRIPTIONS, {"include_disabled": "true"}, wire.SubscriptionsReply, method="GET")
+        pages = self._pages(SUBSCRIPTIONS, {"include_disabled": "true"}, method="GET")
         return [one for page in pages for one in page.subscriptions or []]
 
     def subscription(self, id_: str) -> wire.Json:
         """One webhook subscription, with its signature key."""
-        return self._call("GET", f"{SUBSCRIPTIONS}/{quote(id_, safe='')}", None, wire.SubscriptionReply).subscription
+        return self._call(f"{SUBSCRIPTIONS}/{quote(id_, safe='')}", None, "GET").subscription
 
     def subscribe(self, wanted: wire.Json, idempotency_key: str) -> wire.Json:
         """Make a webhook subscription; needs a personal access token. Returns it with its signature key."""
         body = {"idempotency_key": idempotency_key, "subscription": wanted}
-        return self._post(SUBSCRIPTIONS, body, wire.SubscriptionReply).subscription
+        return self._call(SUBSCRIPTIONS, body).subscription
 
     def change_subscription(self, id_: str, changes: wire.Json) -> None:
         """Change some fields of a webhook subscription."""
-        self._call("PUT", f"{SUBSCRIPTIONS}/{quote(id_, safe='')}", {"subscription": changes}, wire.SubscriptionReply)
+        self._call(f"{SUBSCRIPTIONS}/{quote(id_, safe='')}", {"subscription": changes}, "PUT")
 
     def _pages(
-        self, path: str, body: wire.Json, shape: type[Page], method: str = "POST", cursor: str | None = None
-    ) -> Iterator[Page]:
+        self, path: str, body: wire.Json, cursor: str | None = None, method: str = "POST"
+    ) -> Iterator[wire.Reply]:
         seen = {cursor} if cursor else set()
         while True:
-            page = self._one_page(method, path, body if cursor is None else {**body, "cursor": cursor}, shape)
+            page = self._one_page(path, body if cursor is None else {**body, "cursor": cursor}, method)
             yield page
             cursor = page.cursor
             if not cursor:
@@ -159,31 +155,27 @@ class Client(VendorClient):
                 raise BadAnswer(f"{path}: the same cursor came twice, the read would never end")
             seen.add(cursor)
 
-    def _one_page(self, method: str, path: str, body: wire.Json, shape: type[Page]) -> Page:
+    def _one_page(self, path: str, body: wire.Json, method: str) -> wire.Reply:
         try:
-            return self._call(method, path, body, shape)
+            return self._call(path, body, method)
         except VendorRefused as error:
             if "cursor" in body and wire.EXPIRED_CURSOR in str(error):
                 raise wire.CursorRefused(f"{path}: the cursor has expired, the read must begin again") from error
             raise
 
-    def _post(self, path: str, body: wire.Json, shape: type[Shape]) -> Shape:
-        return self._call("POST", path, body, shape)
-
-    def _call(self, method: str, path: str, body: wire.Json | None, shape: type[Shape]) -> Shape:
-        return wire.read(self._request(method, path, body), shape)
+    def _call(self, path: str, body: wire.Json | None, method: str = "POST") -> wire.Reply:
+        return wire.read(self._request(method, path, body))
 
     def _request(self, method: str, path: str, body: wire.Json | None) -> httpx.Response:
         """One request; a 429 slows us down and is tried again as long as the context's patience lasts."""
         waited = 0.0
         for attempt in itertools.count():
-            waits: list[float | None] = []
             try:
-                response = self._send(method, path, body, waits)
-            except RateLimited:
-                if not waits:
-                    raise  # our own budget, which has been waited for already
-                wait = waits[-1] if waits[-1] is not None else backoff(attempt)
+                response = self._send(method, path, body)
+            except BudgetSpent:
+                raise  # our own budget, which has been waited for already
+            except RateLimited as error:
+                wait = backoff(attempt) if error.retry_after is None else error.retry_after
                 if waited + wait > self._context.patience:
                     raise
             else:
@@ -194,24 +186,18 @@ class Client(VendorClient):
         raise AssertionError("unreachable: the loop has no end")
 
     def _send(
-        self,
-        method: str,
-        path: str,
-        body: wire.Json | None,
-        waits: list[float | None],
-        timeout: float | None = None,
-        attempts: int = 3,
+        self, method: str, path: str, body: wire.Json | None, timeout: float | None = None, attempts: int = 3
     ) -> httpx.Response:
-        def note(response: httpx.Response) -> float | None:
-            self.pace.was_refused()
-            waits.append(retry_after(response))
-            return waits[-1]
-
         content: dict[str, Any] = {"params": body} if method == "GET" else {"json": body}
         limits = self.pace.limits()
-        return self._http.request(
-            method, path, limits=limits, wait_of=note, timeout=timeout, attempts=attempts, **content
+        return self.http.request(
+            method, path, limits=limits, wait_of=self._refused, timeout=timeout, attempts=attempts, **content
         )
+
+    def _refused(self, response: httpx.Response) -> float | None:
+        """Slow down after a 429; returns how many seconds Square wants us to wait, if it says so."""
+        self.pace.was_refused()
+        return retry_after(response)
 
 
 def _told_at(response: httpx.Response) -> datetime | None:

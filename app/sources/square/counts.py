@@ -1,16 +1,13 @@
 """Square's inventory counts as our records; pure."""
 
 from collections.abc import Iterable
-from decimal import Decimal
 from functools import lru_cache
 
 import msgspec
 
-from app.domain import ON_HAND, ON_ORDER, RESERVED, StockCount, micros, quantity, to_json
-from app.errors import Unmappable
-from app.sources.shapes import shown
+from app.domain import ON_HAND, ON_ORDER, RESERVED, StockCount, micros, to_json
 from app.sources.square.catalog_wire import Id, Json, rest, typed
-from app.sources.square.times import moment
+from app.sources.values import amount_of, moment
 
 STATES = {"IN_STOCK": ON_HAND, "RESERVED_FOR_SALE": RESERVED, "ORDERED_FROM_VENDOR": ON_ORDER}
 _COUNT = frozenset({"catalog_object_id", "location_id", "state", "quantity", "calculated_at"})
@@ -41,19 +38,11 @@ def count(row: Json) -> StockCount:
         listing_id=read.catalog_object_id,
         location_id=read.location_id,
         state=state_of(read.state or "IN_STOCK"),
-        quantity=amount(read.quantity, "quantity"),
+        quantity=amount_of(read.quantity, "quantity"),
         extra=_extra(row),
         version=micros(calculated_at) if calculated_at else 0,
         modified_at=calculated_at,
     )
-
-
-def amount(value: str | int | float, what: str) -> Decimal:
-    """A quantity; raises ``Unmappable`` naming ``what`` it was."""
-    try:
-        return quantity(value)
-    except (ValueError, ArithmeticError) as error:
-        raise Unmappable(f"{what} is {shown(value)}, expected a decimal number of at most 15 digits") from error
 
 
 @lru_cache(maxsize=64)

@@ -1,11 +1,13 @@
 """Resolves the ids in an item to names, for the readable columns of its listings."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-from app.domain import CATEGORY_JOINT, to_json
+from msgspec.structs import replace
+
+from app.domain import CATEGORY_JOINT, Listing, to_json
 from app.sources.square.catalog_wire import Json
-from app.sources.square.mentions import Known, modifier_lists, objects, of_listing, texts, value_name
+from app.sources.square.mentions import Known, data_of, modifier_lists, objects, of_listing, texts, value_name
 
 Things = Mapping[str, Json]
 
@@ -43,26 +45,13 @@ _UNITS = {
 """How people write Square's units; any other unit is spelled as Square does."""
 
 
-class Details(NamedTuple):
-    """The columns, by the names that ``Listing`` has for them."""
-
-    category: str | None
-    category_path: str | None
-    unit: str | None
-    unit_precision: int | None
-    images: str | None
-    options: str | None
-    modifiers: str | None
-    taxes: str | None
-    mentions: str | None
-
-
-def details(item: Json, variation: Json, category_id: str | None, known: Known) -> Details:
-    """The columns of a listing, from the data of its item and of its variation, and the objects they mention."""
+def detailed(listing: Listing, item: Json, variation: Json, known: Known) -> Listing:
+    """The listing with these columns, from the data of its item and of its variation, and the objects they mention."""
     things = known.things
-    path_ids, names = _path(category_id, things)
+    path_ids, names = _path(listing.category_id, things)
     unit = _data(things, variation.get("measurement_unit_id"), "measurement_unit_data")
-    return Details(
+    return replace(
+        listing,
         category=names[-1] if names else None,
         category_path=CATEGORY_JOINT.join(names) or None,
         unit=_unit(unit),
@@ -87,7 +76,7 @@ def _path(category_id: str | None, things: Things) -> tuple[set[str], list[str]]
 
 
 def _unit(data: Json) -> str | None:
-    for kind, name in (data.get("measurement_unit") or {}).items() if _is_object(data, "measurement_unit") else ():
+    for kind, name in data_of(data, "measurement_unit").items():
         if kind == "custom_unit" and isinstance(name, dict):
             return _text(name, "name") or _text(name, "abbreviation")
         if kind.endswith("_unit") and isinstance(name, str):
@@ -115,8 +104,8 @@ def _modifier_list(info: Json, things: Things) -> Json:
 
 
 def _modifier(thing: Json) -> Json:
-    data = next(iter(objects([thing.get("modifier_data")])), {})
-    price = next(iter(objects([data.get("price_money")])), {})
+    data = data_of(thing, "modifier_data")
+    price = data_of(data, "price_money")
     fields = {"id": _text(thing, "id"), "name": _text(data, "name")}
     return _present({**fields, "price_minor": _whole(price.get("amount")), "currency": _text(price, "currency")})
 
@@ -130,12 +119,7 @@ def _tax(tax_id: str, things: Things) -> Json:
 
 def _data(things: Things, id_: Any, field: str) -> Json:
     """The data of a related object, empty where it is not there."""
-    thing = things.get(id_, {}) if isinstance(id_, str) else {}
-    return thing[field] if _is_object(thing, field) else {}
-
-
-def _is_object(data: Json, field: str) -> bool:
-    return isinstance(data.get(field), dict)
+    return data_of(things.get(id_, {}) if isinstance(id_, str) else {}, field)
 
 
 def _text(data: Json, field: str) -> str | None:

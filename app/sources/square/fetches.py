@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from app.domain import SKU_PREFIX, Answer, Kind, Record, Ref, Scope, key_of
-from app.errors import BadAnswer, Unavailable, Unmappable, VendorRefused
+from app.domain import SKU_PREFIX, Answer, Kind, Page, Record, Ref, Scope, key_of
+from app.errors import BadAnswer, TallyhookError, Unavailable, Unmappable, VendorRefused
 from app.sources.shapes import bad_record
 from app.sources.square import feeds, isolation, mapping, parties, wire
 from app.sources.square.client import Client
@@ -76,7 +76,7 @@ def vendors(client: Client, refs: Sequence[Ref]) -> Answer:
     result = readable(Kind.VENDOR, [one.vendor for one in answers.values() if one.vendor], parties.vendor)
     later: list[Ref] = []
     for vendor_id, answer in answers.items():
-        error = feeds.trouble_with(answer)
+        error = _trouble_with(answer)
         if isinstance(error, VendorRefused | Unmappable):
             result.failed.append(bad_record(Kind.VENDOR, vendor_id, error))
         elif isinstance(error, Unavailable | BadAnswer):
@@ -85,6 +85,12 @@ def vendors(client: Client, refs: Sequence[Ref]) -> Answer:
             raise error
     gone, not_yet = absent([ref for ref in refs if ref not in later], result)
     return Answer(result.records, gone, [*not_yet, *later], failed=result.failed)
+
+
+def _trouble_with(answer: wire.Reply) -> TallyhookError | None:
+    """One vendor's own error inside a 200; ``None`` for an unknown id, which is an answer."""
+    problems = [problem for problem in answer.errors or [] if problem.code not in ("NOT_FOUND", "VENDOR_NOT_FOUND")]
+    return wire.problem_error(problems, "bulk-retrieve") if problems else None
 
 
 def _item_id(id_: str, thing: Any) -> str | None:
@@ -107,7 +113,7 @@ def _is_of_another_type(thing: Any) -> bool:
     return bool(type_) and type_ != "CATEGORY"
 
 
-def absent(refs: Sequence[Ref], result: ReadRows[Any]) -> tuple[list[Ref], list[Ref]]:
+def absent(refs: Sequence[Ref], result: ReadRows[Any] | Page) -> tuple[list[Ref], list[Ref]]:
     """The refs that were not shown, as ``gone`` and ``not_yet``.
 
     Where something shown has no readable id it may be any of them, so none counts as gone.
@@ -117,7 +123,7 @@ def absent(refs: Sequence[Ref], result: ReadRows[Any]) -> tuple[list[Ref], list[
     return ([], missing) if nameless else (missing, [])
 
 
-def not_shown(refs: Sequence[Ref], result: ReadRows[Any]) -> list[Ref]:
+def not_shown(refs: Sequence[Ref], result: ReadRows[Any] | Page) -> list[Ref]:
     """The refs that were not shown."""
     shown = {key_of(record)[0] for record in result.records} | {bad.external_id for bad in result.failed}
     return [ref for ref in refs if ref.external_id not in shown]

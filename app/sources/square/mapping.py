@@ -3,12 +3,12 @@
 Nothing is lost: what has no field of its own goes to ``extra``, the item's part of it under ``item``.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from app.domain import Category, Listing, quantity, to_json
+from app.domain import Category, Listing, to_json
 from app.errors import Unmappable
 from app.sources.square.catalog_wire import (
     MICROS,
@@ -22,12 +22,11 @@ from app.sources.square.catalog_wire import (
     rest,
     typed,
 )
-from app.sources.square.details import details
+from app.sources.square.details import detailed
 from app.sources.square.mentions import NOTHING_KNOWN, Known, category_ids, data_of
-from app.sources.square.objects import is_live_item
-from app.sources.square.presence import is_sold_somewhere, sold_out
 from app.sources.square.supplies import cost_of, main_supply, supplies_of, supply_json
-from app.sources.square.times import later, moment
+from app.sources.square.times import later
+from app.sources.values import amount_of, moment
 
 ONLY_VARIATION = "Regular"
 """The name Square gives to the variation of an item that has just one."""
@@ -47,12 +46,6 @@ _OVERRIDE = frozenset(
 )
 
 
-def listings(item: Json, known: Known = NOTHING_KNOWN) -> Iterator[Listing]:
-    """A listing for every variation nested in a live ITEM object; names come from what is ``known`` beside it."""
-    variations, listing = variations_of(item, known)
-    return map(listing, variations)
-
-
 def variations_of(item: Json, known: Known = NOTHING_KNOWN) -> tuple[list[Any], Callable[[Any], Listing]]:
     """The variations nested in an ITEM object, and what makes the listing of one: that may raise for one only."""
     envelope = typed(item, CatalogObject)
@@ -63,11 +56,6 @@ def variations_of(item: Json, known: Known = NOTHING_KNOWN) -> tuple[list[Any], 
     variations = [variation for variation in data.variations or [] if variation is not None]
     item_rest = {**_envelope_rest(item), **rest(envelope.item_data, _ITEM)}
     return variations, partial(_listing, envelope, data, item_rest, known, len(variations) == 1)
-
-
-def live_listings(thing: Json | None, known: Known = NOTHING_KNOWN) -> list[Listing]:
-    """The listings of an object; none for one that is deleted, unknown or no item."""
-    return list(listings(thing, known)) if is_live_item(thing) else []
 
 
 def item_of(variation: Json) -> str | None:
@@ -86,17 +74,16 @@ def _listing(
     main = main_supply(supplies)
     price, cost = own.price_money or Money(), cost_of(own, main)
     item_data, variation_data = item.item_data or {}, data_of(variation, "item_variation_data")
-    category_id = next(iter(category_ids(item_data)), None)
-    return Listing(
+    listing = Listing(
         external_id=envelope.id,
         parent_id=item.id,
         sku=own.sku or None,
         name=full_name(data.name, own.name, alone),
         description=data.description or data.description_plaintext or None,
-        active=not data.is_archived and is_sold_somewhere(item, envelope, known.places),
-        category_id=category_id,
+        active=not data.is_archived and _is_sold_somewhere(item, envelope, known.places),
+        category_id=next(iter(category_ids(item_data)), None),
         archived=data.is_archived,
-        sold_out=to_json(sold_out(overrides)),
+        sold_out=to_json(_sold_out(overrides)),
         barcode=own.upc or None,
         price_minor=price.amount,
         cost_minor=cost.amount,
@@ -111,8 +98,8 @@ def _listing(
         deleted=envelope.is_deleted,
         version=max(item.version, envelope.version) * MICROS,
         modified_at=moment(later(item.updated_at, envelope.updated_at)),
-        **details(item_data, variation_data, category_id, known)._asdict(),
     )
+    return detailed(listing, item_data, variation_data, known)
 
 
 def full_name(item: str | None, variation: str | None, alone: bool) -> str | None:
@@ -120,6 +107,31 @@ def full_name(item: str | None, variation: str | None, alone: bool) -> str | Non
     if not variation or variation == item or (alone and variation == ONLY_VARIATION):
         return item or None
     return f"{item} - {variation}" if item else variation
+
+
+def _is_sold_somewhere(item: CatalogObject, variation: CatalogObject, places: Collection[str]) -> bool:
+    """Whether there is a location at which both are present; ``places`` are the open ones, empty where they are not
+    known: then what is present anywhere is sold."""
+    only = [set(one.present_at_location_ids or ()) for one in (item, variation) if not _is_everywhere(one)]
+    but = {place for one in (item, variation) if _is_everywhere(one) for place in one.absent_at_location_ids or ()}
+    if only:
+        left = set.intersection(*only) - but
+        return bool(left & set(places) if places else left)
+    return not but or not places or bool(set(places) - but)
+
+
+def _is_everywhere(thing: CatalogObject) -> bool:
+    """Present at all locations but those named as absent: the default."""
+    return thing.present_at_all_locations is not False
+
+
+def _sold_out(overrides: Sequence[Override]) -> list[Json]:
+    """The locations where it is sold out, with the end of that where it has one."""
+    return [
+        {"location_id": at.location_id, **({"until": at.sold_out_valid_until} if at.sold_out_valid_until else {})}
+        for at in overrides
+        if at.sold_out
+    ]
 
 
 def _prices(overrides: Sequence[Override]) -> list[Json]:
@@ -133,10 +145,7 @@ def _prices(overrides: Sequence[Override]) -> list[Json]:
 def _threshold(kind: str | None, threshold: int | None) -> Decimal | None:
     if kind != "LOW_QUANTITY" or threshold is None:
         return None
-    try:
-        return quantity(threshold)
-    except ValueError as error:
-        raise Unmappable(f"inventory_alert_threshold is {threshold}, expected at most 15 digits") from error
+    return amount_of(threshold, "inventory_alert_threshold")
 
 
 def _reorder_point(own: VariationData) -> Decimal | None:

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 
-from app.domain import batches
-from app.sources.square import wire
-from app.sources.square.client import ORDER_LOCATIONS, Client, Places
+from app.sources.square.client import Client, Places
+from app.sources.square.feeds import order_queries
 from app.sources.square.isolation import id_in
 from app.sources.square.orders import zone_of
 from app.sources.square.times import text_of
@@ -34,8 +33,8 @@ def order_ids(client: Client, places: Places, first: date, last: date) -> Iterat
 
 def _ids(client: Client, places: Places, first: date, last: date) -> Iterator[str]:
     for (start, end), ids in _by_midnight(places, first, last).items():
-        for group in batches(ids, ORDER_LOCATIONS):
-            for page in client.orders_entries(_query(group, start, end)):
+        for query in order_queries(ids, text_of(start), text_of(end), by="created_at"):
+            for page in client.orders_entries(query):
                 yield from filter(None, (id_in(entry, "order_id") for entry in page.order_entries or []))
 
 
@@ -51,14 +50,3 @@ def _by_midnight(places: Places, first: date, last: date) -> dict[tuple[datetime
 def _midnight(day: date, zone: str) -> datetime:
     """When the day begins; where clocks are put forward at midnight, the moment at which they are."""
     return datetime.combine(day, time(), zone_of(zone)).astimezone(UTC)
-
-
-def _query(location_ids: list[str], start: datetime, end: datetime) -> wire.Json:
-    return {
-        "location_ids": location_ids,
-        "return_entries": True,
-        "query": {
-            "filter": {"date_time_filter": {"created_at": {"start_at": text_of(start), "end_at": text_of(end)}}},
-            "sort": {"sort_field": "CREATED_AT", "sort_order": "ASC"},
-        },
-    }

@@ -6,9 +6,9 @@ from typing import Any
 from app.domain.money import price_of_minor
 from app.domain.order_lines import MODIFIER, REFUND, RETURNED, ROUNDING, SERVICE, SOLD, TIP, OrderLine
 from app.sources.square.catalog_wire import Money, typed
-from app.sources.square.counts import amount
 from app.sources.square.mapping import full_name
-from app.sources.square.order_wire import Adjustment, Applied, Charge, Line, Modifier, OrderData, Return
+from app.sources.square.order_wire import Charge, Line, OrderData, Return
+from app.sources.values import amount_of
 
 _NOTHING = Money()
 _REFUSED = frozenset({"REJECTED", "FAILED"})
@@ -62,7 +62,7 @@ def _back(part: Return, number: int) -> Iterator[OrderLine]:
 def _tips(part: Return, at: str) -> Iterator[OrderLine]:
     """The tips of a return; versions before ``return_tips`` only have their sum."""
     for index, tip in enumerate(part.return_tips or []):
-        given = typed(tip, Applied, f"{at}.return_tips[{index}]")
+        given = typed(tip, Line, f"{at}.return_tips[{index}]")
         yield _plain(TIP, given.uid, given.applied_money or _NOTHING, -1)
     tips = part.return_amounts and part.return_amounts.tip_money
     if tips and tips.amount and part.return_line_items and not part.return_tips:
@@ -73,7 +73,7 @@ def _item(data: Any, at: str, kind: str, sign: int) -> Iterator[OrderLine]:
     """A line and its modifiers. The line's total excludes the modifiers' prices and any service charge in it."""
     line = typed(data, Line, at)
     modifiers = [
-        _modifier(typed(each, Modifier, f"{at}.modifiers[{number}]"), line, at, sign)
+        _modifier(typed(each, Line, f"{at}.modifiers[{number}]"), line, at, sign)
         for number, each in enumerate(line.modifiers or line.return_modifiers or [])
     ]
     price, total = line.base_price_money or _NOTHING, (line.total_money or _NOTHING).amount
@@ -86,7 +86,7 @@ def _item(data: Any, at: str, kind: str, sign: int) -> Iterator[OrderLine]:
         kind=kind,
         listing_id=line.catalog_object_id,
         name=full_name(line.name, line.variation_name, alone=True),
-        quantity=None if line.quantity is None else format(sign * amount(line.quantity, f"{at}.quantity"), "f"),
+        quantity=None if line.quantity is None else format(sign * amount_of(line.quantity, f"{at}.quantity"), "f"),
         unit_price=_price(price),
         discount_minor=_signed(line.total_discount_money, sign),
         tax_minor=_signed(line.total_tax_money, sign),
@@ -96,10 +96,10 @@ def _item(data: Any, at: str, kind: str, sign: int) -> Iterator[OrderLine]:
     yield from modifiers
 
 
-def _modifier(modifier: Modifier, line: Line, at: str, sign: int) -> OrderLine:
+def _modifier(modifier: Line, line: Line, at: str, sign: int) -> OrderLine:
     """A modifier counts once for each of its line."""
-    each = amount(1 if modifier.quantity is None else modifier.quantity, f"{at}.modifiers.quantity")
-    count = each * amount(1 if line.quantity is None else line.quantity, f"{at}.quantity")
+    each = amount_of(1 if modifier.quantity is None else modifier.quantity, f"{at}.modifiers.quantity")
+    count = each * amount_of(1 if line.quantity is None else line.quantity, f"{at}.quantity")
     price = modifier.base_price_money or _NOTHING
     return OrderLine(
         line_id=modifier.uid,
@@ -126,7 +126,7 @@ def _service(data: Any, at: str, sign: int) -> OrderLine:
     )
 
 
-def _rounding(adjustment: Adjustment | None, sign: int) -> Iterator[OrderLine]:
+def _rounding(adjustment: Line | None, sign: int) -> Iterator[OrderLine]:
     if adjustment and adjustment.amount_money and adjustment.amount_money.amount:
         yield _plain(ROUNDING, adjustment.uid, adjustment.amount_money, sign, adjustment.name)
 

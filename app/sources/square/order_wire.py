@@ -7,19 +7,13 @@ import msgspec
 from app.sources.square.catalog_wire import Id, Money
 
 
-class Modifier(msgspec.Struct):
-    """A choice that a line was sold with; ``total_price_money`` is for the whole line."""
-
-    uid: str | None = None
-    catalog_object_id: str | None = None
-    name: str | None = None
-    quantity: str | int | float | None = None
-    base_price_money: Money | None = None
-    total_price_money: Money | None = None
-
-
 class Line(msgspec.Struct):
-    """A line item, or a returned one; ``catalog_object_id`` is the variation."""
+    """A line item, a returned one, a modifier of one, a tip that is given back, or the rounding of cash: each has some of
+    these fields.
+
+    ``catalog_object_id`` is the variation, that of a modifier the modifier; ``total_price_money`` is a modifier's, for the
+    whole line.
+    """
 
     uid: str | None = None
     name: str | None = None
@@ -27,10 +21,13 @@ class Line(msgspec.Struct):
     quantity: str | int | float | None = None
     catalog_object_id: str | None = None
     base_price_money: Money | None = None
+    total_price_money: Money | None = None
     total_discount_money: Money | None = None
     total_tax_money: Money | None = None
     total_service_charge_money: Money | None = None
     total_money: Money | None = None
+    amount_money: Money | None = None
+    applied_money: Money | None = None
     modifiers: list[Any] | None = None
     return_modifiers: list[Any] | None = None
 
@@ -42,21 +39,6 @@ class Charge(msgspec.Struct):
     name: str | None = None
     total_tax_money: Money | None = None
     total_money: Money | None = None
-
-
-class Applied(msgspec.Struct):
-    """A tip that is given back."""
-
-    uid: str | None = None
-    applied_money: Money | None = None
-
-
-class Adjustment(msgspec.Struct):
-    """The rounding of cash."""
-
-    uid: str | None = None
-    name: str | None = None
-    amount_money: Money | None = None
 
 
 class Amounts(msgspec.Struct):
@@ -76,7 +58,7 @@ class Return(msgspec.Struct):
     return_line_items: list[Any] | None = None
     return_service_charges: list[Any] | None = None
     return_tips: list[Any] | None = None
-    rounding_adjustment: Adjustment | None = None
+    rounding_adjustment: Line | None = None
     return_amounts: Amounts | None = None
 
 
@@ -113,7 +95,7 @@ class OrderData(msgspec.Struct):
     updated_at: str | None = None
     line_items: list[Any] | None = None
     service_charges: list[Any] | None = None
-    rounding_adjustment: Adjustment | None = None
+    rounding_adjustment: Line | None = None
     returns: list[Return] | None = None
     refunds: list[Refund] | None = None
     tenders: list[Tender] | None = None

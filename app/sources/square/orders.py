@@ -13,7 +13,8 @@ from app.domain.order_lines import RETURNED, SERVICE, TIP, OrderLine
 from app.sources.square.catalog_wire import Json, Money, rest, typed
 from app.sources.square.order_lines import refund_line, refunded, returned_lines, sold_lines
 from app.sources.square.order_wire import Amounts, OrderData, Return
-from app.sources.square.times import last_change, moment, version_of
+from app.sources.square.times import last_change, version_of
+from app.sources.values import moment
 
 SETTLING = timedelta(minutes=2)
 """How long after its creation an order may still come without its line items."""
@@ -27,7 +28,6 @@ _LINE = frozenset(
     {"uid", "name", "quantity", "catalog_object_id", "base_price_money", "total_money", "total_tax_money"}
     | {"total_discount_money"}
 )
-_NO_SUMS = Amounts()
 
 
 def order(data: Json, zones: Mapping[str, str]) -> Order:
@@ -160,7 +160,7 @@ def _sums(wire: OrderData, back: Sequence[OrderLine]) -> Amounts:
     parts = [wire.return_amounts] if wire.return_amounts else [part.return_amounts for part in wire.returns]
     known = [amounts for amounts in parts if amounts]
     backs = known if len(known) == len(parts) else [_reckoned(back)]  # as ``_returned`` does
-    net = wire.net_amounts or _NO_SUMS
+    net = wire.net_amounts or Amounts()
     return Amounts(*(_less(name, net, sold, backs) for name in Amounts.__struct_fields__))
 
 

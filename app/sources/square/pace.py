@@ -22,25 +22,21 @@ class Pace:
     """The present rate in calls per second, shared by all threads of this process."""
 
     def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._rate = rate
+        self.rate = rate
+        """Calls per second we allow ourselves now."""
         self._ceiling = rate * HIGHEST
         self._clock = clock
         self._halved_at = float("-inf")
         self._lock = threading.Lock()
 
-    @property
-    def rate(self) -> float:
-        """Calls per second we allow ourselves now."""
-        return self._rate
-
     def limits(self) -> Sequence[Limit]:
         """The rate as a limit for the budget all processes share."""
-        return (Limit("calls", max(1, int(self._rate)), 1.0),)
+        return (Limit("calls", max(1, int(self.rate)), 1.0),)
 
     def went_well(self) -> None:
         """A call was answered: grow by one call per second every ``RECOVERY`` seconds of full use."""
         with self._lock:
-            self._rate = min(self._ceiling, self._rate + 1.0 / (self._rate * RECOVERY))
+            self.rate = min(self._ceiling, self.rate + 1.0 / (self.rate * RECOVERY))
 
     def was_refused(self) -> None:
         """A call was answered 429: halve, once for a burst of them."""
@@ -48,7 +44,7 @@ class Pace:
             now = self._clock()
             if now - self._halved_at >= ONE_BURST:
                 self._halved_at = now
-                self._rate = max(SLOWEST, self._rate / 2)
+                self.rate = max(SLOWEST, self.rate / 2)
 
 
 def retry_after(response: httpx.Response) -> float | None:

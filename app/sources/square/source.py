@@ -19,7 +19,7 @@ from app.sources.period import Period, narrowed
 from app.sources.setup import Registered
 from app.sources.square import bulk, feeds, fetches, order_days, parties, setup
 from app.sources.square.client import CATALOG_IDS, ORDER_IDS, VENDOR_IDS, Client, Places
-from app.sources.square.isolation import ReadRows, id_in, readable
+from app.sources.square.isolation import id_in, readable
 from app.sources.square.times import text_of
 from app.sources.square.webhook import SquareReceiver
 
@@ -36,21 +36,17 @@ BATCHES = {
 class SquareSource(ClientSource):
     """Implements ``Source`` and ``EventLedger``."""
 
-    _client: Client
     name = "square"
     whole_kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.VENDOR)
     listed_kinds: tuple[Kind, ...] = ()
     kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.CATEGORY, Kind.VENDOR, Kind.PRODUCT, Kind.STOCK, Kind.ORDER)
 
-    def __init__(self, connection: str, client: Client, receiver: SquareReceiver | None) -> None:
+    def __init__(self, client: Client, receiver: SquareReceiver | None) -> None:
         self.receiver: Receiver | None = receiver
-        self._connection = connection
         self._client = client
+        self._http = client.http
         self._events = receiver or SquareReceiver("", ())
         self._zones: dict[str, str] = {}
-
-    def __repr__(self) -> str:
-        return f"SquareSource({self._connection!r})"
 
     def batch_size(self, kind: Kind) -> int:
         """Every kind has a batch read."""
@@ -103,32 +99,19 @@ class SquareSource(ClientSource):
 
     def delta(self, kind: Kind, since: str | None) -> Iterator[Page]:
         """What changed since a watermark; products come as changes to fetch, everything else as records."""
-        match kind:
-            case Kind.PRODUCT if since is not None:
-                return feeds.touched_items(self._client, since, self._client.now)
-            case Kind.CATEGORY if since is not None:
-                return feeds.touched_categories(self._client, since, self._client.now)
-            case Kind.STOCK if since is not None:
-                return feeds.counts(self._client, since, self._client.now)
-            case Kind.ORDER:
-                return self._orders_since(since)
-        return self.full(kind)
+        if kind is Kind.ORDER:
+            return self._of_places(partial(feeds.orders_since, since=since))
+        if since is None or kind not in feeds.DELTAS:
+            return self.full(kind)
+        return feeds.DELTAS[kind](self._client, since)
 
     def full(self, kind: Kind, resume: str | None = None) -> Iterator[Page]:
         """A complete read. Those of stock and orders prove no absence: see ``bulk``."""
-        match kind:
-            case Kind.PRODUCT:
-                return bulk.all_items(self._client, resume)
-            case Kind.CATEGORY:
-                return bulk.all_categories(self._client, resume)
-            case Kind.STOCK:
-                return bulk.all_counts(self._client, resume)
-            case Kind.ORDER:
-                return self._orders_of_the_week(resume)
-            case Kind.VENDOR:
-                return bulk.all_vendors(self._client, resume)
-            case Kind.LOCATION:
-                return self._all_locations(resume)
+        if kind is Kind.ORDER:
+            return self._of_places(partial(bulk.orders_of_the_week, resume=resume))
+        if kind is Kind.LOCATION:
+            return self._all_locations(resume)
+        return bulk.WHOLE[kind](self._client, resume)
 
     def window(
         self, kind: Kind, since: datetime | None, until: datetime | None, resume: str | None = None
@@ -136,7 +119,7 @@ class SquareSource(ClientSource):
         """Records last modified in a period, see ``bulk``; locations, which have no times, in full."""
         period = Period(since, until)
         if kind is Kind.ORDER:
-            return self._orders_of(period, resume)
+            return self._of_places(partial(bulk.orders_window, period=period, resume=resume))
         if kind in bulk.WINDOWS:
             return bulk.WINDOWS[kind](self._client, period, resume)
         return (narrowed(page, period) for page in self.full(kind, resume))
@@ -190,30 +173,21 @@ class SquareSource(ClientSource):
         rows = self._client.orders_retrieve([ref.external_id for ref in refs])
         if any(id_in(row, "location_id") not in self._zones for row in rows):
             self._places()
-        orders, _, failed = feeds.orders_of(rows, self._zones, self._client.now())
-        return Answer(orders, not_yet=fetches.not_shown(refs, ReadRows(orders, failed)), failed=failed)
+        shown = feeds.orders_of(rows, self._zones, self._client.now())
+        return Answer(shown.records, not_yet=fetches.not_shown(refs, shown), failed=shown.failed)
 
     def _locations(self, refs: Sequence[Ref]) -> Answer:
         (page,) = self._all_locations()
-        result = ReadRows(list(page.records), list(page.failed))
         named = [ref for ref in refs if ref.external_id != ALL_ITEMS]
-        if not result.records and not result.failed:
+        if not page.records and not page.failed:
             return Answer(not_yet=named)  # a merchant has a location: without any the answer is not believed
-        gone, not_yet = fetches.absent(named, result)
+        gone, not_yet = fetches.absent(named, page)
         is_whole = len(named) < len(refs) and all(bad.external_id for bad in page.failed)
         return Answer(page.records, gone, not_yet, [Scope(Kind.LOCATION)] if is_whole else [], page.failed)
 
-    def _orders_since(self, since: str | None) -> Iterator[Page]:
+    def _of_places(self, read: Callable[[Client, Places, Mapping[str, str]], Iterator[Page]]) -> Iterator[Page]:
         places = self._places()
-        yield from feeds.orders_since(self._client, places, since, self._zones, self._client.now)
-
-    def _orders_of_the_week(self, resume: str | None) -> Iterator[Page]:
-        places = self._places()
-        yield from bulk.orders_of_the_week(self._client, places, self._zones, resume)
-
-    def _orders_of(self, period: Period, resume: str | None) -> Iterator[Page]:
-        places = self._places()
-        yield from bulk.orders_window(self._client, places, self._zones, period, resume)
+        yield from read(self._client, places, self._zones)
 
     def _all_locations(self, resume: str | None = None) -> Iterator[Page]:
         if resume is not None:

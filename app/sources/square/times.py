@@ -5,24 +5,7 @@ from typing import Any
 
 from app.domain import micros
 from app.errors import Unmappable
-from app.sources.shapes import shown
-
-
-def moment(text: str | None, what: str = "a time") -> datetime | None:
-    """The aware UTC datetime of a timestamp; digits beyond microseconds are cut off.
-
-    Text without a zone is UTC: the Events API sends such. Raises ``Unmappable`` naming ``what`` it was, for anything else.
-    """
-    if not text:
-        return None
-    try:
-        parsed = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise Unmappable(f"{what} is {shown(text)}, expected an RFC 3339 timestamp") from error
-    try:
-        return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
-    except OverflowError as error:
-        raise Unmappable(f"{what} is {shown(text)}, expected a timestamp of the years 1 to 9999") from error
+from app.sources.values import moment
 
 
 def moment_in(row: Any, name: str) -> datetime | None:

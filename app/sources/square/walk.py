@@ -7,11 +7,11 @@ that is older, or of another query, is lost: the read begins again (``ResumeLost
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from hashlib import blake2b
-from typing import Generic, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
-from app.domain import BadRecord, Change, Kind, Mentioned, Page, Record
+from app.domain import Kind, Page
 from app.errors import VendorRefused
 from app.sources import base
 from app.sources.base import ResumeLost
@@ -20,7 +20,11 @@ from app.sources.square import wire
 
 CURSOR_LIFE = timedelta(minutes=5)
 
-Reply = TypeVar("Reply", bound=wire.Reply)
+Read = Callable[[wire.Reply], Page]
+"""What a reply shows, as a page."""
+
+Mark = Callable[[wire.Reply, datetime], str | None]
+"""The watermark that a reply gives, if any; the other argument is our clock."""
 
 
 class Place(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -45,18 +49,18 @@ def place_of(resume: str | None) -> Place | None:
     return None if resume is None else base.place_of(resume, Place)
 
 
-class Walk(Generic[Reply]):
-    """The replies to some queries, one query after the other, and the pages made of them.
+class Walk:
+    """The pages made of the replies to some queries, one query after the other.
 
-    ``ask`` gives the pages of one query, from a cursor on if there is one; ``read`` names the read, so that another
-    read's token is refused. The caller sets ``mark`` before it makes a page.
+    ``ask`` gives the replies to one query, from a cursor on if there is one; ``read`` names the read, so that another
+    read's token is refused. ``mark`` is the watermark that the replies so far give.
     """
 
     def __init__(
         self,
         kind: Kind,
         read: str,
-        ask: Callable[[wire.Json, str | None], Iterator[Reply]],
+        ask: Callable[[wire.Json, str | None], Iterator[wire.Reply]],
         bodies: Sequence[wire.Json],
         place: Place | None,
         now: Callable[[], datetime],
@@ -72,8 +76,15 @@ class Walk(Generic[Reply]):
         self._query = _digest(f"{kind} {read}", bodies)
         self._span = span
 
-    def replies(self) -> Iterator[Reply]:
-        """Every reply from the place on. Raises ``ResumeLost`` before the first one."""
+    def pages(self, page_of: Read, mark: Mark = lambda reply, now: None) -> Iterator[Page]:
+        """A page for every reply from the place on. Raises ``ResumeLost`` before the first one."""
+        for reply in self._replies():
+            self.mark = self.mark or mark(reply, self._now())
+            page = page_of(reply)
+            token = msgspec.json.encode(replace(self._place, mark=self.mark)).decode()
+            yield replace(page, label=numbered(self._kind, self._place.page), resume=token)
+
+    def _replies(self) -> Iterator[wire.Reply]:
         self._refuse_lost()
         start = self._place
         for part in range(start.part, len(self._bodies)):
@@ -81,18 +92,6 @@ class Walk(Generic[Reply]):
             for reply in self._after(cursor, self._bodies[part]):
                 self._step(part, reply)
                 yield reply
-
-    def page(
-        self,
-        records: Sequence[Record] = (),
-        changes: Sequence[Change] = (),
-        failed: Sequence[BadRecord] = (),
-        mentioned: Sequence[Mentioned] = (),
-    ) -> Page:
-        """What the latest reply showed."""
-        token = msgspec.json.encode(msgspec.structs.replace(self._place, mark=self.mark)).decode()
-        label = numbered(self._kind, self._place.page)
-        return Page(records, changes, label=label, resume=token, failed=failed, mentioned=mentioned)
 
     def _refuse_lost(self) -> None:
         if not self._resumed:
@@ -103,7 +102,7 @@ class Walk(Generic[Reply]):
         if self._place.cursor is not None and age > CURSOR_LIFE:
             raise ResumeLost(f"the cursor is {age.total_seconds():.0f} s old, Square's live for 300")
 
-    def _after(self, cursor: str | None, body: wire.Json) -> Iterator[Reply]:
+    def _after(self, cursor: str | None, body: wire.Json) -> Iterator[wire.Reply]:
         replies = self._ask(body, cursor)
         if cursor is not None:
             try:
@@ -112,7 +111,7 @@ class Walk(Generic[Reply]):
                 raise ResumeLost(f"Square does not take the cursor any more ({error})") from error
         yield from replies
 
-    def _step(self, part: int, reply: Reply) -> None:
+    def _step(self, part: int, reply: wire.Reply) -> None:
         self._place = Place(
             query=self._query,
             given=self._now(),

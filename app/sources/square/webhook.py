@@ -17,6 +17,7 @@ import msgspec
 from app.domain import ALL_ITEMS, Change, Delivery, Kind, Verdict, micros
 from app.sources.base import SignatureInvalid
 from app.sources.deliveries import bounded, decoded
+from app.sources.square.isolation import id_in
 from app.sources.square.times import moment_in
 
 TEST_EVENT = "webhooks.test_notification"
@@ -51,12 +52,13 @@ class SquareReceiver:
     """
 
     def __init__(self, url: str, keys: Sequence[str], merchant_id: str | None = None) -> None:
-        self._url = url
+        self.url = url
+        """The notification URL that signatures are computed over."""
         self._keys = [key for key in keys if key]
         self._merchant_id = merchant_id
 
     def __repr__(self) -> str:
-        return f"SquareReceiver(url={self._url!r}, keys={len(self._keys)})"
+        return f"SquareReceiver(url={self.url!r}, keys={len(self._keys)})"
 
     def verify(self, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
         """Compare with the signature of every key, in a time that reveals neither which key matched nor where the
@@ -64,16 +66,11 @@ class SquareReceiver:
         given = headers.get(SIGNATURE_HEADER)
         if not given:
             raise SignatureInvalid(f"the header {SIGNATURE_HEADER} is missing")
-        matches = [hmac.compare_digest(signature(key, self._url, body), _bytes(given)) for key in self._keys]
+        matches = [hmac.compare_digest(signature(key, self.url, body), _bytes(given)) for key in self._keys]
         if not any(matches):
             raise SignatureInvalid(
-                f"the signature does not match {self._url!r} and the raw body under any of {len(self._keys)} keys"
+                f"the signature does not match {self.url!r} and the raw body under any of {len(self._keys)} keys"
             )
-
-    @property
-    def url(self) -> str:
-        """The notification URL that signatures are computed over."""
-        return self._url
 
     def learn(self, merchant_id: str) -> None:
         """Learn whose account this is, where no option says it; the option wins."""
@@ -85,9 +82,7 @@ class SquareReceiver:
 
     def parse(self, headers: Mapping[str, str], body: bytes) -> Delivery:
         """The delivery; an event about no item of ours is ignored, never refused."""
-        return self._delivery(read_event(body))
-
-    def _delivery(self, event: Event) -> Delivery:
+        event = decoded(body, Event, 'a JSON object with "type", "event_id" and "data"')
         aside = self._set_aside(event)
         changes = () if aside else tuple(dict.fromkeys(map(bounded, changes_of(event))))
         return Delivery(
@@ -108,11 +103,6 @@ class SquareReceiver:
         return Verdict.FOREIGN if foreign else None
 
 
-def read_event(body: bytes) -> Event:
-    """The envelope; raises ``PayloadInvalid``."""
-    return decoded(body, Event, 'a JSON object with "type", "event_id" and "data"')
-
-
 def changes_of(event: Event) -> Sequence[Change]:
     """The items that may have changed, by the top-level ``type`` alone; empty for what we do not follow."""
     data = event.data if isinstance(event.data, dict) else {}
@@ -123,7 +113,7 @@ def changes_of(event: Event) -> Sequence[Change]:
         case ["catalog", "version", "updated"]:
             return [Change(Kind.PRODUCT, ALL_ITEMS), Change(Kind.CATEGORY, ALL_ITEMS)]
         case ["order", "created" | "updated"] | ["order", "fulfillment", "updated"]:
-            return _order(content, _text(data, "id"))
+            return _order(content, id_in(data, "id"))
         case ["location", "created" | "updated"]:
             return [Change(Kind.LOCATION, ALL_ITEMS)]
         case ["vendor", "created" | "updated"]:
@@ -141,32 +131,31 @@ def _stock(content: Mapping[str, Any]) -> Sequence[Change]:
         return [Change(Kind.STOCK, ALL_ITEMS)]
     newest: dict[str, int] = {}
     for count in counts:
-        if isinstance(count, dict) and (listing_id := _text(count, "catalog_object_id")):
+        if listing_id := id_in(count, "catalog_object_id"):
             calculated_at = moment_in(count, "calculated_at")
             newest[listing_id] = max(newest.get(listing_id, 0), micros(calculated_at) if calculated_at else 0)
     return [Change(Kind.STOCK, listing_id, version) for listing_id, version in newest.items()]
 
 
-def _order(content: Mapping[str, Any], data_id: str | None) -> Sequence[Change]:
+def _order(content: Mapping[str, Any], data_id: str) -> Sequence[Change]:
     """Production names the summary's object differently from the documentation, so any name is accepted."""
     for summary in content.values():
-        if isinstance(summary, dict) and (order_id := _text(summary, "order_id")):
+        if order_id := id_in(summary, "order_id"):
             return [Change(Kind.ORDER, order_id, _version(summary))]
-    return [Change(Kind.ORDER, data_id)] if data_id else [Change(Kind.ORDER, ALL_ITEMS)]
+    return [Change(Kind.ORDER, data_id or ALL_ITEMS)]
 
 
 def _vendor(content: Mapping[str, Any]) -> Sequence[Change]:
     """``data.id`` is a UUID, not the vendor's: only the object names it."""
     vendor = content.get("vendor")
-    vendor_id = _text(vendor, "id") if isinstance(vendor, dict) else None
-    if vendor_id is None:
+    if not id_in(vendor):
         return [Change(Kind.VENDOR, ALL_ITEMS)]
-    return [Change(Kind.VENDOR, vendor_id, _version(vendor))]
+    return [Change(Kind.VENDOR, id_in(vendor), _version(vendor))]
 
 
 def _payment(content: Mapping[str, Any]) -> Sequence[Change]:
     """Point-of-sale orders raise no order event; their payments and refunds name them."""
-    named = (_text(part, "order_id") for part in content.values() if isinstance(part, dict))
+    named = (id_in(part, "order_id") for part in content.values())
     return [Change(Kind.ORDER, order_id) for order_id in named if order_id]
 
 
@@ -174,11 +163,6 @@ def _version(part: Any) -> int:
     """When a thing changed, in microseconds; 0 where that is unreadable: the id matters, the time is only a hint."""
     changed_at = moment_in(part, "updated_at") or moment_in(part, "created_at")
     return micros(changed_at) if changed_at else 0
-
-
-def _text(part: Mapping[str, Any], name: str) -> str | None:
-    value = part.get(name)
-    return value if isinstance(value, str) and value else None
 
 
 def _bytes(header: str) -> bytes:

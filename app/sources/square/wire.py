@@ -5,7 +5,7 @@ that is no object harms only itself (``isolation``). Shapes follow Square's Open
 omitted on the wire, so all is optional.
 """
 
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import msgspec
@@ -23,7 +23,6 @@ from app.errors import (
 from app.sources.texts import repaired, shallow
 
 Json = dict[str, Any]
-Shape = TypeVar("Shape")
 
 
 class Problem(msgspec.Struct):
@@ -36,119 +35,62 @@ class Problem(msgspec.Struct):
 
 
 class Reply(msgspec.Struct, kw_only=True):
-    """What every answer may carry; ``errors`` can be filled inside a 200."""
+    """Every field of an answer that we read; each call's answer has one or two of them.
+
+    ``errors`` can be filled inside a 200. ``responses`` has an answer of its own for each requested id, ``events`` the
+    bytes that webhooks would have carried.
+    """
 
     errors: list[Problem] | None = None
     cursor: str | None = None
-
-
-class CatalogReply(Reply, kw_only=True):
-    """Catalog search, list and batch-retrieve."""
-
     objects: list[Any] | None = None
     related_objects: list[Any] | None = None
     latest_time: str | None = None
-
-
-class CountsReply(Reply, kw_only=True):
-    """Inventory counts, newest ``calculated_at`` first."""
-
     counts: list[Any] | None = None
-
-
-class OrdersReply(Reply, kw_only=True):
-    """Order search and batch-retrieve."""
-
     orders: list[Any] | None = None
     order_entries: list[Any] | None = None
-
-
-class OrderReply(Reply, kw_only=True):
-    """One order."""
-
     order: Any = None
-
-
-class LocationsReply(Reply, kw_only=True):
-    """Every location, inactive ones too."""
-
     locations: list[Any] | None = None
-
-
-class VendorsReply(Reply, kw_only=True):
-    """Vendor search."""
-
     vendors: list[Any] | None = None
-
-
-class VendorReply(Reply, kw_only=True):
-    """One vendor, or the reason why there is none."""
-
     vendor: Any = None
-
-
-class VendorsByIdReply(Reply, kw_only=True):
-    """Vendor bulk-retrieve: an answer of its own for each id."""
-
-    responses: dict[str, VendorReply] | None = None
-
-
-class EventsReply(Reply, kw_only=True):
-    """Event search; each event is kept as the bytes a webhook would have carried."""
-
+    responses: "dict[str, Reply] | None" = None
     events: list[msgspec.Raw] | None = None
-
-
-class SubscriptionsReply(Reply, kw_only=True):
-    """Webhook subscriptions of the application."""
-
     subscriptions: list[Any] | None = None
-
-
-class SubscriptionReply(Reply, kw_only=True):
-    """One webhook subscription."""
-
     subscription: Json = msgspec.field(default_factory=dict)
 
 
-def decode(body: bytes, shape: type[Shape]) -> Shape:
-    """The body as ``shape``.
+_DECODER = msgspec.json.Decoder(Reply, float_hook=float)
+"""``float`` as a hook turns numbers that are too large into infinity; msgspec alone would refuse the whole page."""
+
+
+def decode(body: bytes) -> Reply:
+    """The answer in a body.
 
     Raises ``BadAnswer`` for what is no complete JSON document, ``Unmappable`` for another shape.
     """
     try:
-        return _decoded(body, shape)
+        return _decoded(body)
     except msgspec.ValidationError as error:
         raise Unmappable(f"Square answered in a shape we do not know: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadAnswer(f"expected a JSON document from Square, not {body[:60]!r}") from error
 
 
-def _decoded(body: bytes, shape: type[Shape]) -> Shape:
-    decoder: msgspec.json.Decoder[Shape] = _decoder(shape)
+def _decoded(body: bytes) -> Reply:
     try:
-        return decoder.decode(body)
+        return _DECODER.decode(body)
     except (msgspec.DecodeError, RecursionError):
-        return decoder.decode(shallow(repaired(body)))
+        return _DECODER.decode(shallow(repaired(body)))
 
 
-_DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}
-
-
-def _decoder(shape: Any) -> msgspec.json.Decoder[Any]:
-    """``float`` as a hook turns numbers that are too large into infinity; msgspec alone would refuse the whole page."""
-    return _DECODERS.get(shape) or _DECODERS.setdefault(shape, msgspec.json.Decoder(shape, float_hook=float))
-
-
-def read(response: httpx.Response, shape: type[Shape]) -> Shape:
-    """The answer as ``shape``; an error body raises, whatever the status code says."""
+def read(response: httpx.Response) -> Reply:
+    """The answer; an error body raises, whatever the status code says."""
     where = f"{response.request.method} {response.request.url.path}"
     if not response.headers.get("content-type", "").startswith("application/json"):
         raise BadAnswer(f"{where}: expected JSON, not {response.headers.get('content-type', 'an untyped body')!r}")
-    answer = decode(response.content, shape)
-    problems = answer.errors if isinstance(answer, Reply) else None
-    if problems:
-        raise problem_error(problems, where)
+    answer = decode(response.content)
+    if answer.errors:
+        raise problem_error(answer.errors, where)
     if response.status_code == 404:
         raise VendorRefused(f"{where}: 404, there is no such thing")
     return answer

@@ -9,8 +9,7 @@ from app import sources
 from app.domain import Kind
 from app.errors import BadConfiguration
 from app.sources.base import Context, Unlimited
-from app.sources.finale.client import MARGIN
-from app.sources.finale.options import read
+from app.sources.finale.options import MARGIN, read
 from app.sources.finale.source import FinaleSource
 
 GIVEN = {"account": "acme", "api_key": "key-key", "api_secret": "secret-secret"}
@@ -69,13 +68,13 @@ def test_a_currency_may_be_written_small() -> None:
 
 def test_the_defaults_are_the_vendors_limits() -> None:
     options = read("finale", GIVEN)
-    limits = [(limit.name, limit.calls, limit.seconds) for limit in options.rates.collection]
+    limits = [(limit.name, limit.calls, limit.seconds) for limit in options.list_limits]
     assert limits == [("get", 120, 60 + MARGIN), ("collection", 300, 3600 + MARGIN)]
 
 
 def test_a_rate_of_zero_is_no_limit() -> None:
     options = read("finale", {**GIVEN, "gets_per_minute": "0", "reads_per_hour": "0"})
-    assert (options.rates.record, options.rates.collection) == ((), ())
+    assert (options.record_limits, options.list_limits) == ((), ())
 
 
 def test_history_starts_on_a_utc_day() -> None:

@@ -13,7 +13,8 @@ from app.sources.finale import mapping, orders
 from app.sources.finale.columnar import Band, single
 from app.sources.finale.mapping import Terms
 from app.sources.finale.stock import Tally
-from app.sources.finale.wire import minor, moment, tail
+from app.sources.finale.wire import minor, tail
+from app.sources.values import moment
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 

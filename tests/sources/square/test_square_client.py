@@ -27,7 +27,7 @@ def client_of() -> Iterator[ClientOf]:
 
     yield connect
     for client in opened:
-        client.close()
+        client.http.close()
 
 
 def replying(*bodies: str) -> Client:

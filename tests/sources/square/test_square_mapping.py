@@ -11,7 +11,8 @@ from app.domain import Listing
 from app.errors import Unmappable
 from app.sources.square import mapping, orders, parties
 from app.sources.square.counts import counts
-from app.sources.square.times import before, later, moment
+from app.sources.square.times import before, later
+from app.sources.values import moment
 
 
 def item(*variations: dict[str, Any], **data: Any) -> dict[str, Any]:
@@ -25,7 +26,8 @@ def variation(name: str | None = "Regular", envelope: dict[str, Any] | None = No
 
 
 def listing(thing: dict[str, Any]) -> Listing:
-    return next(mapping.listings(thing))
+    variations, listing_of = mapping.variations_of(thing)
+    return listing_of(variations[0])
 
 
 def test_the_only_regular_variation_is_called_like_its_item() -> None:
