@@ -9,24 +9,10 @@ from app.domain import TALLYHOOK, ItemKey, Principal
 from app.errors import NotFound
 from app.rules.guard.guard import Limits
 from app.sources.base import Source
-from app.stores.sql.engine import DATABASE_ERRORS, Database
-from app.stores.sql.time_limits import TimeLimit
+from app.stores.sql.engine import DATABASE_ERRORS as DATABASE_ERRORS
+from app.stores.sql.engine import Database as Database
+from app.stores.sql.time_limits import TimeLimit as TimeLimit
 from app.stores.upkeep.marks import Witness
-
-__all__ = [
-    "DATABASE_ERRORS",
-    "Database",
-    "Deps",
-    "HostClock",
-    "Queue",
-    "TimeLimit",
-    "can_see",
-    "check_visible",
-    "source_of",
-    "utc_now",
-    "visible_connections",
-    "with_time_limit",
-]
 
 
 class Queue(Protocol):

@@ -16,7 +16,9 @@ from app.flows.holds.plausible import Verdict, batch_of, examine, learn, only, w
 from app.flows.items.bad_records import Failure, healing, unread, unstorable
 from app.rules.guard.guard import FIRST_LOAD, RUN
 from app.stores.catalog import Key, bulk, watermarks
-from app.stores.catalog.bulk import Diff, Differ, Written
+from app.stores.catalog.bulk import Written
+from app.stores.catalog.diff import Diff
+from app.stores.catalog.differ import Differ
 from app.stores.guard.foreseen import NOTHING, Foreseen
 from app.stores.sql.engine import Database
 

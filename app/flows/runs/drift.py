@@ -12,8 +12,8 @@ from app.flows.items.bulk_read import BulkResult
 from app.flows.runs.reasons import Background, Differing, reasons
 from app.rules.drift.drift import DriftCause
 from app.stores.catalog import stored_rows
-from app.stores.catalog.bulk import Diff
 from app.stores.catalog.catalog_sql import horizon
+from app.stores.catalog.diff import Diff
 from app.stores.runs import drift
 from app.stores.runs.drift import DriftRow
 

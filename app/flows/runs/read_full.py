@@ -31,8 +31,8 @@ from app.rules.runs.kind_counts import KindCounts
 from app.rules.runs.strategies import Stage
 from app.sources.fingerprint import mapping_of
 from app.stores.catalog import checksums, full_reads, watermarks
-from app.stores.catalog.bulk import Diff
 from app.stores.catalog.checksums import Edited
+from app.stores.catalog.diff import Diff
 from app.stores.runs import agreements
 
 log = structlog.get_logger()

@@ -6,16 +6,15 @@ from typing import Any, TypedDict, Unpack
 
 import msgspec
 from sqlalchemy import Connection, delete, func, insert, or_, select, text, update
-from sqlmodel import SQLModel
 
 from app.domain import Role
 from app.rules.access.lockout import Tries
 from app.stores import tables
 from app.stores.sql.statements import is_sqlite
 
-_TOKENS = SQLModel.metadata.tables[str(tables.AccessToken.__tablename__)]
-_USERS = SQLModel.metadata.tables[str(tables.User.__tablename__)]
-_SESSIONS = SQLModel.metadata.tables[str(tables.Session.__tablename__)]
+_TOKENS = tables.core(tables.AccessToken)
+_USERS = tables.core(tables.User)
+_SESSIONS = tables.core(tables.Session)
 _LOCK = 7_215_093_323  # any number of our own, beside the audit log's
 
 

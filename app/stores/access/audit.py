@@ -10,15 +10,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, delete, insert, select, text
-from sqlmodel import SQLModel
 
 from app.domain import Principal
 from app.rules.access.chain import BEGINNING, Entry, link
 from app.stores import tables
 from app.stores.sql.statements import is_sqlite
 
-_LOG = SQLModel.metadata.tables[str(tables.AuditEntry.__tablename__)]
-_ARCHIVES = SQLModel.metadata.tables[str(tables.AuditArchive.__tablename__)]
+_LOG = tables.core(tables.AuditEntry)
+_ARCHIVES = tables.core(tables.AuditArchive)
 _LOCK = 7_215_093_322  # any number of our own, beside the migrations'
 _BATCH_SIZE = 1_000
 

@@ -53,7 +53,7 @@ class Shape:
 def shape(kind: Kind) -> Shape:
     """The shape of a kind's table."""
     record = RECORDS[kind]
-    return Shape(str(CATALOG[kind].__tablename__), record.key_fields, record.__struct_fields__, record)
+    return Shape(CATALOG[kind].name, record.key_fields, record.__struct_fields__, record)
 
 
 def driver(conn: Connection) -> Any:

@@ -11,12 +11,12 @@ from app.stores.catalog import catalog_sql as sql
 from app.stores.catalog.reads import Key
 from app.stores.sql.columns import some_moment
 from app.stores.sql.engine import Database
-from app.stores.tables import catalog_table
+from app.stores.tables import CATALOG
 
 
 def resolve_sku(conn: Connection, connection: str, sku: str) -> str | None:
     """External id of the live listing with this SKU, the newest if there are several; ``None`` if there is none."""
-    table = catalog_table(Kind.PRODUCT)
+    table = CATALOG[Kind.PRODUCT]
     wanted = (table.c.connection == connection) & (table.c.sku == sku) & ~table.c.deleted
     query = select(table.c.external_id).where(wanted).order_by(table.c.version.desc()).limit(1)
     return conn.execute(query).scalar()
@@ -29,7 +29,7 @@ def items_of(conn: Connection, connection: str, listings: Sequence[str]) -> list
 
 def owners_of(conn: Connection, connection: str, listings: Sequence[str]) -> dict[str, str]:
     """The item that each of these listings belongs to, by the listing's id: its parent, or itself."""
-    table = catalog_table(Kind.PRODUCT)
+    table = CATALOG[Kind.PRODUCT]
     item = func.coalesce(table.c.parent_id, table.c.external_id)
     owners: dict[str, str] = {}
     for some in batches(listings, 500):
@@ -44,7 +44,7 @@ def row_ids(conn: Connection, connection: str, kind: Kind, ids: Collection[str])
     """The first key fields of the rows that belong to these items: their own, and for products their variations'."""
     if kind is not Kind.PRODUCT:
         return set(ids)
-    table = catalog_table(Kind.PRODUCT)
+    table = CATALOG[Kind.PRODUCT]
     rows = set(ids)
     for some in batches(sorted(ids), 500):
         query = select(table.c.external_id).where(table.c.connection == connection, table.c.parent_id.in_(some))
@@ -61,7 +61,7 @@ def lately_read(
 ) -> list[str]:
     """External ids of some live items of a kind, read last first, none of ``without``; taken from the first ``SAMPLE``
     such rows by key."""
-    table = catalog_table(kind)
+    table = CATALOG[kind]
     item = (
         func.coalesce(table.c.parent_id, table.c.external_id) if kind is Kind.PRODUCT else table.c[_first_key(kind)]
     )
@@ -119,7 +119,7 @@ class StoredRow(NamedTuple):
 
 def stored_rows(database: Database, connection: str, kind: Kind, keys: Sequence[Key]) -> dict[Key, StoredRow]:
     """The rows with these keys, as they are now."""
-    columns = catalog_table(kind).c
+    columns = CATALOG[kind].c
     key = tuple_(*(columns[name] for name in sql.shape(kind).keys))
     with database.read() as conn:
         return _stored(conn, connection, kind, key, keys)
@@ -127,13 +127,13 @@ def stored_rows(database: Database, connection: str, kind: Kind, keys: Sequence[
 
 def rows_of_items(conn: Connection, connection: str, kind: Kind, ids: Sequence[str]) -> dict[Key, StoredRow]:
     """All rows whose keys begin with these ids."""
-    return _stored(conn, connection, kind, catalog_table(kind).c[_first_key(kind)], ids)
+    return _stored(conn, connection, kind, CATALOG[kind].c[_first_key(kind)], ids)
 
 
 def _stored(
     conn: Connection, connection: str, kind: Kind, column: ColumnElement[Any], values: Sequence[Any]
 ) -> dict[Key, StoredRow]:
-    columns, shape = catalog_table(kind).c, sql.shape(kind)
+    columns, shape = CATALOG[kind].c, sql.shape(kind)
     query = select(*(columns[name] for name in shape.columns)).where(columns.connection == connection)
     rows: dict[Key, StoredRow] = {}
     for some in batches(values, 500):

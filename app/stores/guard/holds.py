@@ -19,8 +19,8 @@ from app.stores.guard.held_rows import HeldRow
 KEEPING, HELD, RELEASED, DISMISSED = "keeping", "held", "released", "dismissed"
 APPLIED, PASSED, EXPIRED = "applied", "passed", "expired"
 
-_table: Any = tables.Hold.__table__  # type: ignore[attr-defined]
-_rows: Any = held_rows.TABLE
+_table = tables.core(tables.Hold)
+_rows = held_rows.TABLE
 
 
 class HeldFinding(msgspec.Struct, frozen=True):

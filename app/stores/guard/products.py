@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain
-from typing import Any
 
 from sqlalchemy import func, select
 
@@ -16,9 +15,9 @@ from app.stores.catalog import Key
 from app.stores.catalog import catalog_sql as sql
 from app.stores.guard.batch import Batch, JudgedRow, with_old
 from app.stores.sql.engine import Database
-from app.stores.tables import ListingRow
+from app.stores.tables import CATALOG
 
-_table: Any = ListingRow.__table__  # type: ignore[attr-defined]
+_table = CATALOG[Kind.PRODUCT]
 
 
 class ProductJudge:

@@ -14,7 +14,6 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlmodel import SQLModel
 
 from app.domain import ItemKey, Kind, Principal, Verdict
 from app.rules.filters import Term, choice_of, moment_of
@@ -45,7 +44,7 @@ LATER = timedelta(days=1)
 MOST_LATER = 5
 """Of the deliveries that came after one and name the same item: how long after, and how many are shown."""
 
-_EVENTS = SQLModel.metadata.tables[str(tables.InboxEvent.__tablename__)]
+_EVENTS = tables.core(tables.InboxEvent)
 
 
 def where(

@@ -4,14 +4,13 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import Connection, select, update
-from sqlmodel import SQLModel
 
 from app.stores import tables
 from app.stores.inbox.rows import Outage
 from app.stores.sql.columns import moment_from
 from app.stores.sql.statements import Statement
 
-_GAPS = SQLModel.metadata.tables[str(tables.Outage.__tablename__)]
+_GAPS = tables.core(tables.Outage)
 _SELECT = select(*(_GAPS.c[name] for name in Outage.__struct_fields__))
 
 _OPEN = Statement(

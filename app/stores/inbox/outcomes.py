@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Boolean, ColumnElement, Connection, and_, case, false, literal_column, true
-from sqlmodel import SQLModel
 
 from app.stores import tables
 from app.stores.sql.columns import moment_from, moment_text
@@ -21,7 +20,7 @@ finds enough of it among the deliveries before those, one by one."""
 
 EVER, NEVER = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 
-_EVENTS = SQLModel.metadata.tables[str(tables.InboxEvent.__tablename__)]
+_EVENTS = tables.core(tables.InboxEvent)
 
 
 def came_to(conn: Connection, outcome: str, since: datetime | None) -> ColumnElement[bool]:

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, delete, insert, select
-from sqlmodel import SQLModel
 
 from app.stores import tables
 from app.stores.letters.rows import Attempt, Exchange
@@ -15,7 +14,7 @@ from app.stores.letters.rows import Attempt, Exchange
 Redact = Callable[[str], str]
 """Takes secrets out of a text."""
 
-_ATTEMPTS = SQLModel.metadata.tables[str(tables.Attempt.__tablename__)]
+_ATTEMPTS = tables.core(tables.Attempt)
 _COLUMNS = [_ATTEMPTS.c[name] for name in Attempt.__struct_fields__]
 _MAX_TRACEBACK = 20_000  # characters; a longer one keeps its end, where the error is
 _MAX_ERROR = 4_000

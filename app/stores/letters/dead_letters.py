@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, func, select, update
-from sqlmodel import SQLModel
 
 from app.domain import ItemKey
 from app.rules.letters.fingerprint import fingerprint, place_of
@@ -16,7 +15,7 @@ from app.stores.letters.rows import Attempt, Letter
 from app.stores.owed import Claim, message_key
 from app.stores.sql.statements import Statement, key_of
 
-_LETTERS = SQLModel.metadata.tables[str(tables.DeadLetter.__tablename__)]
+_LETTERS = tables.core(tables.DeadLetter)
 _COLUMNS = [_LETTERS.c[name] for name in Letter.__struct_fields__]
 
 MAX_ATTEMPTS = 100

@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, MappingResult, and_, case, cast, distinct, false, func, or_, select
 from sqlalchemy.dialects.postgresql import JSON
-from sqlmodel import SQLModel
 
 from app.domain import SKU_PREFIX, Kind, Principal, Strategy
 from app.rules.filters import Term
@@ -49,11 +48,11 @@ KEYS = (
 (each may end in ``*``), ``since`` and ``until`` limit the time of death, ``replay`` is a replay's number or name, and
 ``moot`` tells whether the letter is superseded."""
 
-_LETTERS = SQLModel.metadata.tables[str(tables.DeadLetter.__tablename__)]
-_SETTLED = SQLModel.metadata.tables[str(tables.Settlement.__tablename__)]
-_LISTINGS = SQLModel.metadata.tables[str(tables.ListingRow.__tablename__)]
-_REPLAYS = SQLModel.metadata.tables[str(tables.Replay.__tablename__)]
-_RUNS = SQLModel.metadata.tables[str(tables.Run.__tablename__)]
+_LETTERS = tables.core(tables.DeadLetter)
+_SETTLED = tables.core(tables.Settlement)
+_LISTINGS = tables.CATALOG[Kind.PRODUCT]
+_REPLAYS = tables.core(tables.Replay)
+_RUNS = tables.core(tables.Run)
 
 Conditions = Sequence[ColumnElement[bool]]
 """Conditions on ``dead_letters``, all of which must hold."""

@@ -6,13 +6,12 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, func, update
-from sqlmodel import SQLModel
 
 from app.domain import ItemKey
 from app.stores import tables
 from app.stores.letters.letter_search import Conditions
 
-_LETTERS = SQLModel.metadata.tables[str(tables.DeadLetter.__tablename__)]
+_LETTERS = tables.core(tables.DeadLetter)
 
 
 def discard(conn: Connection, where: Conditions, principal: str, why: str, now: datetime) -> int:

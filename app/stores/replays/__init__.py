@@ -18,29 +18,3 @@ from app.stores.replays.judging import first_failure, judge, progress
 from app.stores.replays.opening import add_items, add_letters, open_
 from app.stores.replays.reading import connections, get, latest
 from app.stores.replays.rows import STATES, Member, Progress, ReplayRow, Skipped
-
-__all__ = [
-    "STATES",
-    "Member",
-    "Progress",
-    "ReplayRow",
-    "Skipped",
-    "add_items",
-    "add_letters",
-    "connections",
-    "end",
-    "end_member",
-    "first_failure",
-    "get",
-    "give_way",
-    "hold",
-    "judge",
-    "latest",
-    "open_",
-    "overdue",
-    "progress",
-    "send",
-    "sending",
-    "start",
-    "unfinished",
-]

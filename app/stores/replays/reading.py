@@ -1,13 +1,12 @@
 """Reads replays back."""
 
 from sqlalchemy import Connection, func, select
-from sqlmodel import SQLModel
 
 from app.stores import tables
 from app.stores.replays.rows import ReplayRow
 
-_REPLAYS = SQLModel.metadata.tables[str(tables.Replay.__tablename__)]
-_ITEMS = SQLModel.metadata.tables[str(tables.ReplayItem.__tablename__)]
+_REPLAYS = tables.core(tables.Replay)
+_ITEMS = tables.core(tables.ReplayItem)
 _SELECT = select(*(_REPLAYS.c[name] for name in ReplayRow.__struct_fields__))
 
 

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
 from app.domain import Kind, Record, StockCount
-from app.stores.tables import Drift, Run
+from app.stores.tables import Drift, Run, core
 
 DRY_RUN = "dry_run"
 """The cause in the rows of a dry run: they say what a real one would write."""
@@ -22,8 +22,8 @@ _NOT_CONTENT = frozenset({"version", "modified_at"})
 LONGEST_RUN = timedelta(days=2)
 """A run that was asked for longer ago than this has found nothing just now."""
 
-_runs: Any = Run.__table__  # type: ignore[attr-defined]
-_table: Any = Drift.__table__  # type: ignore[attr-defined]
+_runs = core(Run)
+_table = core(Drift)
 
 
 class DriftRow(NamedTuple):

@@ -5,14 +5,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
-from sqlmodel import SQLModel
 
 from app.domain import Kind, Ref
 from app.stores import tables
 from app.stores.letters.attempts import Redact, described
 from app.stores.sql.statements import Statement, bound_list, storable
 
-_ITEMS = SQLModel.metadata.tables[str(tables.FailedItem.__tablename__)]
+_ITEMS = tables.core(tables.FailedItem)
 
 
 class FailedItem(NamedTuple):

@@ -4,14 +4,13 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Select, select
-from sqlmodel import SQLModel
 
 from app.stores import tables
 from app.stores.runs import drift
 from app.stores.runs.drift import Difference, DriftCount
 from app.stores.runs.run_row import RUNS, Run, run_of
 
-_DRIFT = SQLModel.metadata.tables[str(tables.Drift.__tablename__)]
+_DRIFT = tables.core(tables.Drift)
 
 
 def runs_page(

@@ -5,14 +5,13 @@ from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, select
-from sqlmodel import SQLModel
 
 from app.domain import Options
 from app.stores import tables
 from app.stores.runs.run_row import RUNS
 from app.stores.sql.statements import Statement
 
-_SCHEDULES = SQLModel.metadata.tables[str(tables.Schedule.__tablename__)]
+_SCHEDULES = tables.core(tables.Schedule)
 
 
 class Schedule(NamedTuple):

@@ -1,8 +1,8 @@
-"""The kinds of column that tables are declared with."""
+"""The kinds of column that tables are declared with, and a table as SQLAlchemy Core sees it."""
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Integer, Text
+from sqlalchemy import BigInteger, Integer, Table, Text
 from sqlmodel import Field
 
 from app.stores.sql.columns import Json, Moment, Quantity
@@ -33,3 +33,9 @@ def json(shape: Any = Any, **options: Any) -> Any:
 def long() -> Any:
     """Text of any length that may be missing."""
     return Field(default=None, sa_type=Text)
+
+
+def core(model: Any) -> Table:
+    """The table of a SQLModel class, for SQLAlchemy Core."""
+    table: Table = model.metadata.tables[str(model.__tablename__)]
+    return table

@@ -4,12 +4,11 @@ from datetime import datetime
 
 import msgspec
 from sqlalchemy import Connection, select
-from sqlmodel import SQLModel
 
 from app.stores import tables
 from app.stores.sql.statements import Statement
 
-_ALERTS = SQLModel.metadata.tables[str(tables.Alert.__tablename__)]
+_ALERTS = tables.core(tables.Alert)
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):

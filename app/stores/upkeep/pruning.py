@@ -6,13 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, delete, exists, func, or_, select, tuple_, update
-from sqlmodel import SQLModel
 
 from app.domain import Kind
 from app.stores import tables
 from app.stores.letters import letter_search
 from app.stores.reports import settled
-from app.stores.tables import CATALOG
+from app.stores.tables import CATALOG, core
 
 BATCH_SIZE = 500
 """Rows per transaction: on SQLite acknowledgements wait for the writer before them."""
@@ -35,20 +34,16 @@ RESTARTED_WITHIN = timedelta(days=2)
 """A downtime that ended less than this ago may not have been noticed yet (``flows.inbox.outages`` looks back a day)."""
 
 
-def _table(model: Any) -> Table:
-    return SQLModel.metadata.tables[str(model.__tablename__)]
-
-
-_LETTERS, _EVENTS, _SETTLED = map(_table, (tables.DeadLetter, tables.InboxEvent, tables.Settlement))
-_RUNS, _PAGES, _DRIFT, _ITEMS = map(_table, (tables.Run, tables.RunPage, tables.Drift, tables.FailedItem))
-_REPLAYS, _REPLAYED = map(_table, (tables.Replay, tables.ReplayItem))
-_ALERTS, _GAPS, _HOLDS, _HELD = map(_table, (tables.Alert, tables.Outage, tables.Hold, tables.HoldRow))
+_LETTERS, _EVENTS, _SETTLED = map(core, (tables.DeadLetter, tables.InboxEvent, tables.Settlement))
+_RUNS, _PAGES, _DRIFT, _ITEMS = map(core, (tables.Run, tables.RunPage, tables.Drift, tables.FailedItem))
+_REPLAYS, _REPLAYED = map(core, (tables.Replay, tables.ReplayItem))
+_ALERTS, _GAPS, _HOLDS, _HELD = map(core, (tables.Alert, tables.Outage, tables.Hold, tables.HoldRow))
 _BEATS, _SLOTS, _SESSIONS, _ANSWERS = map(
-    _table, (tables.Heartbeat, tables.SettledSlot, tables.Session, tables.CachedAnswer)
+    core, (tables.Heartbeat, tables.SettledSlot, tables.Session, tables.CachedAnswer)
 )
-_REFUSALS, _RESTORES, _REMOVALS = map(_table, (tables.Refusal, tables.Restore, tables.Removal))
-_AGREEMENTS, _CALL_SLOTS, _CHECKS = map(_table, (tables.AgreementDay, tables.CallSlot, tables.SpotCheck))
-_TRICKLED = _table(tables.TrickledChange)
+_REFUSALS, _RESTORES, _REMOVALS = map(core, (tables.Refusal, tables.Restore, tables.Removal))
+_AGREEMENTS, _CALL_SLOTS, _CHECKS = map(core, (tables.AgreementDay, tables.CallSlot, tables.SpotCheck))
+_TRICKLED = core(tables.TrickledChange)
 
 
 @dataclass(frozen=True)
@@ -239,14 +234,14 @@ def _by(column: ColumnElement[datetime]) -> Conditions:
 
 def _tombstones(kind: Kind) -> Expiry:
     """Rows that only say that an id we never held is gone, when no read that began before them is running any more."""
-    row = _table(CATALOG[kind]).c
+    row = CATALOG[kind].c
     content = [column for column in row if column.nullable and column.name != "modified_at"]
 
     def old(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
         fence = (row.deleted, row.row_hash == 0, row.version == 0, row.written_at < before, row.read_at < before)
         return [*fence, *(column.is_(None) for column in content)]
 
-    return Expiry(_table(CATALOG[kind]), old)
+    return Expiry(CATALOG[kind], old)
 
 
 def tombstones(kind: Kind) -> str:

@@ -5,11 +5,10 @@ from itertools import chain
 
 import msgspec
 from sqlalchemy import Connection, delete, select
-from sqlmodel import SQLModel
 
 from app.stores import tables
 
-_BUDGETS = SQLModel.metadata.tables[str(tables.BudgetUse.__tablename__)]
+_BUDGETS = tables.core(tables.BudgetUse)
 
 
 def remove_unused_budgets(conn: Connection, before: datetime) -> int:
