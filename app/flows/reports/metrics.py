@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 
 from app.errors import InvalidRequest
 from app.flows.deps import Deps, source_of
-from app.flows.runs.agreed import share_of
 from app.flows.runs.true_now import as_json, true_now
+from app.rules.drift.agreement import share_of
 from app.stores import owed
 from app.stores.reports import metrics as figures
 from app.stores.reports import settled

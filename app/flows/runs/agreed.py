@@ -1,30 +1,7 @@
 """How true the copy is after a complete read: rows equal in content, of all rows that live there or here."""
 
-from typing import NamedTuple
-
 from app.flows.items.bulk_read import BulkResult
-
-
-class Agreed(NamedTuple):
-    """Of ``rows``, the union of those that live there and here, ``equal`` are equal in content after the write;
-    ``differed`` is how many it mended. Where that is not known ``equal`` is ``None`` and ``unknown`` says why."""
-
-    rows: int
-    equal: int | None
-    differed: int
-    unknown: str | None = None
-
-    @property
-    def share(self) -> float | None:
-        """0 to 1, and 1.0 only if every row is equal; ``None`` when it is not known."""
-        return share_of(self.equal, self.rows)
-
-
-def share_of(equal: int | None, rows: int) -> float | None:
-    """A part of the rows, rounded so that only all is 1.0; of none, all."""
-    if equal is None:
-        return None
-    return 1.0 if equal >= rows else min(round(max(0, equal) / rows, 6), 0.999999)
+from app.rules.drift.agreement import Agreed
 
 
 def agreed(absorbed: BulkResult, *, unseen: int = 0, written: bool = True) -> Agreed:

@@ -8,9 +8,8 @@ from sqlalchemy import Connection
 from app.domain import Kind, Page
 from app.flows.items.bad_records import record_failures
 from app.flows.items.bulk_read import BeforeWrite, BulkResult, reconcile
-from app.flows.runs import kept_pages
 from app.flows.runs.drift import record_drift
-from app.flows.runs.resumable import restart_read, resumable_pages
+from app.flows.runs.resumable import drop, restart_read, resumable_pages
 from app.flows.runs.run_state import ActiveRun
 from app.rules.guard.guard import NOTHING
 from app.rules.runs.kind_counts import KindCounts
@@ -56,7 +55,7 @@ def compare_kind(
 def finish_comparison(run: ActiveRun, conn: Connection, result: BulkResult) -> None:
     """Drop the stored pages and count; the real run also notes which records failed and which are well again."""
     kind = result.diff.kind
-    kept_pages.drop(run, conn)
+    drop(run, conn)
     if not run.options.dry_run:
         record_failures(run.deps, conn, run.connection, result.failures, run.id)
         failed_items.resolve(conn, run.connection, kind, result.healed, run.deps.now())

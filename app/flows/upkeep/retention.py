@@ -16,7 +16,8 @@ from app.flows.access.sign_in_places import KNOWN_FOR
 from app.flows.deps import Deps
 from app.rules.runs.checkpoint import Checkpoint
 from app.stores.access import sign_ins
-from app.stores.upkeep import pruning, small_rows
+from app.stores.runs import budgets
+from app.stores.upkeep import pruning
 from app.stores.upkeep.pruning import BATCH_SIZE, DONE_LETTERS, EVENTS, LETTERS, SETTLEMENTS, Key, tombstones
 
 PATIENCE = 0.6
@@ -102,7 +103,7 @@ def _prune_others(deps: Deps, keep: Keep, archives: Path | None) -> Iterator[tup
     if keep.answers:
         before = deps.now() - timedelta(days=keep.answers)
         with deps.database.begin() as conn:
-            yield "budgets", small_rows.remove_unused_budgets(conn, before)
+            yield "budgets", budgets.remove_unused(conn, before)
             yield "sign-ins", sign_ins.remove_old(conn, before, deps.now() - KNOWN_FOR)
     if keep.audit and archives is not None:
         yield "audit", archive(deps, archives, keep.audit)

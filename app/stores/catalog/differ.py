@@ -18,6 +18,7 @@ from app.stores.catalog.spool import Spool
 from app.stores.catalog.stream import streamed
 from app.stores.sql.collector import collector_paused
 from app.stores.sql.engine import Database
+from app.stores.sql.statements import bound_list
 
 JOINT = "\x1f"
 _UNSEEN, _SAME, _CREATED, _CHANGED, _TOUCHED, _PASSED = range(6)
@@ -241,8 +242,8 @@ class Differ:
         dialect = self._database.dialect
         statement = sql.live_keys(self._kind, scope.field, scope.absent, dialect, ties=False)
         # Read at any time: the flags tell which of them were read later.
-        values = (self._connection, _NO_CLOCK, _NO_CLOCK, sql.bound_list(dialect, [str(scope.value)]))
         with self._database.read() as conn:
+            values = (self._connection, _NO_CLOCK, _NO_CLOCK, bound_list(conn, [str(scope.value)]))
             cursor = sql.driver(conn).cursor()
             cursor.execute(statement, values)
             return set(cursor.fetchall())

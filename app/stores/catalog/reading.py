@@ -11,6 +11,7 @@ from app.stores.catalog import catalog_sql as sql
 from app.stores.catalog.reads import Key
 from app.stores.sql.columns import some_moment
 from app.stores.sql.engine import Database
+from app.stores.sql.statements import Statement, bound_list
 from app.stores.tables import CATALOG
 
 
@@ -96,16 +97,14 @@ def versions(conn: Connection, connection: str, kind: Kind, external_ids: Sequen
 def _versions(
     conn: Connection, connection: str, kind: Kind, name: str, external_ids: Sequence[str]
 ) -> dict[str, HeldVersion]:
-    table = sql.shape(kind)
-    wanted = sql.listed(conn.dialect.name, name)
-    statement = sql.spelled(
-        conn.dialect.name,
-        f"SELECT {name}, max(version), max(read_at) FROM {table.table}"
-        f" WHERE connection = ? AND {wanted} GROUP BY {name}",
+    statement = Statement(
+        f"""
+        SELECT {name}, max(version), max(read_at) FROM {sql.shape(kind).table}
+        WHERE connection = :connection AND {name} AMONG :ids GROUP BY {name}
+        """
     )
-    cursor = sql.driver(conn).cursor()
-    cursor.execute(statement, (connection, sql.bound_list(conn.dialect.name, external_ids)))
-    return {id: HeldVersion(version, some_moment(read_at)) for id, version, read_at in cursor.fetchall()}
+    rows = statement.run(conn, {"connection": connection, "ids": bound_list(conn, external_ids)})
+    return {id: HeldVersion(version, some_moment(read_at)) for id, version, read_at in rows}
 
 
 class StoredRow(NamedTuple):
@@ -153,7 +152,7 @@ def held_hashes(conn: Connection, connection: str, kind: Kind, keys: Sequence[Ke
     """The hashes of our rows that begin with the same ids as these keys, by their keys joined with U+001F."""
     dialect = conn.dialect.name
     cursor = sql.driver(conn).cursor()
-    ids = sql.bound_list(dialect, sorted({key[0] for key in keys}))
+    ids = bound_list(conn, sorted({key[0] for key in keys}))
     cursor.execute(sql.held_hashes(kind, dialect), (connection, ids))
     return dict(cursor.fetchall())
 
@@ -169,9 +168,8 @@ def counts(conn: Connection, connection: str) -> dict[Kind, RowCount]:
     """Our rows per kind."""
     parts = [
         f"SELECT '{kind}', count(*), coalesce(sum(CASE WHEN deleted THEN 1 ELSE 0 END), 0)"
-        f" FROM {sql.shape(kind).table} WHERE connection = ?"
+        f" FROM {sql.shape(kind).table} WHERE connection = :connection"
         for kind in Kind
     ]
-    cursor = sql.driver(conn).cursor()
-    cursor.execute(sql.spelled(conn.dialect.name, " UNION ALL ".join(parts)), (connection,) * len(parts))
-    return {Kind(kind): RowCount(total - deleted, deleted) for kind, total, deleted in cursor.fetchall()}
+    rows = Statement(" UNION ALL ".join(parts)).run(conn, {"connection": connection})
+    return {Kind(kind): RowCount(total - deleted, deleted) for kind, total, deleted in rows}

@@ -12,9 +12,9 @@ from app.rules.guard.findings import GONE, Finding, Trait
 from app.rules.guard.products import DECAY_DAYS, ProductEvidence, product_findings
 from app.rules.guard.traits import OldListing, Taken, is_taken, product_traits
 from app.stores.catalog import Key
-from app.stores.catalog import catalog_sql as sql
 from app.stores.guard.batch import Batch, JudgedRow, with_old
 from app.stores.sql.engine import Database
+from app.stores.sql.statements import Statement, bound_list
 from app.stores.tables import CATALOG
 
 _table = CATALOG[Kind.PRODUCT]
@@ -119,13 +119,12 @@ class ProductJudge:
     def _live(self, column: str, values: set[str]) -> frozenset[str]:
         if not values:
             return frozenset()
-        dialect, trickled = self._database.dialect, self._batch.trickled
-        query = f"SELECT {column}, external_id FROM listings WHERE connection = ? AND NOT deleted AND "
-        statement = sql.spelled(dialect, query + sql.listed(dialect, column))
+        trickled = self._batch.trickled
+        alive = "FROM listings WHERE connection = :connection AND NOT deleted"
+        statement = Statement(f"SELECT {column}, external_id {alive} AND {column} AMONG :values")
         with self._database.read() as conn:
-            cursor = sql.driver(conn).cursor()
-            cursor.execute(statement, (self._connection, sql.bound_list(dialect, sorted(values))))
-            live = {value for value, id in cursor.fetchall() if id not in trickled}
+            rows = statement.run(conn, {"connection": self._connection, "values": bound_list(conn, sorted(values))})
+        live = {value for value, id in rows if id not in trickled}
         return frozenset(live | (values & {getattr(before, column) for before in trickled.values()}))
 
     def _recently_deleted(self) -> int:

@@ -42,13 +42,11 @@ _RECORD = Statement(
         attempts = CASE WHEN failed_items.resolved_at IS NULL THEN failed_items.attempts + 1 ELSE 1 END
     """
 )
-_RESOLVE = """
+_RESOLVE = Statement(
+    """
     UPDATE failed_items SET resolved_at = :now
-    WHERE connection = :connection AND kind = :kind AND resolved_at IS NULL AND external_id {among}
-"""
-_RESOLVED = Statement(
-    _RESOLVE.format(among="IN (SELECT value FROM json_each(:ids))"),
-    postgresql=_RESOLVE.format(among="= ANY(:ids::text[])"),
+    WHERE connection = :connection AND kind = :kind AND resolved_at IS NULL AND external_id AMONG :ids
+    """
 )
 
 
@@ -75,7 +73,7 @@ def resolve(conn: Connection, connection: str, kind: Kind, ids: Sequence[str], n
     if not ids:
         return 0
     params = {"connection": connection, "kind": kind.value, "ids": bound_list(conn, list(ids)), "now": now}
-    return _RESOLVED.count(conn, params)
+    return _RESOLVE.count(conn, params)
 
 
 def open_refs(conn: Connection, connection: str) -> list[Ref]:

@@ -10,25 +10,32 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table
 
 from app.domain import ItemKey
 
 _LONGEST_KEY = 500  # characters; PostgreSQL refuses index rows of more than 2,704 bytes
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]+)")
 _ARRAY = re.compile(r"%\((\w+)\)s(?=::\w+\[\])")  # sent binary: quoting every text of an array took half the time
+_NOT_AMONG, _AMONG = re.compile(r"\bNOT AMONG (:\w+)"), re.compile(r"\bAMONG (:\w+)")
+_LOCKING = re.compile(r"\bFOR UPDATE( SKIP LOCKED)?")  # SQLite has one writer at a time
 
 
 class Statement:
     """SQL for both drivers; ``postgresql`` replaces the first text if they must differ.
+
+    ``x AMONG :names`` says that x is in a ``bound_list`` of texts, ``x NOT AMONG :names`` that it is not. On SQLite,
+    ``FOR UPDATE`` is left out.
 
     PostgreSQL keeps the plan of a statement that runs often, so hot SQL must have only one possible plan: look-ups by
     key, no joins. A join planned in a quiet hour took 1.7 s for a batch of 100 in a storm (measured).
     """
 
     def __init__(self, sqlite: str, *, postgresql: str | None = None) -> None:
-        self._sqlite = sqlite
-        named = _PARAMETER.sub(r"%(\1)s", (postgresql or sqlite).replace("%", "%%"))
+        listed = _NOT_AMONG.sub(r"NOT IN (SELECT value FROM json_each(\1))", _LOCKING.sub("", sqlite))
+        self._sqlite = _AMONG.sub(r"IN (SELECT value FROM json_each(\1))", listed)
+        listed = _NOT_AMONG.sub(r"<> ALL(\1::text[])", postgresql or sqlite)
+        named = _PARAMETER.sub(r"%(\1)s", _AMONG.sub(r"= ANY(\1::text[])", listed).replace("%", "%%"))
         self._postgresql = _ARRAY.sub(r"%(\1)b", named)
 
     def run(self, conn: Connection, parameters: Mapping[str, Any]) -> list[Any]:
@@ -71,6 +78,17 @@ class Statement:
         if is_sqlite(conn):
             return cursor.execute(self._sqlite, parameters)
         return cursor.execute(self._postgresql, parameters)
+
+
+def upsert(table: Table) -> Statement:
+    """Inserts a row of a table, or overwrites the one with its primary key; the parameters are named as the columns."""
+    key, names = table.primary_key.columns.keys(), table.c.keys()
+    values = ", ".join(f":{name}" for name in names)
+    news = ", ".join(f"{name} = excluded.{name}" for name in names if name not in key)
+    return Statement(
+        f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({values})"
+        f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {news}"
+    )
 
 
 def is_sqlite(conn: Connection) -> bool:

@@ -1,7 +1,6 @@
 """Every table as a SQLModel class: six of the merchant's own data, the others Tallyhook's own."""
 
 from app.stores.tables.access import AccessToken, AuditArchive, AuditEntry, Session, SignInPlace, User
-from app.stores.tables.answers import CachedAnswer
 from app.stores.tables.catalog import CATALOG
 from app.stores.tables.connections import ConnectionRow
 from app.stores.tables.fields import core
@@ -31,5 +30,5 @@ from app.stores.tables.truth import (
     TrickledChange,
     UsualDay,
 )
-from app.stores.tables.watch import Alert, Outage
+from app.stores.tables.watch import Alert, CachedAnswer, Outage
 from app.stores.tables.work import Attempt, CallSlot, DeadLetter, InboxEvent, OwedItem, SettledSlot, Settlement
