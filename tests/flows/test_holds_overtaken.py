@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from app.domain import Kind, Ref
 from app.flows.holds import hold_back, holds
 from app.flows.holds.doubted import doubted, judged, settled
-from app.flows.items.bulk_read import reconcile
+from app.flows.items.bulk_read import BulkRead
 from app.flows.items.doubted_items import held_items
 from app.rules.guard.guard import POLL
 from app.stores import catalog
@@ -168,7 +168,8 @@ def half_gone(database: Database) -> World:
 def read_whole(world: World, began: datetime) -> None:
     """A complete read that began at ``began`` and showed every product as it was."""
     world.source.put(*(listing(id, price_minor=1_000) for id in ALL))
-    reconcile(world.deps, SHOP, Kind.PRODUCT, lambda: world.source.full(Kind.PRODUCT), began=lambda: began)
+    read = BulkRead(world.deps, SHOP, Kind.PRODUCT, lambda: world.source.full(Kind.PRODUCT), began=lambda: began)
+    read.reconcile()
 
 
 def test_a_plausible_complete_read_asks_again_for_what_a_later_read_showed_as_it_waits(database: Database) -> None:

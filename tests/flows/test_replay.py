@@ -305,7 +305,7 @@ def test_the_settlement_of_a_replayed_item_says_so(world: World) -> None:
     dead(world, 1)
     finish(world, replay_letters(world.deps, "", "outage"))
     with world.database.read() as conn:
-        assert settled.latest(conn, ItemKey(SHOP, Kind.PRODUCT, "P0"), 1)[0]["cause"] == "replay"
+        assert settled.latest(conn, ItemKey(SHOP, Kind.PRODUCT, "P0"), 1)[0].cause == "replay"
 
 
 def test_items_of_events_are_replayed_the_same_way(world: World) -> None:

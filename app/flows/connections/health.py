@@ -14,7 +14,6 @@ from app.domain import ConnectionState, Kind
 from app.errors import (
     AuthRejected,
     BadAnswer,
-    ConnectionPaused,
     DatabaseFault,
     Unavailable,
     VendorForbidden,
@@ -47,8 +46,6 @@ def judge(deps: Deps, connection: str, kind: Kind, error: Exception, failed: Seq
     """
     if isinstance(error, DatabaseFault):
         raise error
-    if isinstance(error, ConnectionPaused):
-        return Fault.CONNECTION
     if not isinstance(error, JUDGED):
         return Fault.ITEM
     if connection in paused(deps):

@@ -7,13 +7,13 @@ from sqlalchemy import Connection
 
 from app.domain import Kind, Page
 from app.flows.items.bad_records import record_failures
-from app.flows.items.bulk_read import BeforeWrite, BulkResult, reconcile
+from app.flows.items.bulk_read import BeforeWrite, BulkRead, BulkResult
 from app.flows.runs.drift import record_drift
 from app.flows.runs.resumable import drop, restart_read, resumable_pages
 from app.flows.runs.run_state import ActiveRun
 from app.rules.guard.guard import NOTHING
 from app.rules.runs.kind_counts import KindCounts
-from app.stores.catalog import Key, bulk
+from app.stores.catalog import Key
 from app.stores.catalog.bulk import Written
 from app.stores.runs import failed_items
 from app.stores.runs.drift import DRY_RUN, HELD
@@ -29,9 +29,9 @@ def compare_kind(
     edited: Collection[Key] = (),
 ) -> BulkResult:
     """Read ``pages_from`` the run's place on, judge by the guard's ``checks`` (with ``force`` by none), and write what is
-    believed. ``before_write`` and ``edited`` are those of ``reconcile``."""
+    believed. ``before_write`` and ``edited`` are those of ``BulkRead``."""
     is_dry = run.options.dry_run
-    result = reconcile(
+    result = BulkRead(
         run.deps,
         run.connection,
         kind,
@@ -41,10 +41,10 @@ def compare_kind(
         before_write=before_write,
         began=run.read_began,
         restart=partial(restart_read, run),
-        write=partial(bulk.write, on_commit=run.on_written(kind)),
+        on_commit=run.on_written(kind),
         foreseen=run.foreseen() if is_dry else None,
         edited=edited,
-    )
+    ).reconcile()
     if is_dry:
         record_drift(run.deps, run.connection, run.id, result.diff, result.read_at, cause=DRY_RUN)
         if result.doubtful is not None:

@@ -7,15 +7,7 @@ and sweeps never deadlock.
 
 from app.stores.owed.claiming import NEVER, Claim, claim, is_poison_candidate, take
 from app.stores.owed.covering import Noted, noted, settle_noted
-from app.stores.owed.leases import (
-    ask_again,
-    extend,
-    fail,
-    postpone,
-    postpone_all,
-    release,
-    still_held,
-)
+from app.stores.owed.leases import ask_again, extend, fail, postpone, release, still_held
 from app.stores.owed.owing import (
     OWE_PENDING,
     SKEW,

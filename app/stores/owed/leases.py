@@ -61,13 +61,8 @@ def release(conn: Connection, claims: Sequence[Claim]) -> None:
     _change(conn, _RELEASE, claims)
 
 
-def postpone(conn: Connection, claim: Claim, *, next_at: datetime) -> None:
-    """Release a claim unworked; its item is due at ``next_at``, and no failed attempt is counted."""
-    postpone_all(conn, [claim], next_at=next_at)
-
-
-def postpone_all(conn: Connection, claims: Sequence[Claim], *, next_at: datetime) -> None:
-    """``postpone`` for several claims."""
+def postpone(conn: Connection, claims: Sequence[Claim], *, next_at: datetime) -> None:
+    """Release claims unworked; their items are due at ``next_at``, and no failed attempt is counted."""
     _change(conn, _POSTPONE, claims, next_at=next_at)
 
 
