@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from app.domain import ALL_ITEMS, Answer, BadRecord, Cause, Change, ItemKey, Kind, Listing, Ref, Scope, StockCount
 from app.errors import Unavailable, Unmappable
 from app.flows.items.dead_letter import record_dead_letter
-from app.flows.items.doubted_items import HeldItems, split
 from app.flows.items.fetching import read_of
+from app.flows.items.held_items import HeldItems, split
 from app.flows.items.leases import LEASE, LeaseKeeper
 from app.flows.items.sync_item import sync_item
 from app.rules.letters.retry import ITEM_ASKS, VERSION_ASKS

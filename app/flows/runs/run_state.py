@@ -12,7 +12,7 @@ from app.domain import Kind, Strategy
 from app.flows.connections import health
 from app.flows.connections.health import Fault
 from app.flows.deps import Deps
-from app.flows.items.doubted_items import BelievedRows
+from app.flows.items.held_items import BelievedRows
 from app.flows.items.leases import LeaseKeeper
 from app.rules.runs.checkpoint import Checkpoint
 from app.rules.runs.kind_counts import KindCounts

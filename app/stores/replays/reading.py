@@ -4,6 +4,7 @@ from sqlalchemy import Connection, func, select
 
 from app.stores import tables
 from app.stores.replays.rows import ReplayRow
+from app.stores.sql.matching import newest
 
 _REPLAYS = tables.core(tables.Replay)
 _ITEMS = tables.core(tables.ReplayItem)
@@ -18,9 +19,7 @@ def get(conn: Connection, id: int) -> ReplayRow | None:
 
 def latest(conn: Connection, *, limit: int = 50, before_id: int | None = None) -> list[ReplayRow]:
     """Replays, newest first; ``before_id`` continues after the last one of the previous page."""
-    query = _SELECT.order_by(_REPLAYS.c.id.desc()).limit(limit)
-    if before_id is not None:
-        query = query.where(_REPLAYS.c.id < before_id)
+    query = newest(_SELECT, _REPLAYS.c.id, limit, before_id)
     return [ReplayRow(**row) for row in conn.execute(query).mappings()]
 
 

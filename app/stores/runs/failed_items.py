@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select
 from app.domain import Kind, Ref
 from app.stores import tables
 from app.stores.letters.attempts import Redact, described
+from app.stores.sql.matching import newest
 from app.stores.sql.statements import Statement, bound_list, storable
 
 _ITEMS = tables.core(tables.FailedItem)
@@ -104,9 +105,8 @@ def page(
         wanted = wanted.where(_ITEMS.c.resolved_at.is_(None))
     for column, value in ((_ITEMS.c.run_id, run_id), (_ITEMS.c.category, category)):
         wanted = wanted if value is None else wanted.where(column == value)
-    if before_id is not None:
-        wanted = wanted.where(_ITEMS.c.id < before_id)
-    return [FailedItem(**row) for row in conn.execute(wanted.order_by(_ITEMS.c.id.desc()).limit(limit)).mappings()]
+    rows = conn.execute(newest(wanted, _ITEMS.c.id, limit, before_id)).mappings()
+    return [FailedItem(**row) for row in rows]
 
 
 def counts(conn: Connection, connection: str) -> Mapping[str, int]:

@@ -272,15 +272,11 @@ def get(conn: Connection, run_id: int) -> Run | None:
     return None if row is None else run_of(row)
 
 
-def latest(
-    conn: Connection, connection: str | None = None, strategy: str | None = None, limit: int = 20
-) -> list[Run]:
-    """Runs of one connection or all, of one strategy or all, newest first."""
+def latest(conn: Connection, connection: str | None = None, limit: int = 20) -> list[Run]:
+    """Runs of one connection or all, newest first."""
     query = select(RUNS).order_by(RUNS.c.id.desc()).limit(limit)
     if connection is not None:
         query = query.where(RUNS.c.connection == connection)
-    if strategy is not None:
-        query = query.where(RUNS.c.strategy == strategy)
     return [run_of(row) for row in conn.execute(query).mappings()]
 
 
