@@ -200,7 +200,7 @@ def paused_read(world: World, records: list[Listing], *, meanwhile: Callable[[],
     meanwhile()
     world.clock.pass_(1)
     with world.database.begin() as conn:
-        return catalog.apply(conn, SHOP, records, read_at=began, now=world.clock(), report_refused=True)
+        return catalog.apply(conn, SHOP, records, read_at=began, now=world.clock())
 
 
 def test_an_older_read_with_a_higher_version_does_not_lift_a_tombstone(world: World) -> None:

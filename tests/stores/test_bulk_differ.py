@@ -125,7 +125,7 @@ def test_only_rows_of_the_connection_are_compared(database: Database) -> None:
 
 def test_a_live_row_that_was_not_shown_vanished(database: Database) -> None:
     apply(database, [listing("a"), listing("b")])
-    assert differ(database, [listing("a")]).vanished(ALL) == [("b",)]
+    assert differ(database, [listing("a")]).diff(ALL).vanished == [("b",)]
 
 
 def test_nothing_vanishes_from_an_incomplete_read(database: Database) -> None:
@@ -135,28 +135,28 @@ def test_nothing_vanishes_from_an_incomplete_read(database: Database) -> None:
 
 def test_a_tombstone_does_not_vanish_again(database: Database) -> None:
     apply(database, [listing("a", deleted=True)])
-    assert differ(database, []).vanished(ALL) == []
+    assert differ(database, []).diff(ALL).vanished == []
 
 
 def test_a_row_read_after_the_read_began_does_not_vanish(database: Database) -> None:
     apply(database, [listing("a")], read=11)
-    assert differ(database, []).vanished(ALL) == []
+    assert differ(database, []).diff(ALL).vanished == []
 
 
 def test_a_scope_of_a_field_lets_only_its_rows_vanish(database: Database) -> None:
     apply(database, [listing("a", parent_id="i1"), listing("b", parent_id="i2")])
-    assert differ(database, []).vanished(Scope(Kind.PRODUCT, "parent_id", "i2")) == [("b",)]
+    assert differ(database, []).diff(Scope(Kind.PRODUCT, "parent_id", "i2")).vanished == [("b",)]
 
 
 def test_a_scope_of_a_key_field_lets_only_its_rows_vanish(database: Database) -> None:
     apply(database, [count("a", "1", "l1"), count("a", "2", "l2")])
     scope = Scope(Kind.STOCK, "location_id", "l2", MissingPolicy.ZERO)
-    assert differ(database, [], kind=Kind.STOCK).vanished(scope) == [("a", "l2", "on_hand")]
+    assert differ(database, [], kind=Kind.STOCK).diff(scope).vanished == [("a", "l2", "on_hand")]
 
 
 def test_a_row_that_is_zero_already_does_not_vanish_where_absent_means_zero(database: Database) -> None:
     apply(database, [count("a", "0"), count("b", "2")])
-    assert differ(database, [], kind=Kind.STOCK).vanished(ALL_STOCK) == [("b", "l1", "on_hand")]
+    assert differ(database, [], kind=Kind.STOCK).diff(ALL_STOCK).vanished == [("b", "l1", "on_hand")]
 
 
 def test_quantities_going_to_nothing_are_counted_shown_or_not(database: Database) -> None:
@@ -414,7 +414,7 @@ def test_a_live_row_that_was_read_since_is_unshown_and_has_not_vanished(database
 @pytest.mark.parametrize("parent", [None, "item"])
 def test_an_exempt_item_has_not_vanished(database: Database, parent: str | None) -> None:
     apply(database, [listing("a", parent_id=parent)])
-    assert differ(database, []).vanished(ALL, {parent or "a"}) == []
+    assert differ(database, []).diff(ALL, {parent or "a"}).vanished == []
 
 
 def test_shown_records_that_are_deleted_there_are_counted_apart(database: Database) -> None:
@@ -447,7 +447,7 @@ def test_a_version_from_the_future_counts_as_none(database: Database) -> None:
 
 def test_a_row_read_in_the_future_can_vanish(database: Database) -> None:
     apply(database, [listing("a")], read=DAYS_400)
-    assert ahead(database, []).vanished(ALL) == [("a",)]
+    assert ahead(database, []).diff(ALL).vanished == [("a",)]
 
 
 def test_a_record_dated_in_the_future_is_as_of_when_its_read_began(database: Database) -> None:

@@ -139,7 +139,7 @@ def _write_rows(deps: Deps, hold: Hold, batch: Sequence[HeldRow], conn: Connecti
         rows = [row for row in batch if hold.began_at_of(row) == read_at]
         records = [row.record for row in rows if row.record is not None]
         if records:
-            applied = catalog.apply(conn, connection, records, read_at=read_at, now=now, report_refused=True)
+            applied = catalog.apply(conn, connection, records, read_at=read_at, now=now)
             left.update(key for _, key in applied.refused)
         ended = sorted(row.key for row in rows if row.record is None)
         closed = catalog.close_rows(

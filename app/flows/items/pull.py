@@ -164,7 +164,7 @@ def _read_delta(
 
     def apply(records: Sequence[Record]) -> None:
         def work(conn: Connection) -> None:
-            applied = catalog.apply(conn, connection, records, read_at=began, now=deps.now(), report_refused=True)
+            applied = catalog.apply(conn, connection, records, read_at=began, now=deps.now())
             owe_refused(deps, conn, connection, records, applied)
             check_lease(conn)
 

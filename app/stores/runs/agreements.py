@@ -31,18 +31,8 @@ _PUT = upsert(_DAYS)
 
 def put(conn: Connection, connection: str, kind: Kind, agreement: Agreed, *, run_id: int, now: datetime) -> None:
     """Save an agreement as that of its day."""
-    params = {
-        "connection": connection,
-        "kind": kind.value,
-        "day": day_of(now),
-        "equal": agreement.equal,
-        "differed": agreement.differed,
-        "rows": agreement.rows,
-        "run_id": run_id,
-        "at": now,
-        "unknown": agreement.unknown,
-    }
-    _PUT.run(conn, params)
+    key = {"connection": connection, "kind": kind.value, "day": day_of(now)}
+    _PUT.run(conn, {**key, **agreement._asdict(), "run_id": run_id, "at": now})
 
 
 def days(conn: Connection, connection: str, since: datetime) -> list[Day]:

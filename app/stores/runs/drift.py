@@ -151,13 +151,4 @@ def end_changes(old: Record) -> dict[str, list[Any]]:
 
 def _columns(row: DriftRow) -> dict[str, Any]:
     fields = {name: change for name, change in row.fields.items() if name not in _NOT_CONTENT}
-    return {
-        "kind": row.kind,
-        "item": row.item,
-        "change": row.change,
-        "fields": msgspec.json.encode(fields).decode(),
-        "cause": row.cause,
-        "since": row.since,
-        "since_latest": row.since_latest,
-        "why": row.why,
-    }
+    return {**row._asdict(), "fields": msgspec.json.encode(fields).decode()}

@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Integer, Table, Text
 from sqlmodel import Field
 
-from app.stores.sql.columns import Json, Moment, Quantity
+from app.stores.sql.columns import Moment, Quantity
 
 AUTO_ID = BigInteger().with_variant(Integer(), "sqlite")  # SQLite numbers only INTEGER keys by itself
 
@@ -23,11 +23,6 @@ def big(default: int = 0) -> Any:
 def amount() -> Any:
     """An exact quantity that may be unknown."""
     return Field(default=None, sa_type=Quantity)
-
-
-def json(shape: Any = Any, **options: Any) -> Any:
-    """A value of this shape, kept as JSON text (``stores.sql.columns.Json``)."""
-    return Field(sa_type=Json(shape), **options)
 
 
 def long() -> Any:
