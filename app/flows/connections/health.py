@@ -13,7 +13,8 @@ from enum import StrEnum
 from app.domain import ConnectionState, Kind
 from app.errors import AuthRejected, BadAnswer, DatabaseFault, Unavailable, VendorForbidden, VendorRefused
 from app.flows.connections.checks import Verdict, allow, record_answer, record_failure, record_kind, verdict_on
-from app.flows.connections.controls import InProgress, is_answered
+from app.flows.connections.controls import is_answered
+from app.flows.connections.per_database import InProgress
 from app.flows.connections.states import blocking, forget, known, sentence
 from app.flows.deps import Deps
 from app.stores import connections
