@@ -271,7 +271,7 @@ def owe_unknown(deps: Deps, connection: str, kind: Kind, changes: Sequence[Chang
 def owe_unknown_in(
     conn: Connection, connection: str, kind: Kind, changes: Sequence[Change], cause: Cause, now: datetime
 ) -> NewlyOwed:
-    """``owe_unknown`` of a few hints, within a transaction."""
+    """``owe_unknown`` within one transaction."""
     unknown = _unknown(conn, connection, kind, changes)
     return NewlyOwed(len(unknown), owed.owe(conn, connection, unknown, cause, now))
 

@@ -1,4 +1,5 @@
-"""Compares a kind with what its source shows: a real run repairs what differs, a dry run only writes it down."""
+"""Compares a kind with what its source shows, and repairs what differs or (a dry run) writes it down; says how true our
+copy is then."""
 
 from collections.abc import Callable, Collection, Iterator, Set
 from functools import partial
@@ -11,6 +12,7 @@ from app.flows.items.bulk_read import BeforeWrite, BulkRead, BulkResult
 from app.flows.runs.drift import record_drift
 from app.flows.runs.resumable import drop, restart_read, resumable_pages
 from app.flows.runs.run_state import ActiveRun
+from app.rules.drift.agreement import Agreed
 from app.rules.guard.guard import NOTHING
 from app.rules.runs.kind_counts import KindCounts
 from app.stores.catalog import Key
@@ -71,3 +73,29 @@ def finish_comparison(run: ActiveRun, conn: Connection, result: BulkResult) -> N
         ),
     )
     run.progress.held += result.held_rows
+
+
+def agreed(absorbed: BulkResult, *, unseen: int = 0, written: bool = True) -> Agreed:
+    """What a read says of the copy after its write, or (not ``written``) as it is.
+
+    Unknown when the read was not believed, when we held nothing before it, and when it only named rows that are new to
+    us (``unseen``): they are still to be asked for, and what they say is not known.
+    """
+    diff, wrote = absorbed.diff, absorbed.written
+    found = len(diff.created) + len(diff.changed) + len(diff.vanished)
+    passed_gone = sum(record.deleted for record in diff.passed)
+    only_here = len(diff.unshown) + len(wrote.kept) + passed_gone + (0 if written else len(diff.vanished))
+    rows = diff.read - diff.gone + only_here + len(absorbed.failures) - len(wrote.failed)
+    if (unknown := _unknown(absorbed, unseen)) is not None:
+        return Agreed(rows, None, found, unknown)
+    left = only_here + len(diff.passed) - passed_gone + len(wrote.refused) + len(absorbed.failures)
+    left += 0 if written else len(diff.created) + len(diff.changed)
+    return Agreed(rows, max(0, rows - left), found)
+
+
+def _unknown(absorbed: BulkResult, unseen: int) -> str | None:
+    if absorbed.held:
+        return f"the read was not believed: {absorbed.held}"
+    if unseen:
+        return f"{unseen} rows were only named, and are still to be asked for"
+    return None if absorbed.diff.total_local else "nothing was stored before: there was nothing to compare"

@@ -17,8 +17,7 @@ from app.errors import AuthRejected, Permanent
 from app.flows.items.bad_records import log_failures
 from app.flows.items.bulk_read import BulkResult
 from app.flows.items.pull import owe_unknown
-from app.flows.runs.agreed import agreed
-from app.flows.runs.compare_kind import compare_kind, finish_comparison
+from app.flows.runs.compare_kind import agreed, compare_kind, finish_comparison
 from app.flows.runs.drift import record_drift, record_left
 from app.flows.runs.kind_lock import kind_lock
 from app.flows.runs.named_items import dry_run_named, named_news

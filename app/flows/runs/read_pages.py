@@ -149,17 +149,16 @@ def _add_page(run: ActiveRun, stage: Stage, page: Page, read: _Read, *, keep: bo
     news = _owe_named(run, stage.kind, changes)
     failures = [*map(unread, page.failed), *bad]
     shown = Page(records=good, resume=page.resume, watermark=page.watermark)
-    is_stored = False
 
-    def finish(conn: Connection) -> None:
-        nonlocal is_stored
+    def finish(conn: Connection) -> bool:
         note_failures(run, conn, failures)
         run.count(stage.kind, KindCounts(processed=len(good) + len(changes), owed=len(news.fresh)))
-        is_stored = keep and page.resume is not None and resumable.store(run, conn, shown)
+        is_kept = keep and page.resume is not None and resumable.store(run, conn, shown)
         if run.options.dry_run:
             run.checkpoint.after = None  # the items that the next page names begin anew
+        return is_kept
 
-    run.commit(finish)
+    is_stored = run.commit(finish)
     read.add(shown)
     read.failures += failures
     if not run.options.dry_run:

@@ -8,8 +8,7 @@ from sqlalchemy import Connection
 
 from app.domain import Cause, ItemKey
 from app.stores import owed
-from app.stores.replays.reading import get
-from app.stores.replays.rows import Member, ReplayRow
+from app.stores.replays.rows import Member, ReplayRow, get
 from app.stores.sql.statements import Statement, bound_list
 
 _START = Statement(
