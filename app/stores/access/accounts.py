@@ -80,20 +80,6 @@ class NewAccount(TypedDict):
     created_by: str
 
 
-class NewToken(NewAccount):
-    """The columns of a new token."""
-
-    digest: str
-    hint: str
-    expires_at: datetime | None
-
-
-class NewUser(NewAccount):
-    """The columns of a new user."""
-
-    password_hash: str
-
-
 class UserColumns(TypedDict, total=False):
     """The columns of a user that may change."""
 
@@ -113,9 +99,12 @@ def has_any(conn: Connection) -> bool:
 # --- tokens ---
 
 
-def add_token(conn: Connection, **columns: Unpack[NewToken]) -> int:
+def add_token(
+    conn: Connection, *, digest: str, hint: str, expires_at: datetime | None, **account: Unpack[NewAccount]
+) -> int:
     """Add a token; returns its id."""
-    return int(conn.execute(insert(_TOKENS).values(_packed(columns)).returning(_TOKENS.c.id)).scalar_one())
+    values = {**_packed(account), "digest": digest, "hint": hint, "expires_at": expires_at}
+    return int(conn.execute(insert(_TOKENS).values(values).returning(_TOKENS.c.id)).scalar_one())
 
 
 def tokens(conn: Connection) -> list[Token]:
@@ -155,9 +144,9 @@ def revoke_token(conn: Connection, id: int, principal: str, now: datetime) -> bo
 # --- users ---
 
 
-def add_user(conn: Connection, **columns: Unpack[NewUser]) -> int:
+def add_user(conn: Connection, *, password_hash: str, **account: Unpack[NewAccount]) -> int:
     """Add a user; returns the id. Raises ``IntegrityError`` for a name that is taken."""
-    values = {**_packed(columns), "failures": 0}
+    values = {**_packed(account), "password_hash": password_hash, "failures": 0}
     return int(conn.execute(insert(_USERS).values(values).returning(_USERS.c.id)).scalar_one())
 
 
@@ -233,7 +222,7 @@ def _token(row: Any) -> Token:
     return msgspec.convert(_unpacked(row), Token)
 
 
-def _packed(columns: NewToken | NewUser) -> dict[str, Any]:
+def _packed(columns: NewAccount) -> dict[str, Any]:
     """The columns with ``connections`` as a JSON list."""
     scope = columns["connections"]
     return {**columns, "connections": None if scope is None else msgspec.json.encode(sorted(scope)).decode()}

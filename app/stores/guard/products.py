@@ -11,7 +11,6 @@ from app.domain import Kind, Listing, key_of, row_hash
 from app.rules.guard.findings import GONE, Finding, Trait
 from app.rules.guard.products import DECAY_DAYS, ProductEvidence, product_findings
 from app.rules.guard.traits import OldListing, Taken, is_taken, product_traits
-from app.stores.catalog import Key
 from app.stores.guard.batch import Batch, JudgedRow, with_old
 from app.stores.sql.engine import Database
 from app.stores.sql.statements import Statement, bound_list
@@ -58,7 +57,9 @@ class ProductJudge:
     def _trickled(self) -> Iterator[tuple[OldListing, OldListing]]:
         """Each product that changed recently, as it is now and as it was before."""
         read = partial(with_old, self._database, self._connection, Kind.PRODUCT)
-        for (_, before), now in read(self._batch.trickled.items(), OldListing._fields, OldListing, _key_of_item):
+        for (_, before), now in read(
+            self._batch.trickled.items(), OldListing._fields, OldListing, lambda item: (item[0],)
+        ):
             if now is not None and now.row_hash != before.row_hash:
                 yield now, before
 
@@ -135,10 +136,6 @@ class ProductJudge:
         with self._database.read() as conn:
             recent = int(conn.execute(query).scalar_one())
         return recent - sum(now.deleted for now, _ in self._trickled())
-
-
-def _key_of_item(item: tuple[str, OldListing]) -> Key:
-    return (item[0],)
 
 
 def live_ids(database: Database, connection: str, limit: int, without: Sequence[str] = ()) -> list[str]:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
 from app.domain import ItemKey, Kind, Principal, Verdict
 from app.rules.filters import Term, choice_of, moment_of
@@ -112,15 +112,12 @@ def _before(conn: Connection, id: int) -> ColumnElement[bool]:
 def whole(conn: Connection, found: Sequence[ColumnElement[bool]], at_once: int = 500) -> Iterator[StoredDelivery]:
     """Deliveries with headers and body, oldest first, some at a time."""
     after = 0
-    while rows := conn.execute(_after(found, after, at_once)).mappings().all():
+    query = select(_EVENTS).where(*found).order_by(_EVENTS.c.id).limit(at_once)
+    while rows := conn.execute(query.where(_EVENTS.c.id > after)).mappings().all():
         for row in rows:
             headers = msgspec.json.decode(row["headers"])
             yield StoredDelivery(**{**row, "items": _items(row["items"]), "headers": headers})
         after = rows[-1]["id"]
-
-
-def _after(found: Sequence[ColumnElement[bool]], id: int, limit: int) -> Select[Any]:
-    return select(_EVENTS).where(*found, _EVENTS.c.id > id).order_by(_EVENTS.c.id).limit(limit)
 
 
 def keys_of(conn: Connection, found: Sequence[ColumnElement[bool]]) -> list[ItemKey]:
