@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from app.domain import ItemKey, Kind, Principal, Verdict
 from app.rules.filters import Term, choice_of, moment_of
@@ -20,6 +20,7 @@ from app.stores.sql.matching import (
     equal_to,
     from_on,
     number,
+    older,
     one_of,
     seen_by,
     up_to,
@@ -93,20 +94,12 @@ def page(
     shown = [column for column in _EVENTS.c if column.name not in ("headers", "body")]
     query = select(*shown, func.length(_EVENTS.c.body).label("size")).where(*found)
     if before_id is not None:
-        query = query.where(_before(conn, before_id))
+        query = query.where(older(conn, *_ORDER, before_id))
     rows = conn.execute(query.order_by(*(column.desc() for column in _ORDER)).limit(limit)).mappings()
     return [ListedDelivery(**{**row, "items": _items(row["items"])}) for row in rows]
 
 
 _ORDER = (_EVENTS.c.received_at, _EVENTS.c.id)  # what was imported was received long before it got its id
-
-
-def _before(conn: Connection, id: int) -> ColumnElement[bool]:
-    received_at = conn.execute(select(_EVENTS.c.received_at).where(_EVENTS.c.id == id)).scalar()
-    if received_at is None:  # removed meanwhile
-        return _EVENTS.c.id < id
-    at = _EVENTS.c.received_at
-    return and_(at <= received_at, or_(at < received_at, _EVENTS.c.id < id))
 
 
 def whole(conn: Connection, found: Sequence[ColumnElement[bool]], at_once: int = 500) -> Iterator[StoredDelivery]:

@@ -21,6 +21,7 @@ from app.stores.sql.matching import (
     equal_to,
     from_on,
     number,
+    older,
     one_of,
     seen_by,
     up_to,
@@ -151,18 +152,11 @@ def page(
     order = (_LETTERS.c.died_at, _LETTERS.c.id)
     query = select(*_COLUMNS, tries, superseded(reads).label("moot")).where(*where)
     if before_id is not None:
-        query = query.where(_before(conn, before_id))
+        query = query.where(older(conn, *order, before_id))
     rows = conn.execute(query.order_by(*(column.desc() for column in order)).limit(limit)).mappings()
     return [
         ListedLetter(**{**row, "args": msgspec.json.decode(row["args"]), "moot": bool(row["moot"])}) for row in rows
     ]
-
-
-def _before(conn: Connection, id: int) -> ColumnElement[bool]:
-    died_at = conn.execute(select(_LETTERS.c.died_at).where(_LETTERS.c.id == id)).scalar()
-    if died_at is None:  # it was deleted meanwhile
-        return _LETTERS.c.id < id
-    return or_(_LETTERS.c.died_at < died_at, and_(_LETTERS.c.died_at == died_at, _LETTERS.c.id < id))
 
 
 def is_superseded(conn: Connection, id: int, reads: FullReads) -> bool:

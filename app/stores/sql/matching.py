@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, false, func, not_, or_, true
+from sqlalchemy import ColumnElement, Connection, Select, and_, false, func, not_, or_, select, true
 
 from app.rules.filters import FilterError, Term, choice_of, moment_of
 
@@ -82,3 +82,11 @@ def newest(query: Select[Any], key: ColumnElement[int], limit: int, before: int 
     if before is not None:
         query = query.where(key < before)
     return query.order_by(key.desc()).limit(limit)
+
+
+def older(conn: Connection, at: ColumnElement[Any], id: ColumnElement[int], row_id: int) -> ColumnElement[bool]:
+    """Rows that come after this one where the newest by a moment, then by id, comes first."""
+    moment = conn.execute(select(at).where(id == row_id)).scalar()
+    if moment is None:  # it was removed meanwhile
+        return id < row_id
+    return and_(at <= moment, or_(at < moment, id < row_id))  # the moment first, for its index
