@@ -64,7 +64,7 @@ def cancel_run(deps: Deps, connection: str, run_id: int) -> bool:
 
 
 def resume_run(deps: Deps, connection: str, run_id: int) -> None:
-    """Let a failed or cancelled run continue where it stopped; raises ``Busy`` or ``Busy``."""
+    """Let a failed or cancelled run continue where it stopped; raises ``Busy`` while another run is active, and ``Conflict``."""
     run = _known(deps, connection, run_id)
     try:
         with deps.database.begin() as conn:

@@ -1,4 +1,4 @@
-"""Finding deliveries: by filter, by page; the items they name, and what came of each."""
+"""Finds deliveries by filter, page by page; the items that they name, and what became of each."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
@@ -31,8 +31,8 @@ VERDICTS = tuple(Verdict)
 OUTCOMES = ("applied", "unchanged", "gone", "stale", "held", "dead", "owed")
 
 KEYS = ("id", "connection", "type", "event", "item", "kind", "verdict", "outcome", "since", "until")
-"""What a filter of deliveries can speak of. ``item`` is an external id and may end in ``*``; ``outcome`` is what came
-of any of its items later, ``owed`` that one is not settled yet; ``since`` and ``until`` are when it was received."""
+"""The keys of a filter of deliveries. ``item`` is an external id and may end in ``*``; ``outcome`` is what became of any of
+its items later (``owed``: one is not settled yet); ``since`` and ``until`` limit when it was received."""
 
 LATER = timedelta(days=1)
 MOST_LATER = 5
@@ -44,7 +44,7 @@ _EVENTS = tables.core(tables.InboxEvent)
 def where(
     conn: Connection, terms: Sequence[Term], principal: Principal, *, now: datetime, connections: Iterable[str]
 ) -> list[ColumnElement[bool]]:
-    """The conditions on ``inbox_events`` that a filter makes; only what ``who`` may see. ``connections`` are those of
+    """The conditions on ``inbox_events`` that a filter makes; only what ``principal`` may see. ``connections`` are those of
     this installation: the index of event ids begins with them."""
     event = _EVENTS.c
     known, since = sorted(connections), _since(terms, now)

@@ -95,7 +95,7 @@ def superseded(reads: FullReads) -> ColumnElement[bool]:
 
 
 def where(terms: Sequence[Term], principal: Principal, *, now: datetime, reads: FullReads) -> Conditions:
-    """The conditions of a filter, for any statement; ``who`` limits them to what that person may see."""
+    """The conditions of a filter, for any statement; ``principal`` limits them to what that person may see."""
     return [seen_by(_LETTERS.c.connection, principal.connections), *conditions(terms, _keys(now, reads))]
 
 

@@ -68,15 +68,15 @@ class DriftCount(NamedTuple):
 
 
 def write(conn: Connection, run_id: int | None, connection: str, rows: Sequence[DriftRow], *, now: datetime) -> None:
-    """Remember what a run found, or (``None``) a spot check; ``now`` is when it was found."""
+    """Write what a run found, or (``None``) a spot check; ``now`` is when it was found."""
     shared = {"run_id": run_id, "connection": connection, "found_at": now}
     if rows:
         conn.execute(insert(_table), [{**shared, **_columns(row)} for row in rows])
 
 
 def write_anew(conn: Connection, run_id: int, connection: str, rows: Sequence[DriftRow], *, now: datetime) -> None:
-    """Remember what a run found of these items in place of what it wrote of them before: it may do this part of its work
-    for the second time, after a crash."""
+    """Write what a run found of these items, in place of what it wrote of them before: after a crash it may do this part of
+    its work again."""
     for kind in sorted({row.kind for row in rows}):
         of_kind = (_table.c.run_id == run_id) & (_table.c.kind == kind)
         same = _table.c["item"].in_([row.item for row in rows if row.kind == kind])
@@ -85,7 +85,7 @@ def write_anew(conn: Connection, run_id: int, connection: str, rows: Sequence[Dr
 
 
 def items(conn: Connection, run_id: int, kind: Kind) -> set[str]:
-    """The items of a kind that a run has written differences of: of a run that goes on after a crash not empty."""
+    """The items of a kind that a run has written differences of; a run that goes on after a crash may have some."""
     wanted = select(_table.c["item"]).where(_table.c.run_id == run_id, _table.c.kind == kind)
     return set(conn.execute(wanted).scalars())
 
@@ -117,7 +117,7 @@ def read_back(conn: Connection, wanted: Select[Any]) -> list[Difference]:
 
 
 def correct(conn: Connection, row_id: int, cause: str, why: str, now: datetime) -> None:
-    """Put another cause in the place of the one that was told; that one is kept beside it."""
+    """Replace a difference's cause; the former one stays in ``corrected_from``."""
     news = {"cause": cause, "why": why, "corrected_from": _table.c.cause, "corrected_at": now}
     conn.execute(update(_table).where(_table.c.id == row_id).values(news))
 

@@ -62,8 +62,7 @@ def record(
     now: datetime,
     redact: Redact = str,
 ) -> None:
-    """Note that an item failed in a run or (without one) in a poll; again and again it stays one row with its attempts
-    counted."""
+    """Note that an item failed in a run or (without one) in a poll. An item has one row, which counts its attempts."""
     values = {"run_id": run_id, "connection": connection, "kind": ref.kind.value}
     values["external_id"] = storable(ref.external_id.encode("utf-8", "replace").decode())
     _RECORD.run(conn, {**values, **described(error, redact)._asdict(), "category": category, "now": now})

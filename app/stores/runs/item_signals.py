@@ -1,4 +1,4 @@
-"""What the database knows about changes of an item: is it owed, is it failing, how were its changes settled?"""
+"""What the database knows about an item: whether it is owed or failing, and how its changes were settled."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

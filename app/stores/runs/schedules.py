@@ -69,7 +69,7 @@ def put(
     enabled: bool = True,
     since: datetime | None = None,
 ) -> None:
-    """Set a job's schedule. Slots count from ``since`` on; without it, from the slot that ran last, as before."""
+    """Set a job's schedule. Slots count from ``since`` on, or without it from the slot that ran last."""
     row = {"connection": connection, "job": job, "cron": cron, "timezone": timezone, "enabled": enabled}
     _PUT.run(conn, {**row, "since": since})
 

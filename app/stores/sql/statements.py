@@ -7,6 +7,7 @@ their times.
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Any
 
 import msgspec
@@ -40,44 +41,32 @@ class Statement:
 
     def run(self, conn: Connection, parameters: Mapping[str, Any]) -> list[Any]:
         """Execute once; returns the rows, if the statement returns any."""
-        cursor = self._execute(conn, parameters)
-        try:
+        with closing(self._execute(conn, parameters)) as cursor:
             return cursor.fetchall() if cursor.description is not None else []
-        finally:
-            cursor.close()
 
     def count(self, conn: Connection, parameters: Mapping[str, Any]) -> int:
         """Execute once; returns how many rows it changed."""
-        cursor = self._execute(conn, parameters)
-        try:
+        with closing(self._execute(conn, parameters)) as cursor:
             return int(cursor.rowcount)
-        finally:
-            cursor.close()
 
     def run_many(self, conn: Connection, parameters: Sequence[Mapping[str, Any]]) -> None:
         """Execute once for each mapping."""
-        cursor = _driver(conn).cursor()
-        try:
-            cursor.executemany(self._sqlite if is_sqlite(conn) else self._postgresql, parameters)
-        finally:
-            cursor.close()
+        with closing(_driver(conn).cursor()) as cursor:
+            cursor.executemany(self._text(conn), parameters)
 
     def run_each(self, conn: Connection, parameters: Sequence[Mapping[str, Any]]) -> list[Any]:
         """Execute once for each mapping, in order, and return all rows; one round trip on PostgreSQL."""
         if is_sqlite(conn) or len(parameters) == 1:
             return [row for each in parameters for row in self.run(conn, each)]
-        cursor = _driver(conn).cursor()
-        try:
+        with closing(_driver(conn).cursor()) as cursor:
             cursor.executemany(self._postgresql, parameters, returning=True)
             return [row for result in cursor.results() for row in result.fetchall()]
-        finally:
-            cursor.close()
 
     def _execute(self, conn: Connection, parameters: Mapping[str, Any]) -> Any:
-        cursor = _driver(conn).cursor()
-        if is_sqlite(conn):
-            return cursor.execute(self._sqlite, parameters)
-        return cursor.execute(self._postgresql, parameters)
+        return _driver(conn).cursor().execute(self._text(conn), parameters)
+
+    def _text(self, conn: Connection) -> str:
+        return self._sqlite if is_sqlite(conn) else self._postgresql
 
 
 def upsert(table: Table) -> Statement:
