@@ -55,8 +55,8 @@ def utc_now() -> datetime:
 class Deps:
     """The parts a flow works with. ``sources`` serve live items, ``bulk_sources`` wait for budgets.
 
-    ``principal`` is the person or program on whose behalf they are used: the audit log names it, and it limits what is shown.
-    ``mail`` sends a subject and a plain text to the people in charge (raises ``Unavailable``), who find the pages at
+    ``principal`` is the person or program on whose behalf they are used: the audit log names it, and it limits what is
+    shown. ``mail`` sends a subject and a plain text to the people in charge (raises ``Unavailable``), who find the pages at
     ``public_url``. ``now`` is the database's clock, and ``host`` measures how far this machine is from it. ``redact``
     removes every known secret from a text before it is stored, logged or shown. ``credentials`` has a one-way digest of
     each connection's options: a new digest means that somebody changed them. ``witness`` remembers how far the database

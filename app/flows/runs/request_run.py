@@ -64,7 +64,8 @@ def cancel_run(deps: Deps, connection: str, run_id: int) -> bool:
 
 
 def resume_run(deps: Deps, connection: str, run_id: int) -> None:
-    """Let a failed or cancelled run continue where it stopped; raises ``Busy`` while another run is active, and ``Conflict``."""
+    """Let a failed or cancelled run continue where it stopped. Raises ``Busy`` while another run is active, and ``Conflict``
+    for a run that is neither."""
     run = _known(deps, connection, run_id)
     try:
         with deps.database.begin() as conn:
