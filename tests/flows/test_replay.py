@@ -413,6 +413,7 @@ def waits_for_a_lock(database: Database) -> bool:
         return bool(conn.exec_driver_sql(waiting).scalar())
 
 
+@pytest.mark.nests
 def test_the_letter_of_a_run_that_another_overtakes_in_the_same_moment_is_dead_still(postgres_url: str) -> None:
     with closing(open_database(postgres_url)) as database, ThreadPoolExecutor(1) as pool:
         world = World(database)

@@ -153,8 +153,7 @@ def dead_again(conn: Connection, id: int) -> None:
 
 
 def _id_of(conn: Connection, message_id: str) -> int | None:
-    id = conn.execute(select(_LETTERS.c.id).where(_LETTERS.c.message_id == message_id)).scalar()
-    return None if id is None else int(id)
+    return conn.execute(select(_LETTERS.c.id).where(_LETTERS.c.message_id == message_id)).scalar()
 
 
 def _tries(
