@@ -6,7 +6,6 @@
      │  ├ RateLimited         the vendor says "not now" (retry_after, seconds)
      │  │  └ BudgetSpent        our own budget says so, before asking: no failed attempt
      │  ├ BadAnswer           an answer that cannot be true: HTML, an error body in a 200, cut short
-     │  ├ ConnectionPaused    the connection refuses us or does not answer: it is asked again later, by a probe
      │  └ DatabaseFault       the database's own trouble: buries nothing, fails no run, counts as no attempt
      └ Permanent            waiting does not help: a dead letter, for a person
         ├ AuthRejected        the credentials are refused
@@ -54,10 +53,6 @@ class BudgetSpent(RateLimited):
 
 class BadAnswer(Transient):
     """An answer that cannot be the truth: HTML, a 200 with an error body, a truncated document."""
-
-
-class ConnectionPaused(Transient):
-    """The connection refuses us or does not answer. No item's fault: it stays owed, and a probe asks again."""
 
 
 class DatabaseFault(Transient):

@@ -10,7 +10,7 @@ from app.stores.tables import CATALOG
 
 def row_of(conn: Connection, connection: str, kind: Kind, key: tuple[str, ...]) -> dict[str, Any] | None:
     """One row with all its columns, or ``None``; tombstones are rows too."""
-    table: Any = CATALOG[kind].__table__  # type: ignore[attr-defined]
+    table = CATALOG[kind]
     names = [column.name for column in table.primary_key][1:]
     same = [table.c[name] == value for name, value in zip(names, key, strict=True)]
     row = conn.execute(select(table).where(table.c.connection == connection, *same)).mappings().first()

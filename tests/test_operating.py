@@ -125,7 +125,7 @@ def test_the_tables_that_people_may_query_are_the_catalog_and_its_views(database
     told = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
     with database.read() as conn:
         views = set(inspect(conn).get_view_names())
-    assert told == {str(row.__tablename__) for row in CATALOG.values()} | views
+    assert told == {row.name for row in CATALOG.values()} | views
 
 
 def test_every_column_of_a_product_is_told(database: Database) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from datetime import datetime
 from functools import partial
 
 import structlog
@@ -53,8 +54,9 @@ def run_clock(settings: Settings) -> None:
     if _await_begin(deps, settings, stopping):
         rounds = Rounds(deps, rounds_of(settings))
         log.info("clock_started", connections=sorted(deps.sources))
+        began = deps.now()
         while not stopping.wait(EVERY):
-            _tick(deps)
+            tick_once(deps, began)
             rounds.go()
         record_stop(deps)
     deps.database.close()
@@ -114,12 +116,13 @@ class Rounds:
                     log.warning("round_failed", round=name, error=f"{type(error).__name__}: {error}")
 
 
-def _tick(deps: Deps) -> None:
+def tick_once(deps: Deps, began: datetime | None) -> None:
+    """What the clock does about once a second; ``began`` is when it started (``check_stuck``)."""
     try:
         record_heartbeat(deps, "clock")
         tick(deps)
         sweep(deps)
-        check_stuck(deps)
+        check_stuck(deps, alive_since=began)
         sum_settled(deps)
     except DatabaseFault:  # logged once, by the database
         return

@@ -9,24 +9,10 @@ from app.domain import TALLYHOOK, ItemKey, Principal
 from app.errors import NotFound
 from app.rules.guard.guard import Limits
 from app.sources.base import Source
-from app.stores.sql.engine import DATABASE_ERRORS, Database
-from app.stores.sql.time_limits import TimeLimit
+from app.stores.sql.engine import DATABASE_ERRORS as DATABASE_ERRORS
+from app.stores.sql.engine import Database as Database
+from app.stores.sql.time_limits import TimeLimit as TimeLimit
 from app.stores.upkeep.marks import Witness
-
-__all__ = [
-    "DATABASE_ERRORS",
-    "Database",
-    "Deps",
-    "HostClock",
-    "Queue",
-    "TimeLimit",
-    "can_see",
-    "check_visible",
-    "source_of",
-    "utc_now",
-    "visible_connections",
-    "with_time_limit",
-]
 
 
 class Queue(Protocol):
@@ -69,8 +55,8 @@ def utc_now() -> datetime:
 class Deps:
     """The parts a flow works with. ``sources`` serve live items, ``bulk_sources`` wait for budgets.
 
-    ``who`` is the person or program on whose behalf they are used: the audit log names it, and it limits what is shown.
-    ``mail`` sends a subject and a plain text to the people in charge (raises ``Unavailable``), who find the pages at
+    ``principal`` is the person or program on whose behalf they are used: the audit log names it, and it limits what is
+    shown. ``mail`` sends a subject and a plain text to the people in charge (raises ``Unavailable``), who find the pages at
     ``public_url``. ``now`` is the database's clock, and ``host`` measures how far this machine is from it. ``redact``
     removes every known secret from a text before it is stored, logged or shown. ``credentials`` has a one-way digest of
     each connection's options: a new digest means that somebody changed them. ``witness`` remembers how far the database

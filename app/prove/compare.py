@@ -26,7 +26,7 @@ def fields_of(kind: Kind) -> list[str]:
 
 def rows_here(conn: Connection, connection: str, kind: Kind) -> dict[Key, Row]:
     """Our live rows of a kind by key."""
-    table: Any = CATALOG[kind].__table__  # type: ignore[attr-defined]
+    table = CATALOG[kind]
     names, keys = fields_of(kind), RECORDS[kind].key_fields
     wanted = select(*(table.c[name] for name in names)).where(table.c.connection == connection, ~table.c.deleted)
     try:

@@ -282,6 +282,6 @@ class Clock(Host):
                 self.around.stage.pause(2.0)
         rounds = schedule.Rounds(self.deps, schedule.ROUNDS)
         while not self.stopping:
-            schedule._tick(self.deps)
+            schedule.tick_once(self.deps, None)
             rounds.go()
             self.around.stage.pause(self.every * self.around.stage.rng.uniform(0.5, 1.5))

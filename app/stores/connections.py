@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
 from app.domain import ConnectionState, Kind
-from app.stores.sql.columns import moment_from
+from app.stores.sql.columns import moment_from, some_moment
 from app.stores.sql.statements import Statement
 
 
@@ -145,7 +145,7 @@ def claim_probe(
     """
     values = {"connection": connection, "credentials": credentials, "now": now, "until": until, "settled": settled}
     rows = _CLAIM.run(conn, values)
-    return None if not rows else Probe(connection, _moment(rows[0][0]), rows[0][1])
+    return None if not rows else Probe(connection, some_moment(rows[0][0]), rows[0][1])
 
 
 _RECOVER = Statement(
@@ -267,11 +267,7 @@ def _row(stored: Sequence[Any]) -> StateRow:
     return row._replace(
         kind=Kind(row.kind) if row.kind else None,
         state=ConnectionState(row.state),
-        since=_moment(row.since),
-        seen_at=_moment(row.seen_at),
+        since=some_moment(row.since),
+        seen_at=some_moment(row.seen_at),
         next_probe_at=moment_from(row.next_probe_at),
     )
-
-
-def _moment(stored: Any) -> datetime:
-    return cast(datetime, moment_from(stored))  # the column is not nullable

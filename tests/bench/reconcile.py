@@ -23,6 +23,7 @@ from app.domain import Kind
 from app.sources.base import Context, Source, Unlimited
 from app.stores.catalog import bulk
 from app.stores.catalog import catalog_sql as sql
+from app.stores.catalog.differ import Differ
 from app.stores.sql.engine import Database, open_database
 from tests.bench import reconcile_files, reconcile_floor
 
@@ -135,7 +136,7 @@ def _reconcile(source: Source, kind: Kind, database: Database, phases: dict[str,
     clock = time.perf_counter
     read_at = datetime.now(UTC)
     mark = clock()
-    differ = bulk.Differ(database, CONNECTION, kind, read_at)
+    differ = Differ(database, CONNECTION, kind, read_at)
     phases[f"load {kind}"] = clock() - mark
     compared, scope = 0.0, None
     mark = clock()

@@ -71,8 +71,7 @@ class Shop:
         found: Rows = {}
         with self.deps.database.read() as conn:
             for kind, table in CATALOG.items():
-                columns: Any = table.__table__  # type: ignore[attr-defined]
-                for row in conn.execute(select(columns)).mappings():
+                for row in conn.execute(select(table)).mappings():
                     item = "/".join(row[name] for name in shape(kind).keys)
                     found[kind, item] = {name: row[name] for name in shape(kind).fields if name not in NO_CONTENT}
         return found

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from app.domain import ALL_ITEMS, Answer, BadRecord, Cause, Change, ItemKey, Kind, Listing, Ref, Scope, StockCount
 from app.errors import Unavailable, Unmappable
 from app.flows.items.dead_letter import record_dead_letter
-from app.flows.items.doubted_items import HeldItems, split
 from app.flows.items.fetching import read_of
+from app.flows.items.held_items import HeldItems, split
 from app.flows.items.leases import LEASE, LeaseKeeper
 from app.flows.items.sync_item import sync_item
 from app.rules.letters.retry import ITEM_ASKS, VERSION_ASKS
@@ -200,7 +200,7 @@ def paused_read(world: World, records: list[Listing], *, meanwhile: Callable[[],
     meanwhile()
     world.clock.pass_(1)
     with world.database.begin() as conn:
-        return catalog.apply(conn, SHOP, records, read_at=began, now=world.clock(), report_refused=True)
+        return catalog.apply(conn, SHOP, records, read_at=began, now=world.clock())
 
 
 def test_an_older_read_with_a_higher_version_does_not_lift_a_tombstone(world: World) -> None:

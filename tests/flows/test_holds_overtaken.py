@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 from app.domain import Kind, Ref
 from app.flows.holds import hold_back, holds
 from app.flows.holds.doubted import doubted, judged, settled
-from app.flows.items.bulk_read import reconcile
-from app.flows.items.doubted_items import held_items
+from app.flows.items.bulk_read import BulkRead
+from app.flows.items.doubted_items import ItemReads
 from app.rules.guard.guard import POLL
 from app.stores import catalog
 from app.stores.catalog import Read
@@ -46,7 +46,7 @@ def test_a_poll_that_began_before_a_hold_takes_nothing_out_of_it_unasked(databas
 def test_an_answer_about_an_item_that_began_before_a_hold_takes_nothing_out_of_it(database: Database) -> None:
     world = emptied(database)
     answer = Read([LIVING], world.clock() - timedelta(hours=1))
-    held = held_items(world.deps, SHOP, Kind.PRODUCT, [answer])
+    held = ItemReads(world.deps, SHOP, Kind.PRODUCT, [answer]).held()
     assert held is not None
     assert (held.keys, only(world).rows) == ({("P00",)}, SIZE)
 
@@ -54,7 +54,7 @@ def test_an_answer_about_an_item_that_began_before_a_hold_takes_nothing_out_of_i
 def test_an_answer_about_an_item_that_began_after_a_hold_takes_its_row_out(database: Database) -> None:
     world = emptied(database)
     world.clock.pass_(60)
-    assert held_items(world.deps, SHOP, Kind.PRODUCT, [Read([LIVING], world.clock())]) is None
+    assert ItemReads(world.deps, SHOP, Kind.PRODUCT, [Read([LIVING], world.clock())]).held() is None
     assert only(world).rows == SIZE - 1
 
 
@@ -100,7 +100,7 @@ def test_a_row_that_an_answer_shows_just_as_it_waits_is_as_late_as_that_answer(d
     world = emptied(database)
     began = world.clock() + timedelta(seconds=30)
     world.clock.pass_(60)
-    held_items(world.deps, SHOP, Kind.PRODUCT, [Read([], world.clock(), gone=[Ref(Kind.PRODUCT, "P00")])])
+    ItemReads(world.deps, SHOP, Kind.PRODUCT, [Read([], world.clock(), gone=[Ref(Kind.PRODUCT, "P00")])]).held()
     spool = Spool(Kind.PRODUCT)
     spool.add("", LIVING, 0)
     doubted(world.deps, SHOP, spool, began, POLL, unread=set())
@@ -115,7 +115,7 @@ def test_a_row_that_was_shown_again_is_as_late_in_the_hold_that_follows(database
     began = world.clock() + timedelta(seconds=30)
     world.clock.pass_(60)
     gone = [Ref(Kind.PRODUCT, id) for id in (dead[0], *kept)]  # one that waits, and all others: another hold
-    held_items(world.deps, SHOP, Kind.PRODUCT, [Read([], world.clock(), gone=gone)])
+    ItemReads(world.deps, SHOP, Kind.PRODUCT, [Read([], world.clock(), gone=gone)]).held()
     spool = Spool(Kind.PRODUCT)
     spool.add("", listing(dead[0], price_minor=1_000), 0)
     doubted(world.deps, SHOP, spool, began, POLL, unread=set())
@@ -126,7 +126,7 @@ def gone_again(world: World, *ids: str) -> None:
     """A minute later these products are asked for by id: the source shows that they are gone, just as they wait."""
     world.clock.pass_(60)
     gone = [Ref(Kind.PRODUCT, id) for id in ids]
-    held_items(world.deps, SHOP, Kind.PRODUCT, [Read([], world.clock(), gone=gone)])
+    ItemReads(world.deps, SHOP, Kind.PRODUCT, [Read([], world.clock(), gone=gone)]).held()
 
 
 def test_a_poll_that_could_not_read_a_row_leaves_it_in_the_hold_if_a_later_read_showed_it_so(
@@ -147,7 +147,7 @@ def test_an_answer_that_could_not_be_read_leaves_a_row_in_the_hold_if_a_later_re
     began = world.clock() + timedelta(seconds=30)
     gone_again(world, "P00")
     reads = [Read([], began, failed={"P00": "P00"}), Read([], began, failed={"P01": "P01"})]
-    held_items(world.deps, SHOP, Kind.PRODUCT, reads)
+    ItemReads(world.deps, SHOP, Kind.PRODUCT, reads).held()
     assert {row.key for row in stored_rows(world)} == {(id,) for id in ALL if id != "P01"}
 
 
@@ -168,7 +168,8 @@ def half_gone(database: Database) -> World:
 def read_whole(world: World, began: datetime) -> None:
     """A complete read that began at ``began`` and showed every product as it was."""
     world.source.put(*(listing(id, price_minor=1_000) for id in ALL))
-    reconcile(world.deps, SHOP, Kind.PRODUCT, lambda: world.source.full(Kind.PRODUCT), began=lambda: began)
+    read = BulkRead(world.deps, SHOP, Kind.PRODUCT, lambda: world.source.full(Kind.PRODUCT), began=lambda: began)
+    read.reconcile()
 
 
 def test_a_plausible_complete_read_asks_again_for_what_a_later_read_showed_as_it_waits(database: Database) -> None:
@@ -209,4 +210,4 @@ def test_a_row_that_is_shown_as_it_waited_is_judged_again_if_its_hold_has_ended_
     world.clock.pass_(60)
     overtaken = replace(world.deps, database=Overtaken(database, lambda: read_whole(world, began)))
     gone = Read([], world.clock(), gone=[Ref(Kind.PRODUCT, ALL[-1])])
-    assert held_items(overtaken, SHOP, Kind.PRODUCT, [gone]) is None
+    assert ItemReads(overtaken, SHOP, Kind.PRODUCT, [gone]).held() is None

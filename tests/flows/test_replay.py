@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -27,7 +28,7 @@ from app.stores import owed, replays
 from app.stores.access import audit
 from app.stores.reports import settled
 from app.stores.runs import runs
-from app.stores.sql.engine import Database
+from app.stores.sql.engine import Database, open_database
 from tests.asking import request_reconcile
 from tests.fakes import SHOP, World, listing
 from tests.letters import all_letters, die, die_without_item, letter
@@ -305,7 +306,7 @@ def test_the_settlement_of_a_replayed_item_says_so(world: World) -> None:
     dead(world, 1)
     finish(world, replay_letters(world.deps, "", "outage"))
     with world.database.read() as conn:
-        assert settled.latest(conn, ItemKey(SHOP, Kind.PRODUCT, "P0"), 1)[0]["cause"] == "replay"
+        assert settled.latest(conn, ItemKey(SHOP, Kind.PRODUCT, "P0"), 1)[0].cause == "replay"
 
 
 def test_items_of_events_are_replayed_the_same_way(world: World) -> None:
@@ -402,6 +403,29 @@ def test_the_letter_of_a_run_that_cannot_go_on_now_is_dead_still(world: World) -
     assert (told.status, letter(world, id).state) == ("stopped", "dead")
     assert told.reason is not None
     assert "another run of its connection is active" in told.reason
+
+
+def waits_for_a_lock(database: Database) -> bool:
+    with database.read() as conn:
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return bool(conn.exec_driver_sql(waiting).scalar())
+
+
+@pytest.mark.nests
+def test_the_letter_of_a_run_that_another_overtakes_in_the_same_moment_is_dead_still(postgres_url: str) -> None:
+    with closing(open_database(postgres_url)) as database, ThreadPoolExecutor(1) as pool:
+        world = World(database)
+        id = die_without_item(world, "run", [failed_run(world)])
+        replay_id = replay_letter(world.deps, id)
+        with database.begin() as conn:
+            runs.open_run(conn, connection=SHOP, strategy="full", cause="person", slot=None, now=world.clock())
+            driving = pool.submit(step, world, replay_id)
+            while not waits_for_a_lock(database):
+                assert not driving.done()
+        driving.result(timeout=60)
+        assert (finish(world, replay_id).status, letter(world, id).state) == ("stopped", "dead")
 
 
 def test_a_replays_age_and_pace_are_told(world: World) -> None:

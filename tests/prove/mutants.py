@@ -225,9 +225,9 @@ replace(runs, "overdue", lambda conn, now, rehint_after: [])
         7,
         RESUMED,
         """
-import app.flows.runs.kept_pages as kept_pages
+import app.flows.runs.resumable as resumable
 from app.domain import Page
-replace(kept_pages, "kept", lambda run, kind: [Page() for _ in range(run.checkpoint.pages)])
+replace(resumable, "kept", lambda run, kind: [Page() for _ in range(run.checkpoint.pages)])
 """,
     ),
     Mutant(

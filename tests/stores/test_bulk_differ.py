@@ -16,6 +16,9 @@ from app.domain import Kind, Listing, MissingPolicy, Record, Ref, Scope, StockCo
 from app.errors import DatabaseFault
 from app.stores import catalog
 from app.stores.catalog import bulk, stored_rows
+from app.stores.catalog.diff import Diff
+from app.stores.catalog.differ import Differ
+from app.stores.sql.collector import collector_paused
 from app.stores.sql.engine import Database
 from app.stores.tables import CATALOG
 
@@ -52,8 +55,8 @@ def apply(database: Database, records: Sequence[Record], read: float = 0, connec
         catalog.apply(conn, connection, records, read_at=at(read), now=NOW)
 
 
-def differ(database: Database, records: Sequence[Record], read: float = 10, kind: Kind = Kind.PRODUCT) -> bulk.Differ:
-    compared = bulk.Differ(database, "shop", kind, at(read))
+def differ(database: Database, records: Sequence[Record], read: float = 10, kind: Kind = Kind.PRODUCT) -> Differ:
+    compared = Differ(database, "shop", kind, at(read))
     compared.feed(records)
     return compared
 
@@ -66,14 +69,14 @@ def reconcile(
     connection: str = "shop",
 ) -> bulk.Written:
     kind = scope.kind if scope else Kind.PRODUCT
-    compared = bulk.Differ(database, connection, kind, at(read))
+    compared = Differ(database, connection, kind, at(read))
     compared.feed(records)
     return bulk.write(database, connection, compared.diff(scope), read_at=at(read), now=at(read), scope=scope)
 
 
 def rows(database: Database, kind: Kind = Kind.PRODUCT, connection: str = "shop") -> dict[tuple[str, ...], Any]:
-    table: Any = CATALOG[kind].__table__  # type: ignore[attr-defined]
-    keys = CATALOG[kind].__table__.primary_key.columns.keys()[1:]  # type: ignore[attr-defined]
+    table = CATALOG[kind]
+    keys = table.primary_key.columns.keys()[1:]
     with database.read() as conn:
         found = conn.execute(select(table).where(table.c.connection == connection)).mappings()
         return {tuple(row[key] for key in keys): {**row, "connection": ""} for row in found}
@@ -122,7 +125,7 @@ def test_only_rows_of_the_connection_are_compared(database: Database) -> None:
 
 def test_a_live_row_that_was_not_shown_vanished(database: Database) -> None:
     apply(database, [listing("a"), listing("b")])
-    assert differ(database, [listing("a")]).vanished(ALL) == [("b",)]
+    assert differ(database, [listing("a")]).diff(ALL).vanished == [("b",)]
 
 
 def test_nothing_vanishes_from_an_incomplete_read(database: Database) -> None:
@@ -132,28 +135,28 @@ def test_nothing_vanishes_from_an_incomplete_read(database: Database) -> None:
 
 def test_a_tombstone_does_not_vanish_again(database: Database) -> None:
     apply(database, [listing("a", deleted=True)])
-    assert differ(database, []).vanished(ALL) == []
+    assert differ(database, []).diff(ALL).vanished == []
 
 
 def test_a_row_read_after_the_read_began_does_not_vanish(database: Database) -> None:
     apply(database, [listing("a")], read=11)
-    assert differ(database, []).vanished(ALL) == []
+    assert differ(database, []).diff(ALL).vanished == []
 
 
 def test_a_scope_of_a_field_lets_only_its_rows_vanish(database: Database) -> None:
     apply(database, [listing("a", parent_id="i1"), listing("b", parent_id="i2")])
-    assert differ(database, []).vanished(Scope(Kind.PRODUCT, "parent_id", "i2")) == [("b",)]
+    assert differ(database, []).diff(Scope(Kind.PRODUCT, "parent_id", "i2")).vanished == [("b",)]
 
 
 def test_a_scope_of_a_key_field_lets_only_its_rows_vanish(database: Database) -> None:
     apply(database, [count("a", "1", "l1"), count("a", "2", "l2")])
     scope = Scope(Kind.STOCK, "location_id", "l2", MissingPolicy.ZERO)
-    assert differ(database, [], kind=Kind.STOCK).vanished(scope) == [("a", "l2", "on_hand")]
+    assert differ(database, [], kind=Kind.STOCK).diff(scope).vanished == [("a", "l2", "on_hand")]
 
 
 def test_a_row_that_is_zero_already_does_not_vanish_where_absent_means_zero(database: Database) -> None:
     apply(database, [count("a", "0"), count("b", "2")])
-    assert differ(database, [], kind=Kind.STOCK).vanished(ALL_STOCK) == [("b", "l1", "on_hand")]
+    assert differ(database, [], kind=Kind.STOCK).diff(ALL_STOCK).vanished == [("b", "l1", "on_hand")]
 
 
 def test_quantities_going_to_nothing_are_counted_shown_or_not(database: Database) -> None:
@@ -273,7 +276,7 @@ def test_a_write_cut_short_keeps_whole_commits_and_can_be_repeated(database: Dat
 
 
 def test_the_garbage_collector_runs_again_after_a_failure() -> None:
-    with pytest.raises(RuntimeError), bulk.collector_paused():
+    with pytest.raises(RuntimeError), collector_paused():
         raise RuntimeError
     assert gc.isenabled()
 
@@ -358,7 +361,7 @@ def test_a_fault_of_the_database_makes_no_bad_record(database: Database) -> None
 
 
 def test_a_record_that_cannot_be_compared_does_not_stop_its_page(database: Database) -> None:
-    compared = bulk.Differ(database, "shop", Kind.PRODUCT, at(10))
+    compared = Differ(database, "shop", Kind.PRODUCT, at(10))
     bad = listing("b", price_minor=10**20)
     misfits = compared.feed([listing("a"), bad, listing("c")])
     assert [misfit.record for misfit in misfits] == [bad]
@@ -366,7 +369,7 @@ def test_a_record_that_cannot_be_compared_does_not_stop_its_page(database: Datab
 
 
 def test_a_version_that_no_column_holds_leaves_the_rest_of_its_page_alone(database: Database) -> None:
-    compared = bulk.Differ(database, "shop", Kind.PRODUCT, at(10))
+    compared = Differ(database, "shop", Kind.PRODUCT, at(10))
     bad = Listing("b", version=-(2**63) - 1)
     assert [misfit.record for misfit in compared.feed([listing("a"), bad, listing("c")])] == [bad]
     assert [id_of(record) for record in compared.diff().created] == ["a", "c"]
@@ -411,7 +414,7 @@ def test_a_live_row_that_was_read_since_is_unshown_and_has_not_vanished(database
 @pytest.mark.parametrize("parent", [None, "item"])
 def test_an_exempt_item_has_not_vanished(database: Database, parent: str | None) -> None:
     apply(database, [listing("a", parent_id=parent)])
-    assert differ(database, []).vanished(ALL, {parent or "a"}) == []
+    assert differ(database, []).diff(ALL, {parent or "a"}).vanished == []
 
 
 def test_shown_records_that_are_deleted_there_are_counted_apart(database: Database) -> None:
@@ -424,8 +427,8 @@ def test_shown_records_that_are_deleted_there_are_counted_apart(database: Databa
 DAYS_400 = 400 * 86_400
 
 
-def ahead(database: Database, records: Sequence[Record]) -> bulk.Differ:
-    compared = bulk.Differ(database, "shop", Kind.PRODUCT, at(10), at(11))
+def ahead(database: Database, records: Sequence[Record]) -> Differ:
+    compared = Differ(database, "shop", Kind.PRODUCT, at(10), at(11))
     compared.feed(records)
     return compared
 
@@ -444,7 +447,7 @@ def test_a_version_from_the_future_counts_as_none(database: Database) -> None:
 
 def test_a_row_read_in_the_future_can_vanish(database: Database) -> None:
     apply(database, [listing("a")], read=DAYS_400)
-    assert ahead(database, []).vanished(ALL) == [("a",)]
+    assert ahead(database, []).diff(ALL).vanished == [("a",)]
 
 
 def test_a_record_dated_in_the_future_is_as_of_when_its_read_began(database: Database) -> None:
@@ -470,7 +473,7 @@ def test_a_tombstone_concluded_before_the_read_began_gives_way_to_an_older_versi
 # --- reads and writes that last for minutes ---
 
 
-def long_write(database: Database, diff: bulk.Diff, seconds: float = 600) -> bulk.Written:
+def long_write(database: Database, diff: Diff, seconds: float = 600) -> bulk.Written:
     """Believed at 11 s, written so many seconds later."""
     return bulk.write(database, "shop", diff, read_at=at(10), now=at(11), scope=ALL, clock=lambda: at(11 + seconds))
 
@@ -500,7 +503,7 @@ def test_a_part_of_an_item_deleted_minutes_after_a_diff_was_believed_is_fenced(d
 
 def test_what_is_edited_during_a_long_read_is_not_dated_in_the_future(database: Database) -> None:
     edited = micros(at(500))
-    compared = bulk.Differ(database, "shop", Kind.PRODUCT, at(10), at(11))
+    compared = Differ(database, "shop", Kind.PRODUCT, at(10), at(11))
     compared.feed([listing("a", edited)], at(600))
     assert compared.diff(ALL).created[0].version == edited
 

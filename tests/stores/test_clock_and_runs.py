@@ -182,12 +182,6 @@ def test_the_latest_runs_come_newest_first(database: Database) -> None:
         assert [run.id for run in runs.latest(conn, "shop")] == [second, first]
 
 
-def test_the_latest_runs_can_be_limited_to_a_strategy(database: Database) -> None:
-    _open(database)
-    with database.read() as conn:
-        assert (len(runs.latest(conn, "shop", "full")), runs.latest(conn, "shop", "delta")) == (1, [])
-
-
 def test_an_unknown_run_is_none(database: Database) -> None:
     with database.read() as conn:
         assert runs.get(conn, 12345) is None

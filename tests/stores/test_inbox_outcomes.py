@@ -116,10 +116,10 @@ def pages(database: Database, text: str, limit: int = 50) -> list[str]:
             terms = parse(text, inbox_search.KEYS)
             matching = inbox_search.where(conn, terms, ADMIN, now=NOW, connections=["shop", "till"])
             rows = inbox_search.page(conn, matching, limit=limit, before_id=before_id)
-        found += [row["event_id"] for row in rows]
+        found += [row.event_id for row in rows]
         if len(rows) < limit:
             return found
-        before_id = rows[-1]["id"]
+        before_id = rows[-1].id
 
 
 def by_hand(inbox: Inbox, outcome: str, since: datetime, *, negated: bool = False) -> list[str]:

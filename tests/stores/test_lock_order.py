@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from app.domain import Kind, Listing, Record, Scope
 from app.stores import catalog
 from app.stores.catalog import bulk
+from app.stores.catalog.differ import Differ
 from app.stores.sql.engine import Database, open_database
 
 T0 = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -42,7 +43,7 @@ def item_commits(database: Database, start: int) -> None:
 def bulk_commits(database: Database) -> None:
     for version in range(ROUNDS):
         read_at = T0 + timedelta(seconds=2 * version)
-        differ = bulk.Differ(database, "shop", Kind.PRODUCT, read_at)
+        differ = Differ(database, "shop", Kind.PRODUCT, read_at)
         differ.feed([listing(item, 2 * version) for item in ITEMS])
         diff = differ.diff(Scope(Kind.PRODUCT))
         bulk.write(database, "shop", diff, read_at=read_at, now=read_at, scope=Scope(Kind.PRODUCT))

@@ -161,7 +161,7 @@ def test_a_postponed_claim_counts_no_attempt(database: Database) -> None:
     _remember(database, "A")
     (claim,) = _claim(database)
     with database.begin() as conn:
-        owed.postpone(conn, claim, next_at=_later(30))
+        owed.postpone(conn, [claim], next_at=_later(30))
     assert [again.attempts for again in _claim(database, now=_later(30))] == [0]
 
 

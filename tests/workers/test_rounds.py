@@ -1,13 +1,19 @@
 """The clock's rounds: what is looked at now and then, each for itself."""
 
+from datetime import timedelta
+
+import pytest
 from sqlalchemy import text
 
 from app.config import Settings
 from app.flows.deps import Deps
+from app.flows.runs.request_run import STUCK_AFTER
+from app.stores.runs import runs
 from app.stores.sql.engine import Database
-from tests.fakes import World
+from tests.asking import request_reconcile
+from tests.fakes import SHOP, World
 from tests.letters import all_letters, die
-from workers.schedule import Rounds, rounds_of
+from workers.schedule import Rounds, rounds_of, tick_once
 
 DAY = 86_400.0
 
@@ -46,3 +52,17 @@ def test_letters_stay_until_a_person_removes_them_where_no_setting_says_otherwis
     rounds_of(Settings())["retention"][1](world.deps)
     with database.read() as conn:
         assert conn.execute(text("SELECT count(*) FROM dead_letters")).scalar() == 2
+
+
+@pytest.mark.parametrize(("seconds_ago", "status"), [(5.0, "running"), (STUCK_AFTER + 5, "failed")])
+def test_only_a_clock_that_has_run_for_a_while_fails_a_run_without_a_worker(
+    database: Database, seconds_ago: float, status: str
+) -> None:
+    world = World(database)
+    run_id = request_reconcile(world.deps, SHOP)
+    with database.begin() as conn:
+        runs.start(conn, run_id, "token", 15, world.clock())
+    world.clock.pass_(STUCK_AFTER + 20)
+    tick_once(world.deps, world.clock() - timedelta(seconds=seconds_ago))
+    with database.read() as conn:
+        assert [run.status for run in runs.latest(conn, SHOP)] == [status]

@@ -1,7 +1,5 @@
 """Calls a source to find out whether the account answers us, and records the result."""
 
-import threading
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -19,7 +17,7 @@ from app.errors import (
     VendorForbidden,
     VendorRefused,
 )
-from app.flows.connections.per_database import PerDatabase
+from app.flows.connections.per_database import InProgress, PerDatabase, Shared
 from app.flows.connections.states import forget, row_of
 from app.flows.deps import Deps
 from app.rules.calls.calling import PROBE, calling_for
@@ -30,7 +28,7 @@ from app.stores import connections
 from app.stores.connections import Evidence
 
 VERDICT_FOR = timedelta(seconds=5)
-"""How long the result of a check counts for other failures in the same process: many threads fail together."""
+"""How long the result of a check counts for other failures in the same process."""
 
 LONGEST_REASON = 500
 
@@ -45,32 +43,20 @@ class Verdict(NamedTuple):
     reason: str = ""
 
 
-@dataclass(eq=False)
-class _Seen:
-    """This process's latest verdicts by connection; ``calling`` are the connections that it is checking now."""
-
-    verdicts: dict[str, Verdict] = field(default_factory=dict)
-    calling: set[str] = field(default_factory=set)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-
-_seen = PerDatabase(_Seen)
+_verdicts: PerDatabase[Shared[str, Verdict]] = PerDatabase(Shared)
 
 
 def verdict_on(deps: Deps, connection: str, error: Exception) -> Verdict | None:
     """A recent verdict, or a new one; ``None`` while another thread is calling."""
-    seen, now = _seen.of(deps.database), deps.now()
-    with seen.lock:
-        recent = seen.verdicts.get(connection)
-        if recent is not None and now - recent.began < VERDICT_FOR and _explains(recent, error):
-            return recent
-        if connection in seen.calling:
-            return None
-        seen.calling.add(connection)
+    now = deps.now()
+
+    def is_recent(verdict: Verdict) -> bool:
+        return now - verdict.began < VERDICT_FOR and _explains(verdict, error)
+
     try:
-        return call(deps, connection)
-    finally:
-        seen.calling.discard(connection)
+        return _verdicts.of(deps.database).find(connection, is_recent, lambda: call(deps, connection))
+    except InProgress:
+        return None
 
 
 def _explains(recent: Verdict, error: Exception) -> bool:
@@ -83,7 +69,7 @@ def call(deps: Deps, connection: str) -> Verdict:
     """Call the vendor now and keep the verdict. Raises ``DatabaseFault`` if the call budget could not be read."""
     began = deps.now()
     verdict = Verdict(began, *_check(deps.sources[connection]))
-    _seen.of(deps.database).verdicts[connection] = verdict
+    _verdicts.of(deps.database).results[connection] = verdict
     return verdict
 
 

@@ -139,12 +139,12 @@ def _view(deps: Deps, connection: str, rows: Sequence[StateRow], waiting: int) -
         probes=0 if own is None else own.probes,
         paused_by=None if own is None else own.paused_by,
         owed=waiting,
-        forbidden=[_kind_view(row) for row in mine if row.kind is not None],
+        forbidden=[
+            ForbiddenKind(str(row.kind), row.since.isoformat(), row.reason, _iso(row), row.state.value)
+            for row in mine
+            if row.kind is not None
+        ],
     )
-
-
-def _kind_view(row: StateRow) -> ForbiddenKind:
-    return ForbiddenKind(str(row.kind), row.since.isoformat(), row.reason, _iso(row), row.state.value)
 
 
 def _iso(row: StateRow | None) -> str | None:

@@ -1,13 +1,12 @@
 """Finds out whether the vendor answers for a kind at all, by fetching other items of it, one at a time."""
 
-import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from app.domain import Kind, Ref
 from app.errors import AuthRejected, BadAnswer, DatabaseFault, RateLimited, Unavailable
-from app.flows.connections.per_database import PerDatabase
+from app.flows.connections.per_database import PerDatabase, Shared
 from app.flows.deps import Deps
 from app.sources import exchanges
 from app.sources.base import Source
@@ -17,25 +16,15 @@ CONTROLS = 2
 """How many other items are fetched before we conclude that the vendor does not answer for the kind."""
 
 KNOWN_FOR = timedelta(seconds=5)
-"""How long a result counts for other failures in the same process: many threads fail together."""
-
-ConnectionKind = tuple[str, Kind]
+"""How long a result counts for other failures in the same process."""
 
 
-class InProgress(Exception):
-    """Another thread is finding it out right now."""
+class _Result(NamedTuple):
+    at: datetime
+    answered: bool | None
 
 
-@dataclass(eq=False)
-class _Seen:
-    """What this process found out recently, and what it is finding out now."""
-
-    results: dict[ConnectionKind, tuple[datetime, bool | None]] = field(default_factory=dict)
-    in_progress: set[ConnectionKind] = field(default_factory=set)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-
-_seen = PerDatabase(_Seen)
+_results: PerDatabase[Shared[tuple[str, Kind], _Result]] = PerDatabase(Shared)
 
 
 def is_answered(deps: Deps, connection: str, kind: Kind, failed: Sequence[str]) -> bool | None:
@@ -44,20 +33,13 @@ def is_answered(deps: Deps, connection: str, kind: Kind, failed: Sequence[str]) 
 
     Calls the vendor up to ``CONTROLS`` times. Raises ``InProgress`` while another thread does, and ``DatabaseFault``.
     """
-    seen, key, now = _seen.of(deps.database), (connection, kind), deps.now()
-    with seen.lock:
-        at, answered = seen.results.get(key, (None, None))
-        if at is not None and now - at < KNOWN_FOR:
-            return answered
-        if key in seen.in_progress:
-            raise InProgress
-        seen.in_progress.add(key)
-    try:
-        answered = _answers_for_others(deps, connection, kind, failed)
-        seen.results[key] = (now, answered)
-        return answered
-    finally:
-        seen.in_progress.discard(key)
+    now = deps.now()
+
+    def find() -> _Result:
+        return _Result(now, _answers_for_others(deps, connection, kind, failed))
+
+    results = _results.of(deps.database)
+    return results.find((connection, kind), lambda known: now - known.at < KNOWN_FOR, find).answered
 
 
 def _answers_for_others(deps: Deps, connection: str, kind: Kind, failed: Sequence[str]) -> bool | None:

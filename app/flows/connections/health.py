@@ -11,17 +11,10 @@ from datetime import datetime
 from enum import StrEnum
 
 from app.domain import ConnectionState, Kind
-from app.errors import (
-    AuthRejected,
-    BadAnswer,
-    ConnectionPaused,
-    DatabaseFault,
-    Unavailable,
-    VendorForbidden,
-    VendorRefused,
-)
+from app.errors import AuthRejected, BadAnswer, DatabaseFault, Unavailable, VendorForbidden, VendorRefused
 from app.flows.connections.checks import Verdict, allow, record_answer, record_failure, record_kind, verdict_on
-from app.flows.connections.controls import InProgress, is_answered
+from app.flows.connections.controls import is_answered
+from app.flows.connections.per_database import InProgress
 from app.flows.connections.states import blocking, forget, known, sentence
 from app.flows.deps import Deps
 from app.stores import connections
@@ -47,8 +40,6 @@ def judge(deps: Deps, connection: str, kind: Kind, error: Exception, failed: Seq
     """
     if isinstance(error, DatabaseFault):
         raise error
-    if isinstance(error, ConnectionPaused):
-        return Fault.CONNECTION
     if not isinstance(error, JUDGED):
         return Fault.ITEM
     if connection in paused(deps):

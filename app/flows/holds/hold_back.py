@@ -4,7 +4,9 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from functools import reduce
+from operator import xor
+from typing import Any, NamedTuple
 
 import structlog
 from sqlalchemy import Connection
@@ -58,16 +60,12 @@ def keep(
     were held until then and were not ``shown`` are fetched again, except rows that are held as before; ``shown`` is
     ``None`` if the whole kind was read. Rows that waited in the hold ``before`` keep the time of their read, and are
     stored once."""
-    reason, digest, keys, carried = verdict.reason or "", 0, set[Key](), dict[Key, int]()
-    for row in verdict.held():
-        keys.add(row.key)
-        digest ^= _digest(row)
-        if shown is not None and row.key not in shown:
-            carried[row.key] = _digest(row)
+    rows, reason = _summed(verdict, shown), verdict.reason or ""
     with deps.database.begin() as conn:
-        waiting = holds.waiting(conn, connection=connection, kind=kind, digest=digest)
-        if waiting is not None and holds.confirm(conn, waiting, None if shown is None else keys & shown, read_at):
-            return Held(keys, reason, verdict.rules)
+        waiting = holds.waiting(conn, connection=connection, kind=kind, digest=rows.digest)
+        seen = None if shown is None else rows.keys & shown
+        if waiting is not None and holds.confirm(conn, waiting, seen, read_at):
+            return Held(rows.keys, reason, verdict.rules)
         hold_id = holds.hold(
             conn,
             connection=connection,
@@ -77,25 +75,53 @@ def keep(
             summary=summary,
             now=deps.now(),
             findings=verdict.findings,
-            rows=len(keys),
-            digest=digest,
+            rows=len(rows.keys),
+            digest=rows.digest,
             absent=absent,
             read_at=read_at,
             waits=False,
         )
     for some in batches(verdict.held(), BATCH_SIZE):
         _keep_rows(deps, connection, kind, hold_id, some, _read_before(deps, kind, some, shown, before))
+    _start_waiting(deps, connection, kind, hold_id, shown, read_at, rows.carried)
+    if before is not None:
+        _forget_carried(deps, before.id, sorted(rows.carried))
+    log.error("batch_held", connection=connection, kind=kind, reason=reason, rows=len(rows.keys))
+    return Held(rows.keys, reason, verdict.rules)
 
-    def start_waiting(conn: Connection) -> list[ItemKey]:
+
+class _Rows(NamedTuple):
+    """The rows that a verdict holds, and the digest of all. ``carried`` are those that were not shown now, each with its
+    digest: they waited before."""
+
+    keys: set[Key]
+    digest: int
+    carried: dict[Key, int]
+
+
+def _summed(verdict: Verdict, shown: Set[Key] | None) -> _Rows:
+    digests = {row.key: _digest(row) for row in verdict.held()}
+    carried = {} if shown is None else {key: digest for key, digest in digests.items() if key not in shown}
+    return _Rows(set(digests), reduce(xor, digests.values(), 0), carried)
+
+
+def _start_waiting(
+    deps: Deps,
+    connection: str,
+    kind: Kind,
+    hold_id: int,
+    shown: Set[Key] | None,
+    read_at: datetime,
+    carried: Mapping[Key, int],
+) -> None:
+    """Let a hold wait whose rows are stored, in place of the one that waits, and owe the rest of that one's items."""
+
+    def start(conn: Connection) -> list[ItemKey]:
         rest = _owe_rest(deps, conn, connection, kind, shown, read_at, carried)
         holds.mark_waiting(conn, hold_id, connection=connection, kind=kind)
         return rest
 
-    deps.queue.enqueue(_in_turn(deps, connection, kind, start_waiting))
-    if before is not None:
-        _forget_carried(deps, before.id, sorted(carried))
-    log.error("batch_held", connection=connection, kind=kind, reason=reason, rows=len(keys))
-    return Held(keys, reason, verdict.rules)
+    deps.queue.enqueue(_in_turn(deps, connection, kind, start))
 
 
 def _forget_carried(deps: Deps, hold_id: int, keys: Sequence[Key]) -> None:

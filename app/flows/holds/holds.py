@@ -63,9 +63,7 @@ def release(deps: Deps, hold_id: int, *, believed_until: datetime | None = None)
     with deps.database.begin() as conn:
         if not holds.is_kept(conn, hold_id):
             raise Conflict(f"hold {hold_id} has not all of its rows yet")
-        _decide(deps, conn, hold_id, holds.RELEASED, believed_until)
-        hold = holds.get(conn, hold_id)
-    assert hold is not None  # noqa: S101 (it was just decided)
+        hold = _decide(deps, conn, hold_id, holds.RELEASED, believed_until)
     learn_released(deps, hold.connection, held_batch(deps, hold))
     _write(deps, hold)
     return show(deps, hold_id)
@@ -103,7 +101,8 @@ def finish_released(deps: Deps, connection: str, kind: Kind) -> None:
         _write(deps, hold)
 
 
-def _decide(deps: Deps, conn: Connection, hold_id: int, state: str, believed_until: datetime | None) -> None:
+def _decide(deps: Deps, conn: Connection, hold_id: int, state: str, believed_until: datetime | None) -> Hold:
+    """The hold as it was until now. Raises ``NotFound`` and ``Conflict``."""
     hold = holds.get(conn, hold_id)
     if hold is None or not deps.principal.can_see(hold.connection):
         raise NotFound(f"there is no open hold {hold_id}", "hold")
@@ -121,6 +120,7 @@ def _decide(deps: Deps, conn: Connection, hold_id: int, state: str, believed_unt
         before={"state": holds.HELD, "rows": hold.rows, "reason": hold.reason},
         after=after,
     )
+    return hold
 
 
 def _write(deps: Deps, hold: Hold) -> None:
@@ -139,7 +139,7 @@ def _write_rows(deps: Deps, hold: Hold, batch: Sequence[HeldRow], conn: Connecti
         rows = [row for row in batch if hold.began_at_of(row) == read_at]
         records = [row.record for row in rows if row.record is not None]
         if records:
-            applied = catalog.apply(conn, connection, records, read_at=read_at, now=now, report_refused=True)
+            applied = catalog.apply(conn, connection, records, read_at=read_at, now=now)
             left.update(key for _, key in applied.refused)
         ended = sorted(row.key for row in rows if row.record is None)
         closed = catalog.close_rows(

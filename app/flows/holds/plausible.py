@@ -15,7 +15,7 @@ from app.rules.guard.guard import RUN
 from app.rules.guard.usual import DAYS, usual_of
 from app.sources.fingerprint import mapping_of
 from app.stores.catalog import Key, full_reads
-from app.stores.catalog.bulk import Diff
+from app.stores.catalog.diff import Diff
 from app.stores.catalog.spool import Spool
 from app.stores.guard import Batch, CountJudge, Judge, JudgedRow, ProductJudge, StockJudge, Zeros, holds, usual
 from app.stores.guard.foreseen import NOTHING, Foreseen

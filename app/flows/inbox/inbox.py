@@ -15,6 +15,7 @@ from app.rules.filters import Term, parse, spelled
 from app.stores.inbox import inbox, inbox_search
 from app.stores.inbox.inbox_search import KEYS
 from app.stores.inbox.rows import DeliveryRow, ListedDelivery, StoredDelivery
+from app.stores.inbox.rows import ItemOutcome as ItemOutcome
 
 DEFAULT = Term("since", ("7d",))
 """The time that a filter means if it names none, but a key that no index knows (``SLOW``)."""
@@ -23,47 +24,6 @@ SLOW = ("item", "kind", "type", "outcome")
 
 MAX_ITEMS_WITH_LATER = 10
 """For at most this many items of a delivery we list later deliveries: each costs a scan of one day of the inbox."""
-
-
-class Waiting(msgspec.Struct, frozen=True):
-    """An item that is owed: failed attempts so far, and when the next one is due."""
-
-    attempts: int
-    next_at: datetime
-    cause: str
-
-
-class DiedAs(msgspec.Struct, frozen=True):
-    """The letter that an item died as."""
-
-    id: int
-    state: str
-
-
-class LaterDelivery(msgspec.Struct, frozen=True):
-    """A later delivery that names the same item."""
-
-    id: int
-    event_id: str
-    received_at: datetime
-
-
-class ItemOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one item of a delivery.
-
-    ``outcome``, ``settled_at`` and ``changes`` are those of the settlement that covers it, ``None`` while there is none;
-    ``ms`` is the time from receipt to settlement. ``later`` is empty for items beyond ``MAX_ITEMS_WITH_LATER``.
-    """
-
-    kind: str
-    external_id: str
-    outcome: str | None
-    settled_at: datetime | None
-    changes: int | None
-    waits: Waiting | None
-    letter: DiedAs | None
-    ms: int | None
-    later: list[LaterDelivery] = []
 
 
 class DeliveryView(DeliveryRow, frozen=True, kw_only=True):
@@ -89,8 +49,7 @@ def find(deps: Deps, text: str, *, limit: int = 50, before_id: int | None = None
     """A page of the deliveries that a filter matches, newest first; raises ``FilterError``."""
     terms = terms_of(text)
     with deps.database.read() as conn:
-        rows = inbox_search.page(conn, conditions(deps, conn, terms), limit=limit, before_id=before_id)
-    return msgspec.convert(rows, list[ListedDelivery])
+        return inbox_search.page(conn, conditions(deps, conn, terms), limit=limit, before_id=before_id)
 
 
 def show(deps: Deps, event_id: int) -> DeliveryView:
@@ -108,11 +67,8 @@ def show(deps: Deps, event_id: int) -> DeliveryView:
 
 
 def _outcome(conn: Connection, key: ItemKey, received_at: datetime, *, with_later: bool) -> ItemOutcome:
-    outcome = inbox_search.came_of(conn, key, received_at)
-    settled_at = outcome["settled_at"]
-    ms = None if settled_at is None else round((settled_at - received_at).total_seconds() * 1000)
     later = inbox_search.later(conn, key, received_at) if with_later else []
-    return msgspec.convert({**outcome, "ms": ms, "later": later}, ItemOutcome)
+    return msgspec.structs.replace(inbox_search.came_of(conn, key, received_at), later=later)
 
 
 def replay_event(deps: Deps, event_id: int) -> int:

@@ -110,8 +110,8 @@ def export_lines(deps: Deps, text: str) -> Iterator[str]:
     """The deliveries that a filter matches, oldest first, one line each, in the format of ``import_lines``."""
     terms = parse(text, KEYS)
     with deps.database.read() as conn:
-        for row in inbox_search.whole(conn, conditions(deps, conn, terms)):
-            yield msgspec.json.encode(_saved(msgspec.convert(row, StoredDelivery))).decode()
+        for event in inbox_search.whole(conn, conditions(deps, conn, terms)):
+            yield msgspec.json.encode(_saved(event)).decode()
 
 
 def _arrival(deps: Deps, line: str, trust: bool) -> Arrival:

@@ -142,7 +142,7 @@ class Intake:
         while not self._stopping:
             self._committed.wait()
             self._committed.clear()
-            keys = _drain(self._wakeups)
+            keys = [self._wakeups.popleft() for _ in range(len(self._wakeups))]
             if keys:
                 self._deps.queue.enqueue(keys)
 
@@ -155,7 +155,3 @@ def _answer(waiting: list[asyncio.Future[None]], error: Exception | None) -> Non
             done.set_result(None)
         else:
             done.set_exception(error)
-
-
-def _drain(keys: deque[ItemKey]) -> list[ItemKey]:
-    return [keys.popleft() for _ in range(len(keys))]

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Collection, Iterator, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol
 
 import structlog
+from sqlalchemy import Connection
 
 from app.domain import Change, Kind, Page, Scope, micros
 from app.errors import Transient, Unavailable
@@ -16,9 +16,10 @@ from app.flows.holds.plausible import Verdict, batch_of, examine, learn, only, w
 from app.flows.items.bad_records import Failure, healing, unread, unstorable
 from app.rules.guard.guard import FIRST_LOAD, RUN
 from app.stores.catalog import Key, bulk, watermarks
-from app.stores.catalog.bulk import Diff, Differ, Written
+from app.stores.catalog.bulk import Written
+from app.stores.catalog.diff import Diff
+from app.stores.catalog.differ import Differ
 from app.stores.guard.foreseen import NOTHING, Foreseen
-from app.stores.sql.engine import Database
 
 MAX_READS = 4
 """How often one comparison may start its read again because the source lost the place."""
@@ -63,128 +64,156 @@ BeforeWrite = Callable[[Diff, datetime], None]
 """Called with a believed diff just before it is written, while the old values can still be read."""
 
 
-class Write(Protocol):
-    """Writes a believed diff, as ``bulk.write`` does."""
+@dataclass(frozen=True)
+class BulkRead:
+    """A read of everything of a kind (``pages``), to which our rows are to be made equal.
 
-    def __call__(
-        self,
-        database: Database,
-        connection: str,
-        diff: Diff,
-        *,
-        read_at: datetime,
-        now: datetime,
-        scope: Scope | None,
-        clock: Callable[[], datetime],
-    ) -> Written:
-        """Returns the rows that were really written."""
-
-
-def reconcile(
-    deps: Deps,
-    connection: str,
-    kind: Kind,
-    read: Callable[[], Iterator[Page]],
-    *,
-    run_id: int | None = None,
-    checks: Set[str] = RUN,
-    before_write: BeforeWrite | None = None,
-    began: Callable[[], datetime] | None = None,
-    restart: Callable[[], None] = lambda: None,
-    write: Write = bulk.write,
-    foreseen: Foreseen | None = None,
-    edited: Collection[Key] = (),
-) -> BulkResult:
-    """Make our rows equal to everything that ``read`` yields, unless that is implausible.
-
-    An implausible read is repeated once, after ``restart()``. If the second is implausible too, its doubtful rows are
-    held for a person (``stores.guard.holds``) and only the others are written. ``checks`` are those that the guard makes
-    (``rules.guard.guard``). ``began`` tells when a resumed read began. ``edited`` rows count as edited by hand though
-    they are not marked. With ``foreseen`` this is a dry run: it holds and writes nothing, and returns what would be.
+    ``checks`` are those that the guard makes (``rules.guard.guard``). ``began`` tells when a resumed read began.
+    ``restart`` is called before the read is repeated, ``on_commit`` in each commit of the write (``bulk.write``).
+    ``edited`` rows count as edited by hand though they are not marked. With ``foreseen`` this is a dry run: it holds and
+    writes nothing, and returns what would be.
     """
-    dry = foreseen is not None
-    if not dry:
-        finish_released(deps, connection, kind)
 
-    def attempt() -> tuple[BulkResult, Scope | None, Verdict]:
-        result, scope = _compare(deps, connection, kind, read, began or deps.now, edited)
-        return result, scope, implausibility(deps, connection, result.diff, scope, checks, foreseen)
+    deps: Deps
+    connection: str
+    kind: Kind
+    pages: Callable[[], Iterator[Page]]
+    run_id: int | None = None
+    checks: Set[str] = RUN
+    before_write: BeforeWrite | None = None
+    began: Callable[[], datetime] | None = None
+    restart: Callable[[], None] = lambda: None
+    on_commit: Callable[[Connection, Written], None] = lambda conn, written: None
+    foreseen: Foreseen | None = None
+    edited: Collection[Key] = ()
 
-    result, scope, verdict = attempt()
-    if verdict.reason is not None:
-        log.warning("implausible_read_repeated", connection=connection, kind=kind, reason=verdict.reason)
-        restart()
-        result, scope, verdict = attempt()
-    if verdict.reason is not None:
-        result = _set_apart(result, verdict) if dry else _hold(deps, connection, result, scope, verdict, run_id)
-    if before_write is not None:
-        before_write(result.diff, result.read_at)
-    if dry:
-        return replace(result, written=_expected_writes(result.diff))
-    result = _write(deps, connection, result, scope, write)
-    if checks > FIRST_LOAD and (run_id is not None or verdict.judge is not None):
-        learn(deps, connection, kind, verdict)
-    if result.held is None:
-        pass_by(deps, connection, kind, result.read_at)
-    return result
+    def reconcile(self) -> BulkResult:
+        """Make our rows equal to the read, unless that is implausible.
+
+        An implausible read is repeated once. If the second is implausible too, its doubtful rows are held for a person
+        (``stores.guard.holds``) and only the others are written.
+        """
+        if self.foreseen is None:
+            finish_released(self.deps, self.connection, self.kind)
+        result, scope, verdict = self._attempt()
+        if verdict.reason is not None:
+            log.warning(
+                "implausible_read_repeated", connection=self.connection, kind=self.kind, reason=verdict.reason
+            )
+            self.restart()
+            result, scope, verdict = self._attempt()
+        if verdict.reason is not None:
+            result = self._hold(result, scope, verdict) if self.foreseen is None else _set_apart(result, verdict)
+        if self.before_write is not None:
+            self.before_write(result.diff, result.read_at)
+        if self.foreseen is not None:
+            return replace(result, written=_expected_writes(result.diff))
+        result = self._write(result, scope)
+        if self.checks > FIRST_LOAD and (self.run_id is not None or verdict.judge is not None):
+            learn(self.deps, self.connection, self.kind, verdict)
+        if result.held is None:
+            pass_by(self.deps, self.connection, self.kind, result.read_at)
+        return result
+
+    def _attempt(self) -> tuple[BulkResult, Scope | None, Verdict]:
+        result, scope = self._compare()
+        return result, scope, implausibility(self, result.diff, scope)
+
+    def _compare(self) -> tuple[BulkResult, Scope | None]:
+        """What the read would change, and the scope that it was complete for. A read that lost its place starts again, and
+        then counts from its new beginning."""
+        for _ in range(MAX_READS):
+            try:
+                return self._compare_once((self.began or self.deps.now)())
+            except ReadAgain as lost:
+                cause = lost.__cause__
+                log.warning("read_anew", connection=self.connection, kind=self.kind, error=str(cause))
+        if isinstance(cause, Transient):
+            raise cause
+        raise Unavailable(f"the read lost its place again and again: {cause}")
+
+    def _compare_once(self, read_at: datetime) -> tuple[BulkResult, Scope | None]:
+        deps = self.deps
+        differ = Differ(deps.database, self.connection, self.kind, read_at, deps.now(), self.edited)
+        healer = healing(deps, self.connection, self.kind)
+        failures: dict[tuple[str, str], Failure] = {}
+        changes: list[Change] = []
+        watermark: str | None = None
+        scope: Scope | None = None
+        for page in self.pages():
+            misfits = [unstorable(misfit.record, misfit.error) for misfit in differ.feed(page.records, deps.now())]
+            healer.note(page.records)
+            failures |= {_identity(failure): failure for failure in [*map(unread, page.failed), *misfits]}
+            changes.extend(page.changes)
+            watermark = page.watermark or watermark
+            scope = page.complete or scope
+        failing = {failure.ref.external_id for failure in failures.values()}
+        nameless = sum(not id for id, _ in failures)
+        if nameless:  # it may be any of our rows that is shown unreadably, so none has vanished
+            scope = None
+        result = BulkResult(
+            differ.diff(scope, {failure.shown for failure in failures.values()}),
+            Written(),
+            read_at,
+            changes,
+            watermark,
+            complete=scope is not None,
+            failures=list(failures.values()),
+            healed=healer.healed(failing, complete=scope is not None and scope.field is None),
+            nameless=nameless,
+        )
+        return result, scope
+
+    def _hold(self, result: BulkResult, scope: Scope | None, verdict: Verdict) -> BulkResult:
+        """Hold the doubtful rows for a person; the result keeps the others."""
+        diff = result.diff
+        summary = {
+            "rows_here": diff.total_local,
+            "rows_read": diff.read,
+            "created": len(diff.created),
+            "changed": len(diff.changed),
+            "zeroed": diff.zeroed,
+            "vanished": len(diff.vanished),
+        }
+        held = keep(
+            self.deps,
+            self.connection,
+            self.kind,
+            verdict,
+            read_at=result.read_at,
+            absent=None if scope is None else scope.absent,
+            summary=summary,
+            run_id=self.run_id,
+        )
+        return _without(result, held.keys, held.reason, verdict.rules)
+
+    def _write(self, result: BulkResult, scope: Scope | None) -> BulkResult:
+        """Write the believed diff; records that the database refused join those that could not be read."""
+        deps, connection = self.deps, self.connection
+        now = deps.now()
+        if result.complete:
+            with deps.database.begin() as conn:
+                watermarks.cover(conn, connection, self.kind, result.read_at)
+        written = bulk.write(
+            deps.database,
+            connection,
+            result.diff,
+            read_at=result.read_at,
+            now=now,
+            scope=scope,
+            on_commit=self.on_commit,
+            clock=deps.now,
+        )
+        failures = [*result.failures, *(unstorable(one.record, one.error) for one in written.failed)]
+        failing = {failure.ref.external_id for failure in failures}
+        healed = [id for id in result.healed if id not in failing]
+        return replace(result, written=written, failures=failures, healed=healed)
 
 
-def _compare(
-    deps: Deps,
-    connection: str,
-    kind: Kind,
-    read: Callable[[], Iterator[Page]],
-    began: Callable[[], datetime],
-    edited: Collection[Key],
-) -> tuple[BulkResult, Scope | None]:
-    """What a read would change, and the scope that it was complete for. A read that lost its place starts again, and then
-    counts from its new beginning."""
-    for _ in range(MAX_READS):
-        try:
-            return _compare_once(deps, connection, kind, read, began(), edited)
-        except ReadAgain as lost:
-            cause = lost.__cause__
-            log.warning("read_anew", connection=connection, kind=kind, error=str(cause))
-    raise cause if isinstance(cause, Transient) else Unavailable(f"the read lost its place again and again: {cause}")
-
-
-def _compare_once(
-    deps: Deps,
-    connection: str,
-    kind: Kind,
-    read: Callable[[], Iterator[Page]],
-    read_at: datetime,
-    edited: Collection[Key],
-) -> tuple[BulkResult, Scope | None]:
-    differ = Differ(deps.database, connection, kind, read_at, deps.now(), edited)
-    healer = healing(deps, connection, kind)
-    failures: dict[tuple[str, str], Failure] = {}
-    changes: list[Change] = []
-    watermark: str | None = None
-    scope: Scope | None = None
-    for page in read():
-        misfits = [unstorable(misfit.record, misfit.error) for misfit in differ.feed(page.records, deps.now())]
-        healer.note(page.records)
-        failures |= {_identity(failure): failure for failure in [*map(unread, page.failed), *misfits]}
-        changes.extend(page.changes)
-        watermark = page.watermark or watermark
-        scope = page.complete or scope
-    failing = {failure.ref.external_id for failure in failures.values()}
-    nameless = sum(not id for id, _ in failures)
-    if nameless:  # it may be any of our rows that is shown unreadably, so none has vanished
-        scope = None
-    result = BulkResult(
-        differ.diff(scope, {failure.shown for failure in failures.values()}),
-        Written(),
-        read_at,
-        changes,
-        watermark,
-        complete=scope is not None,
-        failures=list(failures.values()),
-        healed=healer.healed(failing, complete=scope is not None and scope.field is None),
-        nameless=nameless,
-    )
-    return result, scope
+def implausibility(read: BulkRead, diff: Diff, scope: Scope | None) -> Verdict:
+    """The guard's verdict on a diff."""
+    batch = batch_of(diff, scope, first=read.checks == FIRST_LOAD)
+    return examine(read.deps, read.connection, batch, read.checks, read.foreseen or NOTHING)
 
 
 def _identity(failure: Failure) -> tuple[str, str]:
@@ -193,50 +222,11 @@ def _identity(failure: Failure) -> tuple[str, str]:
     return (id, "" if id else str(failure.error))
 
 
-def implausibility(
-    deps: Deps,
-    connection: str,
-    diff: Diff,
-    scope: Scope | None,
-    checks: Set[str],
-    foreseen: Foreseen | None = None,
-) -> Verdict:
-    """The guard's verdict on a diff."""
-    batch = batch_of(diff, scope, first=checks == FIRST_LOAD)
-    return examine(deps, connection, batch, checks, foreseen or NOTHING)
-
-
 def _set_apart(result: BulkResult, verdict: Verdict) -> BulkResult:
     """A dry run's result, with the rows that would be held apart from the others."""
     keys = {row.key for row in verdict.held()}
     doubtful = only(result.diff, keys)
     return replace(_without(result, keys, verdict.reason, verdict.rules), doubtful=doubtful)
-
-
-def _hold(
-    deps: Deps, connection: str, result: BulkResult, scope: Scope | None, verdict: Verdict, run_id: int | None
-) -> BulkResult:
-    """Hold the doubtful rows for a person; the result keeps the others."""
-    diff = result.diff
-    summary = {
-        "rows_here": diff.total_local,
-        "rows_read": diff.read,
-        "created": len(diff.created),
-        "changed": len(diff.changed),
-        "zeroed": diff.zeroed,
-        "vanished": len(diff.vanished),
-    }
-    held = keep(
-        deps,
-        connection,
-        diff.kind,
-        verdict,
-        read_at=result.read_at,
-        absent=None if scope is None else scope.absent,
-        summary=summary,
-        run_id=run_id,
-    )
-    return _without(result, held.keys, held.reason, verdict.rules)
 
 
 def _without(result: BulkResult, keys: Set[Key], reason: str | None, rules: list[str]) -> BulkResult:
@@ -247,16 +237,3 @@ def _without(result: BulkResult, keys: Set[Key], reason: str | None, rules: list
 
 def _expected_writes(diff: Diff) -> Written:
     return Written(len(diff.created), len(diff.changed), len(diff.touched), len(diff.vanished))
-
-
-def _write(deps: Deps, connection: str, result: BulkResult, scope: Scope | None, write: Write) -> BulkResult:
-    """Write the believed diff; records that the database refused join those that could not be read."""
-    diff, now = result.diff, deps.now()
-    if result.complete:
-        with deps.database.begin() as conn:
-            watermarks.cover(conn, connection, diff.kind, result.read_at)
-    written = write(deps.database, connection, diff, read_at=result.read_at, now=now, scope=scope, clock=deps.now)
-    failures = [*result.failures, *(unstorable(one.record, one.error) for one in written.failed)]
-    failing = {failure.ref.external_id for failure in failures}
-    healed = [id for id in result.healed if id not in failing]
-    return replace(result, written=written, failures=failures, healed=healed)

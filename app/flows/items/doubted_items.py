@@ -5,21 +5,23 @@ row that waits for a person already, even if it is shown alone.
 """
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 import msgspec
 import structlog
 from sqlalchemy import Connection
 
-from app.domain import KINDS, Answer, BadRecord, Kind, MissingPolicy, Record, Ref, batches, key_of, row_hash
+from app.domain import KINDS, Kind, MissingPolicy, Record, Ref, batches, key_of, row_hash
 from app.errors import AuthRejected, Permanent
 from app.flows.deps import Deps
 from app.flows.holds.doubted import Doubt, judged, settled
 from app.flows.holds.hold_back import leave_out, leave_unread
 from app.flows.holds.plausible import Verdict
 from app.flows.items.bad_records import item_of, split_storable, sure_scopes
-from app.flows.items.fetching import WAITS_FOR_A_PERSON, Fetched, read_of
+from app.flows.items.fetching import Fetched, read_of
+from app.flows.items.held_items import BelievedRows, HeldItems, split
 from app.rules.guard.guard import FIRST_LOAD, POLL
 from app.rules.guard.traits import OldListing
 from app.stores import catalog
@@ -41,44 +43,12 @@ CALLS_PER_BATCH = 20
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True)
-class HeldItems:
-    """The rows that are held of what was shown (``keys``), the ``items`` that they belong to, the ids of the other shown
-    rows, why they are held, the item of each row (``owners``, by the first part of its key), and by which rules."""
-
-    kind: Kind
-    keys: Set[Key]
-    items: frozenset[str]
-    others: Set[str]
-    reason: str
-    owners: Mapping[str, str]
-    rules: Sequence[str] = ()
-
-
-@dataclass
-class BelievedRows:
-    """Doubtful rows that a dry run would have believed so far: the guard judges the next ones together with them."""
-
-    records: list[Record] = field(default_factory=list)
-    vanished: list[Key] = field(default_factory=list)
-
-    def keys(self) -> set[Key]:
-        """The keys of all of these rows."""
-        return {*map(key_of, self.records), *self.vanished}
-
-    def believe(self, batch: Batch, keys: Set[Key]) -> None:
-        """Add these rows of a batch."""
-        keys = keys - self.keys()
-        self.records += [record for record in batch if key_of(record) in keys]
-        self.vanished += [key for key in batch.vanished if key in keys]
-
-
 def hold_back(deps: Deps, fetched: Sequence[Fetched]) -> list[Fetched]:
     """The answers without the rows that are held; ``Fetched.held`` names the items that these belong to."""
     connection, kind, _ = fetched[0].claims[0].key
     reads = [read_of(one.answer, one.began) for one in fetched]
     before = frozenset[str]().union(*(one.held for one in fetched))
-    held = held_items(deps, connection, kind, reads, held_ids=before)
+    held = ItemReads(deps, connection, kind, reads, held_ids=before).held()
     if held is None:
         return list(fetched)
     return [replace(one, answer=split(one.answer, held)[0], held=one.held | held.items) for one in fetched]
@@ -103,127 +73,131 @@ def judge_named(deps: Deps, connection: str, kind: Kind, ids: Sequence[str]) -> 
                 log.warning("named_not_judged", connection=connection, items=len(some), error=str(error))
                 continue
             reads.append(read_of(msgspec.structs.replace(answer, covers=sure_scopes(answer)), began))
-        held_items(deps, connection, kind, reads)
+        ItemReads(deps, connection, kind, reads).held()
 
 
-def held_items(
-    deps: Deps,
-    connection: str,
-    kind: Kind,
-    reads: Sequence[Read],
-    *,
-    run_id: int | None = None,
-    foreseen: Foreseen | None = None,
-    held_ids: Set[str] = frozenset(),
-    believed: BelievedRows | None = None,
-) -> HeldItems | None:
-    """Judge items that were read by id; returns what is held of them now. With ``foreseen`` (a dry run) this writes
-    nothing, returns what would be held, and adds the rows that would be believed to ``believed``. ``held_ids`` are items
-    of these reads that were held before: a row of theirs that is missing now is not unreadable."""
-    if kind not in JUDGED:
-        return None
-    dry = foreseen is not None
-    records = _storable(deps, connection, kind, reads, held_ids, dry=dry)
-    with deps.database.read() as conn:
-        hold = holds.open_of(conn, connection, kind)
-        if kind is not Kind.PRODUCT and hold is None and _size(records, reads) < MIN_ROWS:
+class _Shown(NamedTuple):
+    """What reads by id show of a kind: the records that a database can hold, the rows that are gone, and when the read of
+    each row began."""
+
+    records: Sequence[Record]
+    gone: Sequence[Key]
+    began: Mapping[Key, datetime]
+
+    def batch(self, kind: Kind, without: Set[Key]) -> Batch:
+        """The rows as the guard judges them, ``without`` some."""
+        records = [record for record in self.records if key_of(record) not in without]
+        return Batch(kind, (records,), [key for key in self.gone if key not in without], asked=True)
+
+
+@dataclass(frozen=True)
+class ItemReads:
+    """Reads of items by id that are judged as one batch.
+
+    ``held_ids`` are items of these reads that were held before: a row of theirs that is missing now is not unreadable. With
+    ``foreseen`` (a dry run) nothing is written, and rows that would be believed are added to ``believed``.
+    """
+
+    deps: Deps
+    connection: str
+    kind: Kind
+    reads: Sequence[Read]
+    run_id: int | None = None
+    foreseen: Foreseen | None = None
+    held_ids: Set[str] = frozenset()
+    believed: BelievedRows | None = None
+
+    def held(self) -> HeldItems | None:
+        """What is held of these items now, or in a dry run would be."""
+        if self.kind not in JUDGED:
             return None
+        records = self._storable()
+        with self.deps.database.read() as conn:
+            hold = holds.open_of(conn, self.connection, self.kind)
+            if self.kind is not Kind.PRODUCT and hold is None and self._size(records) < MIN_ROWS:
+                return None
+            shown = self._shown(conn, records)
+            waiting, changed = (set[Key](), set[Key]()) if hold is None else _compare_with_hold(conn, hold, shown)
+        waits = hold if self.foreseen is None else None
+        if waits is not None and not _confirm(self.deps, waits, {key: shown.began[key] for key in waiting}):
+            return self.held()
+        doubt, keys = self._judge(shown.batch(self.kind, waiting))
+        keys |= waiting
+        if waits is not None:
+            leave_out(self.deps, waits, {key: shown.began[key] for key in changed - keys})
+        if not keys:
+            return None
+        verdict = Verdict() if doubt is None else doubt.verdict
+        reason = verdict.reason or ("" if hold is None else hold.reason)
+        return self._named(shown, keys, reason, verdict.rules)
+
+    def _storable(self) -> list[Record]:
+        """The shown records that a database can hold; the others fail alone, when they are written. Rows that are shown
+        unreadably leave the hold of their kind."""
+        records = list[Record]()
+        for read in self.reads:
+            good, failures = split_storable(record for record in read.records if KINDS[type(record)] is self.kind)
+            records += good
+            if self.foreseen is None:
+                unread = {failure.shown for failure in failures} | {*read.failed}
+                leave_unread(self.deps, self.connection, self.kind, unread - self.held_ids, read.began)
+        return records
+
+    def _size(self, records: Sequence[Record]) -> int:
+        return len(records) + sum(len(read.covers) + len(read.gone) for read in self.reads)
+
+    def _shown(self, conn: Connection, records: Sequence[Record]) -> _Shown:
+        now = self.deps.now()
         ends = [
-            (key, read.began) for read in reads for key in catalog.ending(conn, connection, kind, read, deps.now())
+            (key, read.began)
+            for read in self.reads
+            for key in catalog.ending(conn, self.connection, self.kind, read, now)
         ]
-        gone = sorted({key for key, _ in ends})
-        shown = [(key_of(one), read.began) for read in reads for one in read.records if KINDS[type(one)] is kind]
-        began = dict(sorted([*shown, *ends]))
-        waiting, changed = (set[Key](), set[Key]())
-        if hold is not None:
-            waiting, changed = _compare_with_hold(conn, hold, records, gone, began)
-    if hold is not None and not dry and not _confirm(deps, hold, {key: began[key] for key in waiting}):
-        return held_items(deps, connection, kind, reads, run_id=run_id, held_ids=held_ids, believed=believed)
-    others = [record for record in records if key_of(record) not in waiting]
-    batch = Batch(kind, (others,), [key for key in gone if key not in waiting], asked=True)
-    doubt, keys = _judge(deps, connection, batch, reads, foreseen, believed, run_id)
-    keys |= waiting
-    if hold is not None and not dry:
-        leave_out(deps, hold, {key: began[key] for key in changed - keys})
-    if not keys:
-        return None
-    verdict = Verdict() if doubt is None else doubt.verdict
-    reason = verdict.reason or ("" if hold is None else hold.reason)
-    return _named(deps, connection, kind, keys, records, gone, reason, verdict.rules)
+        of_kind = ((one, read) for read in self.reads for one in read.records if KINDS[type(one)] is self.kind)
+        began = dict(sorted([*((key_of(one), read.began) for one, read in of_kind), *ends]))
+        return _Shown(records, sorted({key for key, _ in ends}), began)
 
+    def _judge(self, batch: Batch) -> tuple[Doubt | None, set[Key]]:
+        """The guard's verdict on a batch (``None`` if too few rows are doubtful), and the rows that it holds. The doubtful
+        rows that it believes are noted, to be judged together with later ones."""
+        doubts, trickled = _doubts(self.deps, self.connection, batch)
+        is_counted = self.believed is not None and batch.kind is Kind.PRODUCT and doubts
+        earlier = self.believed if self.believed is not None and is_counted else BelievedRows()
+        doubt, keys = None, set[Key]()
+        if len(doubts.keys() | earlier.keys()) + len(trickled) >= MIN_ROWS:
+            whole = replace(
+                batch,
+                trickled=trickled,
+                records=(*batch.records, [one for one in earlier.records if key_of(one) not in doubts]),
+                vanished=[*batch.vanished, *(key for key in earlier.vanished if key not in doubts)],
+            )
+            doubt = self._judged(whole)
+            keys = _held_rows(doubt, batch)
+        if self.foreseen is None:
+            _believe(self.deps, self.connection, {key: old for key, old in doubts.items() if key not in keys})
+        earlier.believe(batch, doubts.keys() - keys)
+        return doubt, keys
 
-def _storable(
-    deps: Deps, connection: str, kind: Kind, reads: Sequence[Read], held_ids: Set[str], *, dry: bool
-) -> list[Record]:
-    """The shown records of a kind that a database can hold; the others fail alone, when they are written. Rows that are
-    shown unreadably leave the hold of their kind."""
-    records = list[Record]()
-    for read in reads:
-        good, failures = split_storable(record for record in read.records if KINDS[type(record)] is kind)
-        records += good
-        if not dry:
-            unread = {failure.shown for failure in failures} | {*read.failed}
-            leave_unread(deps, connection, kind, unread - held_ids, read.began)
-    return records
+    def _judged(self, batch: Batch) -> Doubt:
+        with self.deps.database.read() as conn:
+            first = watermarks.get(conn, self.connection, batch.kind) is None
+        checks = FIRST_LOAD if first else POLL
+        doubt = judged(self.deps, self.connection, replace(batch, first=first), checks, self.foreseen or NOTHING)
+        if self.foreseen is None:
+            began = min(read.began for read in self.reads)
+            settled(self.deps, self.connection, doubt, began, absent=_absent(self.reads), run_id=self.run_id)
+        return doubt
 
-
-def _judge(
-    deps: Deps,
-    connection: str,
-    batch: Batch,
-    reads: Sequence[Read],
-    foreseen: Foreseen | None,
-    believed: BelievedRows | None,
-    run_id: int | None,
-) -> tuple[Doubt | None, set[Key]]:
-    """The guard's verdict on a batch (``None`` if too few rows are doubtful), and the rows that it holds. The doubtful
-    rows that it believes are noted, to be judged together with later ones."""
-    doubts, trickled = _doubts(deps, connection, batch)
-    earlier = believed if believed is not None and batch.kind is Kind.PRODUCT and doubts else BelievedRows()
-    doubt, keys = None, set[Key]()
-    if len(doubts.keys() | earlier.keys()) + len(trickled) >= MIN_ROWS:
-        with deps.database.read() as conn:
-            first = watermarks.get(conn, connection, batch.kind) is None
-        whole = replace(
-            batch,
-            first=first,
-            trickled=trickled,
-            records=(*batch.records, [one for one in earlier.records if key_of(one) not in doubts]),
-            vanished=[*batch.vanished, *(key for key in earlier.vanished if key not in doubts)],
-        )
-        doubt = judged(deps, connection, whole, FIRST_LOAD if first else POLL, foreseen or NOTHING)
-        keys = _held_rows(doubt, batch)
-        if foreseen is None:
-            began = min(read.began for read in reads)
-            settled(deps, connection, doubt, began, absent=_absent(reads), run_id=run_id)
-    if foreseen is None:
-        _believe(deps, connection, {key: before for key, before in doubts.items() if key not in keys})
-    earlier.believe(batch, doubts.keys() - keys)
-    return doubt, keys
-
-
-def _named(
-    deps: Deps,
-    connection: str,
-    kind: Kind,
-    keys: Set[Key],
-    records: Sequence[Record],
-    gone: Sequence[Key],
-    reason: str,
-    rules: Sequence[str],
-) -> HeldItems:
-    """The held rows with the items that they belong to: those shown, their parents here, and their own ids."""
-    with deps.database.read() as conn:
-        owners = catalog.owners_of(conn, connection, sorted({key[0] for key in (*keys, *gone)}))
-    owners |= {key_of(record)[0]: item_of(record) for record in records}
-    held_ids = {key[0] for key in keys}
-    items = frozenset({*held_ids, *(owners[id] for id in held_ids if id in owners)})
-    others = {key[0] for key in (*map(key_of, records), *gone) if key not in keys}
-    return HeldItems(kind, keys, items, others, reason, owners, rules)
-
-
-def _size(records: Sequence[Record], reads: Sequence[Read]) -> int:
-    return len(records) + sum(len(read.covers) + len(read.gone) for read in reads)
+    def _named(self, shown: _Shown, keys: Set[Key], reason: str, rules: Sequence[str]) -> HeldItems:
+        """The held rows with the items that they belong to: those shown, their parents here, and their own ids."""
+        with self.deps.database.read() as conn:
+            ids = sorted({key[0] for key in (*keys, *shown.gone)})
+            owners = catalog.owners_of(conn, self.connection, ids)
+        owners |= {key_of(record)[0]: item_of(record) for record in shown.records}
+        held_ids = {key[0] for key in keys}
+        items = frozenset({*held_ids, *(owners[id] for id in held_ids if id in owners)})
+        others = {key[0] for key in (*map(key_of, shown.records), *shown.gone) if key not in keys}
+        return HeldItems(self.kind, keys, items, others, reason, owners, rules)
 
 
 def _doubts(deps: Deps, connection: str, batch: Batch) -> tuple[dict[Key, OldListing | None], dict[str, OldListing]]:
@@ -247,41 +221,16 @@ def _believe(deps: Deps, connection: str, doubts: Mapping[Key, OldListing | None
             trickle.add(conn, connection, believed, deps.now())
 
 
-def split(answer: Answer, held: HeldItems) -> tuple[Answer, Answer]:
-    """The part of an answer that is beyond doubt, and the rest. In each, the rows of the other are shown as failed records,
-    so that they do not count as vanished."""
-    sides = [list[Record](), list[Record]()]
-    for record in answer.records:
-        sides[key_of(record) in held.keys].append(record)
-    ids = {key[0] for key in held.keys}
-    gone = [ref for ref in answer.gone if ref.external_id not in held.items]
-    beyond = msgspec.structs.replace(
-        answer, records=sides[0], gone=gone, failed=[*answer.failed, *_waiting_rows(held, ids)]
-    )
-    rest = Answer(
-        sides[1],
-        gone=[ref for ref in answer.gone if ref not in gone],
-        covers=[scope for scope in answer.covers if scope.value in held.items],
-        failed=[*answer.failed, *_waiting_rows(held, held.others - ids)],
-    )
-    return beyond, rest
-
-
-def _waiting_rows(held: HeldItems, ids: Set[str]) -> list[BadRecord]:
-    return [BadRecord(held.kind, id, WAITS_FOR_A_PERSON, held.owners.get(id, "")) for id in sorted(ids)]
-
-
-def _compare_with_hold(
-    conn: Connection, hold: Hold, records: Sequence[Record], gone: Sequence[Key], began: Mapping[Key, datetime]
-) -> tuple[set[Key], set[Key]]:
+def _compare_with_hold(conn: Connection, hold: Hold, shown: _Shown) -> tuple[set[Key], set[Key]]:
     """The rows of a hold that wait on, as they are shown again or a later read showed them, and those that are shown with
-    other content. ``began`` tells when the reads began that show rows now."""
-    items = sorted({*(key_of(record)[0] for record in records), *(key[0] for key in gone)})
+    other content."""
+    now: dict[Key, int | None] = {key_of(record): row_hash(record) for record in shown.records}
+    now |= dict.fromkeys(shown.gone)
+    items = sorted({key[0] for key in now})
     held = {row.key: row for row in held_rows.of_items(conn, hold.id, hold.kind, items)}
-    shown: dict[Key, int | None] = {key_of(record): row_hash(record) for record in records}
-    shown |= dict.fromkeys(gone)
-    both = held.keys() & shown.keys()
-    waiting = {key for key in both if shown[key] == _content(held[key]) or hold.began_at_of(held[key]) > began[key]}
+    both = held.keys() & now.keys()
+    later = {key for key in both if hold.began_at_of(held[key]) > shown.began[key]}
+    waiting = later | {key for key in both if now[key] == _content(held[key])}
     return waiting, both - waiting
 
 

@@ -130,14 +130,8 @@ class ItemWork:
             self._fail(claims, error)
             return
         for place, claim in enumerate(claims):
-            try:
-                self._commit([fetch(self._deps, self._source, [claim])])
-            except DatabaseFault:
-                raise
-            except Exception as failure:
-                if self._is_shared(claims[place:], failure, [claim]):
-                    return
-                self._fail([claim], failure)
+            if not self._fetch_alone(claim, claims[place:]):
+                return
 
     def _commit(self, fetched: Sequence[Fetched]) -> None:
         try:
@@ -160,7 +154,7 @@ class ItemWork:
                 self._commit([one])
         elif len(fetched[0].claims) > 1:
             for claim in fetched[0].claims:
-                self._fetch_alone(claim)
+                self._fetch_alone(claim, [claim])
         else:
             self._not_stored(fetched[0], write_storable(self._deps, fetched[0]), error)
 
@@ -177,14 +171,17 @@ class ItemWork:
             record_failures(self._deps, conn, claim.key.connection, failures)
         self._commit([fetched.without(failures)])
 
-    def _fetch_alone(self, claim: Claim) -> None:
+    def _fetch_alone(self, claim: Claim, waiting: Sequence[Claim]) -> bool:
+        """Fetch one item. ``False`` if its failure is shared: then all that are ``waiting`` with it are released."""
         try:
             self._commit([fetch(self._deps, self._source, [claim])])
         except DatabaseFault:
             raise
         except Exception as error:
-            if not self._is_shared([claim], error, [claim]):
-                self._fail([claim], error)
+            if self._is_shared(waiting, error, [claim]):
+                return False
+            self._fail([claim], error)
+        return True
 
     def _fail(self, claims: Sequence[Claim], error: Exception) -> None:
         """Postpone what waiting may cure. Any other failure is final for the item that the message names; another item
@@ -210,7 +207,7 @@ class ItemWork:
         wait = wait_before_retry(error, 1, random.random()) or 0.0  # noqa: S311
         next_at = self._deps.now() + timedelta(seconds=wait)
         with self._deps.database.begin() as conn:
-            owed.postpone_all(conn, claims, next_at=next_at)
+            owed.postpone(conn, claims, next_at=next_at)
         log.info("given_back", item="/".join(claims[0].key), items=len(claims), wait=round(wait, 1), error=str(error))
 
     def _postpone(self, claim: Claim, error: Exception, wait: float) -> None:

@@ -26,12 +26,12 @@ from app.flows.items.bad_records import (
     unread,
     unstorable,
 )
-from app.flows.items.bulk_read import reconcile
+from app.flows.items.bulk_read import BulkRead
 from app.flows.items.doubted_items import judge_named
 from app.rules.guard.guard import FIRST_LOAD, POLL
 from app.sources.base import Source
 from app.stores import catalog, owed
-from app.stores.catalog import Applied, HeldVersion, bulk, watermarks
+from app.stores.catalog import Applied, HeldVersion, watermarks
 from app.stores.catalog.spool import Spool
 from app.stores.owed import Claim, Noted
 from app.stores.runs import failed_items
@@ -102,7 +102,7 @@ def _pull(deps: Deps, claim: Claim) -> list[ItemKey]:
         since = watermarks.get(conn, connection, kind)
         pulled_at = watermarks.pulled_at(conn, connection, kind)
         if pulled_at is not None and (due := pulled_at + timedelta(seconds=source.pace(kind))) > deps.now():
-            owed.postpone(conn, claim, next_at=due)
+            owed.postpone(conn, [claim], next_at=due)
             return []
         noted = owed.noted(conn, connection, kind)
     read_it = _read_whole if since is None or kind in source.whole_kinds else _read_delta
@@ -111,7 +111,7 @@ def _pull(deps: Deps, claim: Claim) -> list[ItemKey]:
     except (DatabaseFault, RateLimited, _TakenOver):
         raise
     except Exception as error:
-        if _is_blocked(deps, connection, kind, error):
+        if health.judge(deps, connection, kind, error) is not health.Fault.ITEM:  # the whole kind or connection
             _postpone(deps, claim)
             return []
         with deps.database.begin() as conn:  # so that no second storm defers its items again
@@ -125,16 +125,9 @@ def _still_ours(claim: Claim, conn: Connection) -> None:
         raise _TakenOver
 
 
-def _is_blocked(deps: Deps, connection: str, kind: Kind, error: Exception) -> bool:
-    """Whether a failure concerns the whole kind or connection."""
-    if not isinstance(error, health.JUDGED):
-        return False
-    return health.judge(deps, connection, kind, error) is not health.Fault.ITEM
-
-
 def _postpone(deps: Deps, claim: Claim) -> None:
     with deps.database.begin() as conn:
-        owed.postpone(conn, claim, next_at=deps.now() + BLOCKED_PAUSE)
+        owed.postpone(conn, [claim], next_at=deps.now() + BLOCKED_PAUSE)
 
 
 def _read_whole(
@@ -142,14 +135,14 @@ def _read_whole(
 ) -> _Pulled:
     """Read a first load, or a kind that has no delta, as a whole."""
     is_complete = kind in source.whole_kinds
-    result = reconcile(
+    result = BulkRead(
         deps,
         connection,
         kind,
         lambda: source.full(kind) if is_complete else source.delta(kind, None),
         checks=FIRST_LOAD if since is None else POLL,
-        write=partial(bulk.write, on_commit=lambda conn, _: check_lease(conn)),
-    )
+        on_commit=lambda conn, _: check_lease(conn),
+    ).reconcile()
     if result.held:
         # The watermark stays, but pace and storms count from now.
         return _Pulled(outcome="held", watermark=since, failures=result.failures)
@@ -171,7 +164,7 @@ def _read_delta(
 
     def apply(records: Sequence[Record]) -> None:
         def work(conn: Connection) -> None:
-            applied = catalog.apply(conn, connection, records, read_at=began, now=deps.now(), report_refused=True)
+            applied = catalog.apply(conn, connection, records, read_at=began, now=deps.now())
             owe_refused(deps, conn, connection, records, applied)
             check_lease(conn)
 
@@ -278,7 +271,7 @@ def owe_unknown(deps: Deps, connection: str, kind: Kind, changes: Sequence[Chang
 def owe_unknown_in(
     conn: Connection, connection: str, kind: Kind, changes: Sequence[Change], cause: Cause, now: datetime
 ) -> NewlyOwed:
-    """``owe_unknown`` of a few hints, within a transaction."""
+    """``owe_unknown`` within one transaction."""
     unknown = _unknown(conn, connection, kind, changes)
     return NewlyOwed(len(unknown), owed.owe(conn, connection, unknown, cause, now))
 

@@ -62,11 +62,8 @@ def _work_off(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str]
     except Exception as error:
         if not is_parked:
             raise
-        record_dead_letter(deps, message_id=uuid4().hex, actor=ITEM_ACTOR, queue=LIVE, args=_args(key), error=error)
-
-
-def _args(key: ItemKey) -> list[str]:
-    return [key.connection, str(key.kind), key.external_id]
+        args = [key.connection, str(key.kind), key.external_id]
+        record_dead_letter(deps, message_id=uuid4().hex, actor=ITEM_ACTOR, queue=LIVE, args=args, error=error)
 
 
 def _sync(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str]) -> None:

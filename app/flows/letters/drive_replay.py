@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import structlog
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
 
 from app.domain import Status
 from app.errors import Unavailable
@@ -182,7 +181,7 @@ class _Driver:
             with self._deps.database.begin() as conn:
                 run = None if run_id is None else runs.get(conn, run_id)
                 resumed = run is not None and runs.resume(conn, run.id)
-        except IntegrityError:  # another run of the connection was opened in this very moment
+        except runs.CLASHES:  # another run of the connection was opened in this very moment
             resumed = False
         if run is not None and resumed:
             self._deps.queue.enqueue_run(run.id)

@@ -12,7 +12,7 @@ from app.flows.letters.letters import conditions, dead_terms, visible_letter
 from app.flows.letters.messages import check_args
 from app.rules.filters import spelled
 from app.rules.letters.fingerprint import fingerprint
-from app.stores.letters import letter_states
+from app.stores.letters import dead_letters
 from app.stores.letters.rows import Letter
 
 UNDO_WITHIN = timedelta(days=1)
@@ -25,7 +25,7 @@ def discard(deps: Deps, text: str, why: str) -> int:
     terms = dead_terms(text)
     with deps.database.begin() as conn:
         where, _ = conditions(deps, conn, terms)
-        count = letter_states.discard(conn, where, deps.principal.name, deps.redact(reason), deps.now())
+        count = dead_letters.discard(conn, where, deps.principal.name, deps.redact(reason), deps.now())
         if count == 0:
             raise NotFound(f"no dead letter matches {spelled(terms)!r}")
         after = {"filter": spelled(terms), "letters": count, "state": "discarded"}
@@ -39,7 +39,7 @@ def restore(deps: Deps, letter_id: int) -> None:
         letter = visible_letter(deps, conn, letter_id, lock=True)
         if letter.state != "discarded":
             raise Conflict(f"dead letter {letter_id} is {letter.state}, not discarded")
-        if not letter_states.restore(conn, letter_id, deps.now() - UNDO_WITHIN):
+        if not dead_letters.restore(conn, letter_id, deps.now() - UNDO_WITHIN):
             raise Conflict(f"dead letter {letter_id} was discarded more than a day ago; that stays")
         before = {"state": "discarded", "reason": letter.discard_reason, "by": letter.discarded_by}
         after = {"state": "dead"}
@@ -55,7 +55,7 @@ def edit_args(deps: Deps, letter_id: int, args: Sequence[Any], why: str) -> None
         if letter.state != "dead":
             raise Conflict(f"dead letter {letter_id} is {letter.state}, only a dead one can be edited")
         key = check_args(deps, conn, letter.actor, args)
-        letter_states.edit(conn, letter_id, args, key, _fingerprint(letter, key))
+        dead_letters.edit(conn, letter_id, args, key, _fingerprint(letter, key))
         before, after = {"args": letter.args}, {"args": list(args)}
         subject, connection = f"letter {letter_id}", letter.connection
         audit.note(deps, conn, "letters.edit", subject, connection=connection, before=before, after=after, why=reason)

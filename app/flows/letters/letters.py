@@ -28,6 +28,7 @@ from app.stores.letters.rows import (
     Totals,
 )
 from app.stores.reports import settled
+from app.stores.reports.settled import ItemSettlement
 
 # The rows that the edges show.
 __all__ = ["Attempt", "CauseGroup", "Exchange", "ItemGroup", "LetterRow", "Message", "Totals"]
@@ -53,17 +54,6 @@ class OtherLetter(msgspec.Struct, frozen=True):
     died_at: datetime
     fingerprint: str
     error: str
-
-
-class ItemSettlement(msgspec.Struct, frozen=True):
-    """One outcome of an item's changes."""
-
-    cause: str
-    outcome: str
-    changes: int
-    attempts: int
-    first_seen_at: datetime
-    settled_at: datetime
 
 
 class ItemNow(msgspec.Struct, frozen=True):
@@ -161,7 +151,7 @@ def _item_now(deps: Deps, conn: Connection, key: ItemKey, letter_id: int) -> Ite
     others = letter_search.page(conn, where, reads, limit=11)
     return ItemNow(
         owed.is_owed(conn, key),
-        msgspec.convert(settled.latest(conn, key, 5), list[ItemSettlement], from_attributes=True),
+        settled.latest(conn, key, 5),
         [
             OtherLetter(one.id, one.state, one.died_at, one.fingerprint, one.error)
             for one in others

@@ -115,7 +115,7 @@ def _preview_batch(deps: Deps, items: Sequence[PreviewedItem]) -> list[Previewed
             applied, closed = apply_answer(conn, connection, answer, began, deps.now())
             return Effects(answer.records, set(applied.written), closed, answer.gone)
 
-        rows = would_write(deps, connection, work)
+        rows, _ = would_write(deps, connection, work)
     except TakesTooLong:  # the caller's time is over, which says nothing about the item
         raise
     except Exception as error:  # that an item would fail is an outcome

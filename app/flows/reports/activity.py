@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from app.domain import ALL_ITEMS, Kind
 from app.stores.reports import activity
-from app.stores.sql.columns import moment_from
 from app.stores.sql.engine import Database
 
 
@@ -77,38 +76,30 @@ class ActivityReader:
         with self._database.read() as conn:
             for table in activity.TABLES:
                 for row in activity.since(conn, table, self._since[table]):
-                    self._since[table] = row["id"]
-                    if row.get("outcome") != "unchanged":
+                    self._since[table] = row.id
+                    if table != "settlements" or row.outcome != "unchanged":
                         yield _activity(conn, table, row)
 
 
-def _activity(conn: Connection, table: str, row: dict[str, Any]) -> Activity:
-    connection = row["connection"]
+def _activity(conn: Connection, table: str, row: Row[Any]) -> Activity:
     match table:
         case "inbox_events":
-            return Delivered(_moment(row["received_at"]), connection, row["type"], row["verdict"])
+            return Delivered(row.received_at, row.connection, row.type, row.verdict)
         case "settlements":
-            first, at = moment_from(row["first_seen_at"]), _moment(row["settled_at"])
-            seconds = 0.0 if first is None else (at - first).total_seconds()
-            return Settled(at, connection, _described(conn, row), row["outcome"], row["changes"], seconds)
+            seconds = (row.settled_at - row.first_seen_at).total_seconds()
+            item = _described(conn, row)
+            return Settled(row.settled_at, row.connection, item, row.outcome, row.changes, seconds)
         case "drift":
-            at = _moment(row["found_at"])
-            return Drifted(at, connection, row["kind"], row["item"], row["change"], row["cause"])
+            return Drifted(row.found_at, row.connection, row.kind, row.item, row.change, row.cause)
         case "dead_letters":
-            return Died(_moment(row["died_at"]), connection, row["id"], row["error"])
+            return Died(row.died_at, row.connection, row.id, row.error)
         case _:
-            return Held(_moment(row["held_at"]), connection, row["kind"], row["reason"])
+            return Held(row.held_at, row.connection, row.kind, row.reason)
 
 
-def _described(conn: Connection, row: dict[str, Any]) -> str:
-    if row["external_id"] == ALL_ITEMS:
-        return f"everything new of kind {row['kind']} ({row['cause']})"
-    if row["kind"] in (Kind.PRODUCT, Kind.STOCK):
-        return activity.describe_item(conn, row["connection"], row["external_id"])
-    return f"{row['kind']} {row['external_id']}"
-
-
-def _moment(stored: Any) -> datetime:
-    moment = moment_from(stored)
-    assert moment is not None  # noqa: S101 (the column is never null)
-    return moment
+def _described(conn: Connection, row: Row[Any]) -> str:
+    if row.external_id == ALL_ITEMS:
+        return f"everything new of kind {row.kind} ({row.cause})"
+    if row.kind in (Kind.PRODUCT, Kind.STOCK):
+        return activity.describe_item(conn, row.connection, row.external_id)
+    return f"{row.kind} {row.external_id}"

@@ -36,7 +36,7 @@ def condition(deps: Deps, connection: str) -> dict[str, Any]:
     view = show_connection(deps, connection)
     with deps.database.read() as conn:
         active = runs.active(conn, connection)
-        last = runs.latest(conn, connection, None, 1)
+        last = runs.latest(conn, connection, 1)
         backlog = [(kind, count, seen) for slug, kind, count, seen in owed.backlog(conn) if slug == connection]
         return {
             **summary,
@@ -81,7 +81,7 @@ def _troubles(conn: Connection, connection: str, now: datetime) -> Iterator[str]
     for slug, kind, count, seen in owed.backlog(conn):
         if slug == connection and _age(seen, now) > LONG_OWED:
             yield f"{kind}: the oldest of {count} owed items waits for {_age(seen, now):.0f} s"
-    for run in runs.latest(conn, connection, None, 1):
+    for run in runs.latest(conn, connection, 1):
         if run.status is Status.FAILED:
             yield f"the last run ({run.id}, {run.strategy}) failed: {run.error}"
         elif run.lease_until is not None and run.lease_until <= now:

@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 
 from app.errors import InvalidRequest
 from app.flows.deps import Deps, source_of
-from app.flows.runs.agreed import share_of
 from app.flows.runs.true_now import as_json, true_now
+from app.rules.drift.agreement import share_of
 from app.stores import owed
 from app.stores.reports import metrics as figures
 from app.stores.reports import settled
@@ -75,7 +75,7 @@ def metrics(deps: Deps, connection: str, days: int = 7) -> dict[str, Any]:
 def _day(row: Day) -> dict[str, Any]:
     """A kind's agreement on a day, of how many rows; or why that is unknown."""
     shares = {"kind": row.kind, "day": row.day, "share": share_of(row.equal, row.rows), "rows": row.rows}
-    return {**shares, "differed": row.differed, "run": row.run_id, "at": _iso(row.at), "unknown": row.unknown}
+    return {**shares, "differed": row.differed, "run": row.run_id, "at": row.at.isoformat(), "unknown": row.unknown}
 
 
 def share(part: int, whole: int) -> float | None:
@@ -145,7 +145,3 @@ def _counted(pairs: Iterable[tuple[str, int]]) -> Mapping[str, int]:
 
 def _age(since: timedelta) -> float:
     return round(max(0.0, since.total_seconds()), 1)
-
-
-def _iso(moment: Any) -> str | None:
-    return None if moment is None else str(moment.isoformat())

@@ -51,7 +51,7 @@ def overview(deps: Deps) -> dict[str, Any]:
                 "calls_of_24_hours": calls.since(conn, slug, deps.now() - A_DAY),
                 "last_event": _iso(inbox.last_received(conn, slug)),
                 "pulled": {kind: _iso(watermarks.pulled_at(conn, slug, kind)) for kind in source.kinds},
-                "last_run": next(map(_run_as_json, runs.latest(conn, slug, None, 1)), None),
+                "last_run": next(map(_run_as_json, runs.latest(conn, slug, 1)), None),
             }
             for slug, source in deps.sources.items()
             if deps.principal.can_see(slug)

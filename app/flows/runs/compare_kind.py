@@ -1,4 +1,5 @@
-"""Compares a kind with what its source shows: a real run repairs what differs, a dry run only writes it down."""
+"""Compares a kind with what its source shows, and repairs what differs or (a dry run) writes it down; says how true our
+copy is then."""
 
 from collections.abc import Callable, Collection, Iterator, Set
 from functools import partial
@@ -7,14 +8,14 @@ from sqlalchemy import Connection
 
 from app.domain import Kind, Page
 from app.flows.items.bad_records import record_failures
-from app.flows.items.bulk_read import BeforeWrite, BulkResult, reconcile
-from app.flows.runs import kept_pages
+from app.flows.items.bulk_read import BeforeWrite, BulkRead, BulkResult
 from app.flows.runs.drift import record_drift
-from app.flows.runs.resumable import restart_read, resumable_pages
+from app.flows.runs.resumable import drop, restart_read, resumable_pages
 from app.flows.runs.run_state import ActiveRun
+from app.rules.drift.agreement import Agreed
 from app.rules.guard.guard import NOTHING
 from app.rules.runs.kind_counts import KindCounts
-from app.stores.catalog import Key, bulk
+from app.stores.catalog import Key
 from app.stores.catalog.bulk import Written
 from app.stores.runs import failed_items
 from app.stores.runs.drift import DRY_RUN, HELD
@@ -30,9 +31,9 @@ def compare_kind(
     edited: Collection[Key] = (),
 ) -> BulkResult:
     """Read ``pages_from`` the run's place on, judge by the guard's ``checks`` (with ``force`` by none), and write what is
-    believed. ``before_write`` and ``edited`` are those of ``reconcile``."""
+    believed. ``before_write`` and ``edited`` are those of ``BulkRead``."""
     is_dry = run.options.dry_run
-    result = reconcile(
+    result = BulkRead(
         run.deps,
         run.connection,
         kind,
@@ -42,10 +43,10 @@ def compare_kind(
         before_write=before_write,
         began=run.read_began,
         restart=partial(restart_read, run),
-        write=partial(bulk.write, on_commit=run.on_written(kind)),
+        on_commit=run.on_written(kind),
         foreseen=run.foreseen() if is_dry else None,
         edited=edited,
-    )
+    ).reconcile()
     if is_dry:
         record_drift(run.deps, run.connection, run.id, result.diff, result.read_at, cause=DRY_RUN)
         if result.doubtful is not None:
@@ -56,7 +57,7 @@ def compare_kind(
 def finish_comparison(run: ActiveRun, conn: Connection, result: BulkResult) -> None:
     """Drop the stored pages and count; the real run also notes which records failed and which are well again."""
     kind = result.diff.kind
-    kept_pages.drop(run, conn)
+    drop(run, conn)
     if not run.options.dry_run:
         record_failures(run.deps, conn, run.connection, result.failures, run.id)
         failed_items.resolve(conn, run.connection, kind, result.healed, run.deps.now())
@@ -72,3 +73,29 @@ def finish_comparison(run: ActiveRun, conn: Connection, result: BulkResult) -> N
         ),
     )
     run.progress.held += result.held_rows
+
+
+def agreed(absorbed: BulkResult, *, unseen: int = 0, written: bool = True) -> Agreed:
+    """What a read says of the copy after its write, or (not ``written``) as it is.
+
+    Unknown when the read was not believed, when we held nothing before it, and when it only named rows that are new to
+    us (``unseen``): they are still to be asked for, and what they say is not known.
+    """
+    diff, wrote = absorbed.diff, absorbed.written
+    found = len(diff.created) + len(diff.changed) + len(diff.vanished)
+    passed_gone = sum(record.deleted for record in diff.passed)
+    only_here = len(diff.unshown) + len(wrote.kept) + passed_gone + (0 if written else len(diff.vanished))
+    rows = diff.read - diff.gone + only_here + len(absorbed.failures) - len(wrote.failed)
+    if (unknown := _unknown(absorbed, unseen)) is not None:
+        return Agreed(rows, None, found, unknown)
+    left = only_here + len(diff.passed) - passed_gone + len(wrote.refused) + len(absorbed.failures)
+    left += 0 if written else len(diff.created) + len(diff.changed)
+    return Agreed(rows, max(0, rows - left), found)
+
+
+def _unknown(absorbed: BulkResult, unseen: int) -> str | None:
+    if absorbed.held:
+        return f"the read was not believed: {absorbed.held}"
+    if unseen:
+        return f"{unseen} rows were only named, and are still to be asked for"
+    return None if absorbed.diff.total_local else "nothing was stored before: there was nothing to compare"

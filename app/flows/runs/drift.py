@@ -12,8 +12,8 @@ from app.flows.items.bulk_read import BulkResult
 from app.flows.runs.reasons import Background, Differing, reasons
 from app.rules.drift.drift import DriftCause
 from app.stores.catalog import stored_rows
-from app.stores.catalog.bulk import Diff
 from app.stores.catalog.catalog_sql import horizon
+from app.stores.catalog.diff import Diff
 from app.stores.runs import drift
 from app.stores.runs.drift import DriftRow
 
@@ -40,19 +40,27 @@ def record_drift(
     """
     if diff.total_local == 0 and cause is None:
         return
+    for rows in _unwritten(deps, connection, run_id, diff, read_at):
+        if known is None:
+            found = [_plain(diff.kind, row, cause or DriftCause.UNKNOWN) for row in rows]
+        else:
+            found = explained(deps, connection, diff.kind, rows, read_at, known)
+        with deps.database.begin() as conn:
+            drift.write(conn, run_id, connection, found, now=deps.now())
+
+
+def _unwritten(deps: Deps, connection: str, run_id: int, diff: Diff, read_at: datetime) -> Iterator[list[Differing]]:
+    """The differing rows that the run has not written yet, some hundred at a time."""
     with deps.database.read() as conn:
         written = drift.items(conn, run_id, diff.kind)
-    for chunk in batches(chain(diff.created, diff.changed), CHUNK):
-        found = _of_records(deps, connection, diff.kind, chunk, read_at)
-        _write(deps, connection, run_id, diff.kind, _fresh(found, written), read_at, known, cause)
-    for keys in batches(diff.vanished, CHUNK):
-        old = stored_rows(deps.database, connection, diff.kind, keys)
-        found = (Differing(key, old.get(key), None) for key in keys)
-        _write(deps, connection, run_id, diff.kind, _fresh(found, written), read_at, known, cause)
-
-
-def _fresh(rows: Iterable[Differing], written: set[str]) -> list[Differing]:
-    return [row for row in rows if "/".join(row.key) not in written]
+    chunks = (
+        _of_records(deps, connection, diff.kind, some, read_at)
+        for some in batches(chain(diff.created, diff.changed), CHUNK)
+    )
+    ended = (_of_keys(deps, connection, diff.kind, some) for some in batches(diff.vanished, CHUNK))
+    for chunk in chain(chunks, ended):
+        if rows := [row for row in chunk if "/".join(row.key) not in written]:
+            yield rows
 
 
 def _of_records(
@@ -67,24 +75,9 @@ def _of_records(
         yield Differing(key_of(record), before, record)
 
 
-def _write(
-    deps: Deps,
-    connection: str,
-    run_id: int,
-    kind: Kind,
-    rows: Sequence[Differing],
-    read_at: datetime,
-    known: Background | None,
-    cause: str | None,
-) -> None:
-    if not rows:
-        return
-    if known is None:
-        found = [_plain(kind, row, cause or DriftCause.UNKNOWN) for row in rows]
-    else:
-        found = explained(deps, connection, kind, rows, read_at, known)
-    with deps.database.begin() as conn:
-        drift.write(conn, run_id, connection, found, now=deps.now())
+def _of_keys(deps: Deps, connection: str, kind: Kind, keys: Sequence[Key]) -> Iterator[Differing]:
+    old = stored_rows(deps.database, connection, kind, keys)
+    return (Differing(key, old.get(key), None) for key in keys)
 
 
 def explained(

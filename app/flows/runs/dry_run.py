@@ -2,8 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence, Set
-from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -16,6 +16,8 @@ from app.stores.runs import drift
 from app.stores.runs.drift import DRY_RUN, HELD, DriftRow
 
 Rows = Mapping[Key, StoredRow]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,6 @@ class Effects:
         return {kind: sorted(ids) for kind, ids in sorted(items.items())}
 
 
-class _RollBack(Exception):
-    """Ends the transaction of a dry run."""
-
-
 def preview(
     run: ActiveRun, work: Callable[[Connection], Effects], *, held: bool = False, kind: Kind | None = None
 ) -> KindCounts:
@@ -52,15 +50,7 @@ def preview(
 
     With a ``kind`` they are counted to it in the same commit, unless held.
     """
-    counts = KindCounts()
-
-    def noted(conn: Connection) -> Effects:
-        nonlocal counts
-        effects = work(conn)
-        counts = effects.counts
-        return effects
-
-    rows = would_write(run.deps, run.connection, noted)
+    rows, counts = would_write(run.deps, run.connection, work)
     if held:
         rows = [row._replace(cause=HELD) for row in rows]
 
@@ -73,31 +63,32 @@ def preview(
     return counts
 
 
-def would_write(deps: Deps, connection: str, work: Callable[[Connection], Effects]) -> list[DriftRow]:
-    """The rows that ``work`` would write, each with what it would change."""
-    after: dict[Kind, Rows] = {}
-    closed: set[tuple[Kind, Key]] = set()
+def would_write(
+    deps: Deps, connection: str, work: Callable[[Connection], Effects]
+) -> tuple[list[DriftRow], KindCounts]:
+    """The rows that ``work`` would write, each with what it would change, and its counts."""
 
-    def noted(conn: Connection) -> None:
+    def noted(conn: Connection) -> tuple[Effects, dict[Kind, Rows]]:
         effects = work(conn)
-        closed.update(effects.closed)
-        for kind, ids in effects.items().items():
-            after[kind] = rows_of_items(conn, connection, kind, ids)
+        return effects, {kind: rows_of_items(conn, connection, kind, ids) for kind, ids in effects.items().items()}
 
-    rolled_back(deps, noted)
+    effects, after = rolled_back(deps, noted)
     with deps.database.read() as conn:
         before = {
             kind: rows_of_items(conn, connection, kind, sorted({key[0] for key in rows}))
             for kind, rows in after.items()
         }
-    return [row for kind, rows in after.items() for row in _differing(kind, before[kind], rows, closed)]
+    closed = set(effects.closed)
+    rows = [row for kind, rows in after.items() for row in _differing(kind, before[kind], rows, closed)]
+    return rows, effects.counts
 
 
-def rolled_back(deps: Deps, work: Callable[[Connection], object]) -> None:
-    """Do some work in a transaction that is then rolled back."""
-    with suppress(_RollBack), deps.database.begin() as conn:
-        work(conn)
-        raise _RollBack
+def rolled_back(deps: Deps, work: Callable[[Connection], T]) -> T:
+    """The result of some work in a transaction that is then rolled back."""
+    with deps.database.begin() as conn:
+        result = work(conn)
+        conn.rollback()
+    return result
 
 
 def _differing(kind: Kind, before: Rows, after: Rows, closed: Set[tuple[Kind, Key]]) -> list[DriftRow]:

@@ -7,20 +7,9 @@ from app.errors import NotFound
 from app.flows.deps import Deps, source_of
 from app.flows.runs.runs_view import RunView, run_view
 from app.stores.runs import budgets, drift, failed_items, history, runs
-from app.stores.runs.drift import Difference, DriftCount
+from app.stores.runs.drift import Difference as Difference
+from app.stores.runs.drift import DriftCount as DriftCount
 from app.stores.runs.failed_items import FailedItem
-
-__all__ = [
-    "Difference",
-    "DriftCount",
-    "bulk_calls_left",
-    "count_failed_items",
-    "differences_of",
-    "list_differences",
-    "list_failed_items",
-    "list_runs",
-    "show_run",
-]
 
 
 def show_run(deps: Deps, run_id: int, connection: str | None = None) -> RunView:

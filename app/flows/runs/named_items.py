@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from app.domain import Cause, Change, Kind, Ref, batches
 from app.flows.deps import Deps
-from app.flows.items.pull import BATCH_SIZE, NewlyOwed, owe_unknown_in
+from app.flows.items.pull import NewlyOwed, owe_unknown_in
 from app.flows.runs.dry_run import rolled_back
 from app.flows.runs.run_items import fetch_some
 from app.flows.runs.run_state import ActiveRun
@@ -16,16 +16,11 @@ from app.rules.runs.kind_counts import KindCounts
 
 def named_news(deps: Deps, connection: str, kind: Kind, changes: Sequence[Change]) -> NewlyOwed:
     """What ``owe_unknown`` would return for these changes; nothing is owed."""
-    news = NewlyOwed(0, [])
 
-    def owe(conn: Connection) -> None:
-        nonlocal news
-        for some in batches(changes, BATCH_SIZE):
-            found = owe_unknown_in(conn, connection, kind, some, Cause.RECONCILE, deps.now())
-            news = NewlyOwed(news.unseen + found.unseen, news.fresh + found.fresh)
+    def owe(conn: Connection) -> NewlyOwed:
+        return owe_unknown_in(conn, connection, kind, changes, Cause.RECONCILE, deps.now())
 
-    rolled_back(deps, owe)
-    return news
+    return rolled_back(deps, owe)
 
 
 def dry_run_named(run: ActiveRun, kind: Kind, news: NewlyOwed) -> None:

@@ -17,8 +17,7 @@ from app.errors import AuthRejected, Permanent
 from app.flows.items.bad_records import log_failures
 from app.flows.items.bulk_read import BulkResult
 from app.flows.items.pull import owe_unknown
-from app.flows.runs.agreed import Agreed, agreed
-from app.flows.runs.compare_kind import compare_kind, finish_comparison
+from app.flows.runs.compare_kind import agreed, compare_kind, finish_comparison
 from app.flows.runs.drift import record_drift, record_left
 from app.flows.runs.kind_lock import kind_lock
 from app.flows.runs.named_items import dry_run_named, named_news
@@ -26,13 +25,14 @@ from app.flows.runs.reasons import Background, background
 from app.flows.runs.resumable import restart_read
 from app.flows.runs.retrying import with_retries
 from app.flows.runs.run_state import ActiveRun
+from app.rules.drift.agreement import Agreed
 from app.rules.guard.guard import FIRST_LOAD, RUN
 from app.rules.runs.kind_counts import KindCounts
 from app.rules.runs.strategies import Stage
 from app.sources.fingerprint import mapping_of
 from app.stores.catalog import checksums, full_reads, watermarks
-from app.stores.catalog.bulk import Diff
 from app.stores.catalog.checksums import Edited
+from app.stores.catalog.diff import Diff
 from app.stores.runs import agreements
 
 log = structlog.get_logger()

@@ -17,7 +17,7 @@ from app.stores.runs import failed_items
 def read_items(run: ActiveRun, stage: Stage) -> None:
     """Fetch the items batch by batch; an item that fails by itself is noted, and the others are synced."""
     after = run.checkpoint.after
-    ids = [id for id in sorted(_wanted(run, stage.kind)) if after is None or id > after][: run.remaining()]
+    ids = [id for id in sorted(_IDS[run.strategy](run, stage.kind)) if after is None or id > after][: run.remaining()]
     run.expect(run.progress.processed - run.checkpoint.begun + len(ids))
     for some in batches(ids, _at_once(run, stage.kind, len(ids))):
         run.progress.batch = f"{stage.kind} {some[0]} to {some[-1]}"
@@ -29,11 +29,6 @@ def read_items(run: ActiveRun, stage: Stage) -> None:
 def _at_once(run: ActiveRun, kind: Kind, ids: int) -> int:
     """Items to fetch in one call: all of them, where any call reads the vendor's whole list."""
     return max(1, ids) if kind in run.source.listed_kinds else run.source.batch_size(kind)
-
-
-def _wanted(run: ActiveRun, kind: Kind) -> Sequence[str]:
-    """The ids of a kind that the run's strategy selects."""
-    return _IDS[run.strategy](run, kind)
 
 
 def _critical(run: ActiveRun, kind: Kind) -> Sequence[str]:
@@ -70,6 +65,7 @@ def _failed_before(run: ActiveRun, kind: Kind) -> Sequence[str]:
         return [id for id in failed_items.open_ids(conn, run.connection, kind) if id]
 
 
+# The ids of a kind that each strategy selects.
 _IDS: Mapping[Strategy, Callable[[ActiveRun, Kind], Sequence[str]]] = {
     Strategy.CRITICAL: _critical,
     Strategy.CATEGORY: _of_category,

@@ -20,7 +20,7 @@ from app.flows.items.bad_records import (
     unstorable,
 )
 from app.flows.items.pull import BATCH_SIZE, NewlyOwed, changes_by_mention, owe_refused, owe_unknown
-from app.flows.runs import kept_pages
+from app.flows.runs import resumable
 from app.flows.runs.dry_run import Effects, preview
 from app.flows.runs.named_items import dry_run_named, named_news
 from app.flows.runs.retrying import pages_with_retries
@@ -80,7 +80,7 @@ def read_pages(run: ActiveRun, stage: Stage) -> None:
     healed = read.healer.healed({failure.ref.external_id for failure in read.failures}, complete=False)
 
     def finish(conn: Connection) -> None:
-        kept_pages.drop(run, conn)
+        resumable.drop(run, conn)
         run.count(stage.kind, outcome.counts)
         if outcome.reason is not None:
             run.hold(stage.kind, outcome.held, outcome.reason, outcome.rules)
@@ -110,7 +110,7 @@ def _read(run: ActiveRun, stage: Stage) -> _Read:
 def _stored(run: ActiveRun, kind: Kind) -> _Read:
     """The pages that a resumed run read before."""
     read = _Read(Spool(kind), healing(run.deps, run.connection, kind))
-    pages = kept_pages.kept(run, kind)
+    pages = resumable.kept(run, kind)
     if len(pages) < run.checkpoint.pages or run.checkpoint.resume is None:
         _restart(run, read)
         return read
@@ -133,7 +133,7 @@ def _restart(run: ActiveRun, read: _Read) -> None:
     kind = read.records.kind
     read.records, read.stored, read.watermark = Spool(kind), 0, None
     with run.transaction() as conn:
-        kept_pages.drop(run, conn)
+        resumable.drop(run, conn)
         run.read_began()
         run.count(kind, KindCounts(processed=run.checkpoint.begun - run.progress.processed))
 
@@ -149,17 +149,16 @@ def _add_page(run: ActiveRun, stage: Stage, page: Page, read: _Read, *, keep: bo
     news = _owe_named(run, stage.kind, changes)
     failures = [*map(unread, page.failed), *bad]
     shown = Page(records=good, resume=page.resume, watermark=page.watermark)
-    is_stored = False
 
-    def finish(conn: Connection) -> None:
-        nonlocal is_stored
+    def finish(conn: Connection) -> bool:
         note_failures(run, conn, failures)
         run.count(stage.kind, KindCounts(processed=len(good) + len(changes), owed=len(news.fresh)))
-        is_stored = keep and page.resume is not None and kept_pages.store(run, conn, shown)
+        is_kept = keep and page.resume is not None and resumable.store(run, conn, shown)
         if run.options.dry_run:
             run.checkpoint.after = None  # the items that the next page names begin anew
+        return is_kept
 
-    run.commit(finish)
+    is_stored = run.commit(finish)
     read.add(shown)
     read.failures += failures
     if not run.options.dry_run:
@@ -254,7 +253,7 @@ def _preview(run: ActiveRun, kind: Kind, read: _Read) -> _Outcome:
 
 def _put(run: ActiveRun, conn: Connection, records: Sequence[Record]) -> Applied:
     now = run.deps.now()
-    return catalog.apply(conn, run.connection, records, read_at=run.read_began(), now=now, report_refused=True)
+    return catalog.apply(conn, run.connection, records, read_at=run.read_began(), now=now)
 
 
 def _effects(applied: Applied, records: Sequence[Record]) -> Effects:

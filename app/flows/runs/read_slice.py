@@ -12,7 +12,7 @@ from typing import NamedTuple
 from msgspec import structs
 from sqlalchemy import Connection
 
-from app.domain import BadRecord, Kind, Page, Record, Ref, batches
+from app.domain import Answer, BadRecord, Kind, Page, Ref, batches
 from app.errors import BadAnswer, Permanent
 from app.flows.items.bad_records import log_failures
 from app.flows.items.bulk_read import BulkResult
@@ -113,19 +113,14 @@ def _pages_from(run: ActiveRun, kind: Kind, part: _Part, resume: str | None) -> 
         yield structs.replace(page, records=records, failed=failed, changes=[], watermark=None, complete=None)
 
 
-class _Fetched(NamedTuple):
-    records: Sequence[Record]
-    failed: Sequence[BadRecord]
-
-
-def _fetched(run: ActiveRun, refs: Sequence[Ref]) -> _Fetched:
+def _fetched(run: ActiveRun, refs: Sequence[Ref]) -> Answer:
     """Fetch items; where they fail together, each by itself, so that one bad item does not harm the others."""
     try:
-        answer = with_retries(run, partial(run.source.fetch, refs))
+        return with_retries(run, partial(run.source.fetch, refs))
     except (Permanent, BadAnswer) as error:
         run.check_fault(refs[0].kind, error, [ref.external_id for ref in refs])
         if len(refs) == 1:
-            return _Fetched([], [BadRecord(*refs[0], str(error))])
+            return Answer([], failed=[BadRecord(*refs[0], str(error))])
         each = [_fetched(run, [ref]) for ref in refs]
-        return _Fetched([r for one in each for r in one.records], [b for one in each for b in one.failed])
-    return _Fetched(answer.records, answer.failed)
+        bad = [failed for one in each for failed in one.failed]
+        return Answer([record for one in each for record in one.records], failed=bad)

@@ -1,7 +1,7 @@
 """Collects the traces of differing rows, from which ``rules.drift.reasons`` finds why each was wrong."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -22,7 +22,7 @@ from app.stores.inbox import refusals
 from app.stores.inbox.refusals import Refused
 from app.stores.runs import item_signals
 from app.stores.runs.drift import field_changes
-from app.stores.runs.item_signals import Failing, ItemSignals
+from app.stores.runs.item_signals import ItemSignals
 from app.stores.upkeep import heartbeats, marks
 
 FIRST_LOOK_BACK = timedelta(days=2)
@@ -226,12 +226,8 @@ def _failing(signals: ItemSignals, names: Sequence[str]) -> Evidence | None:
         if waits is not None and waits.failing:
             return Evidence(waits.since, "it is being tried again and again")
     ends = [one.at for one in _settled(signals, names)]
-    open_ = [one for name in names for one in signals.failing.get(name, ()) if not _has_succeeded(one, ends)]
+    open_ = [one for name in names for one in signals.failing.get(name, ()) if not any(at > one.at for at in ends)]
     return min((Evidence(one.since, one.words) for one in open_), default=None)
-
-
-def _has_succeeded(failing: Failing, ends: Iterable[datetime]) -> bool:
-    return any(at > failing.at for at in ends)
 
 
 def _last_settled(signals: ItemSignals, names: Sequence[str]) -> SettledChange | None:

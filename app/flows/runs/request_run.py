@@ -26,7 +26,6 @@ def request_run(
     options: Options,
     *,
     cause: str,
-    slot: datetime | None = None,
 ) -> int:
     """Open a run for a worker to carry out; returns its id. A connection has at most one active run.
 
@@ -43,7 +42,7 @@ def request_run(
         check_category(options.category, known)
     with deps.database.begin() as conn:
         run_id = runs.open_run(
-            conn, connection=connection, strategy=strategy, cause=cause, slot=slot, now=deps.now(), options=options
+            conn, connection=connection, strategy=strategy, cause=cause, slot=None, now=deps.now(), options=options
         )
         if run_id is not None and cause == Cause.PERSON:
             after = {"strategy": str(strategy), "options": msgspec.to_builtins(options)}
@@ -65,7 +64,8 @@ def cancel_run(deps: Deps, connection: str, run_id: int) -> bool:
 
 
 def resume_run(deps: Deps, connection: str, run_id: int) -> None:
-    """Let a failed or cancelled run continue where it stopped; raises ``Busy`` or ``Busy``."""
+    """Let a failed or cancelled run continue where it stopped. Raises ``Busy`` while another run is active, and ``Conflict``
+    for a run that is neither."""
     run = _known(deps, connection, run_id)
     try:
         with deps.database.begin() as conn:

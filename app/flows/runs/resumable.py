@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator
 
+from sqlalchemy import Connection
+
 from app.domain import Kind, Page
 from app.flows.items.bulk_read import ReadAgain
-from app.flows.runs import kept_pages
 from app.flows.runs.retrying import pages_with_retries
 from app.flows.runs.run_state import ActiveRun
 from app.sources.base import ResumeLost
+from app.stores.runs import run_pages
 
 
 def resumable_pages(
@@ -20,19 +22,17 @@ def resumable_pages(
         raise ReadAgain from error
 
     def read() -> Iterator[Page]:
-        kept = kept_pages.kept(run, kind)
-        if len(kept) < run.checkpoint.pages:
+        pages = kept(run, kind)
+        if len(pages) < run.checkpoint.pages:
             lost(ResumeLost("the pages behind the place to go on at are gone"))
         if run.checkpoint.resume is None:
             run.progress.processed = run.checkpoint.begun  # no page of this stage is stored
-        yield from kept
+        yield from pages
         keep = True
         for page in pages_with_retries(run, pages_from, lost):
             yield page
-            keep = (
-                keep and page.resume is not None and not page.changes
-            )  # after a page that cannot be stored, no later one is
-            keep = _add_page(run, page, keep=keep)
+            keep = keep and page.resume is not None and not page.changes
+            keep = _add_page(run, page, keep=keep)  # after a page that cannot be stored, no later one is
 
     return read
 
@@ -43,11 +43,32 @@ def _add_page(run: ActiveRun, page: Page, *, keep: bool) -> bool:
     run.progress.batch = page.label or run.progress.batch
     run.progress.processed += len(page.records) + len(page.changes) + len(page.failed)
     with run.transaction() as conn:
-        return keep and kept_pages.store(run, conn, page)
+        return keep and store(run, conn, page)
 
 
 def restart_read(run: ActiveRun) -> None:
     """Drop the stored pages: the read begins again, with a new moment of beginning."""
     with run.transaction() as conn:
-        kept_pages.drop(run, conn)
+        drop(run, conn)
         run.progress.processed = run.checkpoint.begun
+
+
+def kept(run: ActiveRun, kind: Kind) -> list[Page]:
+    """The stored pages of the current stage, in order; fewer than ``run.checkpoint.pages`` when some are gone."""
+    with run.deps.database.read() as conn:
+        return list(run_pages.of(conn, run.id, kind, run.checkpoint.pages))
+
+
+def store(run: ActiveRun, conn: Connection, page: Page) -> bool:
+    """Store one more page; ``False`` when it has a value that cannot be stored, so the read cannot be resumed after it."""
+    if not run_pages.put(conn, run.id, run.checkpoint.pages, page.records, page.failed):
+        return False
+    run.checkpoint.pages += 1
+    run.checkpoint.resume = page.resume
+    return True
+
+
+def drop(run: ActiveRun, conn: Connection) -> None:
+    """Drop the pages and the place after them together: a read resumed there without them would miss their rows."""
+    run_pages.drop(conn, run.id)
+    run.checkpoint = run.checkpoint.restart_stage()

@@ -7,15 +7,7 @@ import structlog
 from msgspec import to_builtins
 
 from app.domain import Strategy
-from app.errors import (
-    AuthRejected,
-    BadAnswer,
-    DatabaseFault,
-    KilledWorker,
-    Permanent,
-    RateLimited,
-    Unavailable,
-)
+from app.errors import AuthRejected, BadAnswer, DatabaseFault, KilledWorker, Permanent, RateLimited, Unavailable
 from app.flows.catalog import critical
 from app.flows.catalog.validate import validate
 from app.flows.connections import health

@@ -19,8 +19,9 @@ from app.flows.items.bad_records import (
     unread,
     unstorable,
 )
-from app.flows.items.doubted_items import held_items, split
+from app.flows.items.doubted_items import ItemReads
 from app.flows.items.fetching import apply_answer, read_of
+from app.flows.items.held_items import split
 from app.flows.runs.dry_run import Effects, preview
 from app.flows.runs.retrying import with_retries
 from app.flows.runs.run_state import ActiveRun, Stopped
@@ -97,7 +98,8 @@ def _judged(run: ActiveRun, kind: Kind, answer: Answer, began: datetime) -> tupl
         return answer, None
     so_far = run.foreseen() if run.options.dry_run else None
     reads = [read_of(answer, began)]
-    held = held_items(run.deps, run.connection, kind, reads, run_id=run.id, foreseen=so_far, believed=run.rehearsed)
+    judged = ItemReads(run.deps, run.connection, kind, reads, run.id, foreseen=so_far, believed=run.rehearsed)
+    held = judged.held()
     if held is None:
         return answer, None
     run.hold(kind, len(held.keys), held.reason, held.rules)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -12,7 +13,7 @@ from app.domain import Kind, Strategy
 from app.flows.connections import health
 from app.flows.connections.health import Fault
 from app.flows.deps import Deps
-from app.flows.items.doubted_items import BelievedRows
+from app.flows.items.held_items import BelievedRows
 from app.flows.items.leases import LeaseKeeper
 from app.rules.runs.checkpoint import Checkpoint
 from app.rules.runs.kind_counts import KindCounts
@@ -42,6 +43,8 @@ class Blocked(Exception):
         super().__init__(reason)
         self.fault = fault
 
+
+T = TypeVar("T")
 
 _State = tuple[Checkpoint, Progress, dict[str, KindCounts]]
 
@@ -144,17 +147,19 @@ class ActiveRun:
         self.check_stopping()
         self.check_connection()
 
-    def commit(self, work: Callable[[Connection], object]) -> None:
-        """``work`` in a commit of this run; done again if the database undid it. Call ``check_stopping`` after it."""
+    def commit(self, work: Callable[[Connection], T]) -> T:
+        """The result of ``work`` in a commit of this run; done again if the database undid it. Call ``check_stopping`` after
+        it."""
         before = self._state()
 
-        def restart(conn: Connection) -> None:
+        def restart(conn: Connection) -> T:
             self._restore(copy.deepcopy(before))
-            work(conn)
+            result = work(conn)
             self.save_in(conn)
+            return result
 
         with self._restored_on_failure():
-            self.deps.database.transact(restart)
+            return self.deps.database.transact(restart)
 
     def on_written(self, kind: Kind) -> Callable[[Connection, Written], None]:
         """A callback for a bulk write: it counts and saves in each of the write's commits, and stops the write where this

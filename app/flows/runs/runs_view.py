@@ -1,4 +1,4 @@
-"""A run for people and programs: status, progress with speed and time to go, calls, and why."""
+"""A run as people and programs see it: its status, progress, speed, time to go, calls and reason."""
 
 from datetime import datetime
 

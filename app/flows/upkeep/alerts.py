@@ -142,9 +142,7 @@ def _letters(deps: Deps) -> None:
 def _failed_run(deps: Deps, connection: str) -> None:
     """Alert if the latest run that was not cancelled failed."""
     with deps.database.read() as conn:
-        ended = [
-            run for run in runs.latest(conn, connection, None, 5) if run.status in (Status.COMPLETED, Status.FAILED)
-        ]
+        ended = [run for run in runs.latest(conn, connection, 5) if run.status in (Status.COMPLETED, Status.FAILED)]
     key = f"run:{connection}"
     if ended and ended[0].status is Status.FAILED:
         detail = f"run {ended[0].id} ({ended[0].strategy}) of {connection} failed: {ended[0].error}"

@@ -32,10 +32,10 @@ class DueAlert(NamedTuple):
     """An alert that should be open now."""
 
     key: str
-    connection: str
-    severity: str
     title: str
     detail: str
+    severity: str
+    connection: str
 
 
 def watch_connections(deps: Deps) -> None:
@@ -45,7 +45,7 @@ def watch_connections(deps: Deps) -> None:
         due = [*_of_states(deps, conn), *map(_of_hold, holds.open_(conn))]
         known = [key for prefix in KEYS for key in alerts.open_keys(conn, prefix)]
     for alert in due:
-        raise_alert(deps, alert.key, alert.title, alert.detail, alert.severity, alert.connection)
+        raise_alert(deps, *alert)
     for key in set(known) - {alert.key for alert in due}:
         close_alert(deps, key)
 
@@ -82,11 +82,8 @@ def _of_connection(row: StateRow, waiting: int) -> DueAlert:
     }
     again = f"; it is called again at {row.next_probe_at:%H:%M} UTC" if row.next_probe_at is not None else ""
     waits = f"{waiting:,} {'item waits' if waiting == 1 else 'items wait'}"
-    title = f"{row.connection} {words[row.state]}"
-    severity = SEVERITIES[row.state]
-    return DueAlert(
-        f"connection:{row.connection}", row.connection, severity, title, f"{sentence(row)}; {waits}{again}."
-    )
+    key, title = f"connection:{row.connection}", f"{row.connection} {words[row.state]}"
+    return DueAlert(key, title, f"{sentence(row)}; {waits}{again}.", SEVERITIES[row.state], row.connection)
 
 
 def _is_certain(row: StateRow) -> bool:
@@ -101,7 +98,7 @@ def _of_kind(row: StateRow) -> DueAlert:
     else:
         title, again = f"{row.connection}: {row.kind} may not be read", "each hour, and when credentials change"
     detail = f"{sentence(row)}; all other kinds are read. It is tried again {again}."
-    return DueAlert(f"forbidden:{row.connection}:{row.kind}", row.connection, "warning", title, detail)
+    return DueAlert(f"forbidden:{row.connection}:{row.kind}", title, detail, "warning", row.connection)
 
 
 def _of_hold(hold: Hold) -> DueAlert:
@@ -111,4 +108,4 @@ def _of_hold(hold: Hold) -> DueAlert:
         f"a read of {kind} of {connection} is implausible and was not applied since {hold.held_at:%Y-%m-%d %H:%M} UTC: "
         f"{hold.reason} ({would}). Look at it (`tallyhook holds show {hold.id}`), then `release` or `dismiss` it."
     )
-    return DueAlert(f"hold:{connection}:{kind}", connection, "warning", f"{connection}: {kind} is held", detail)
+    return DueAlert(f"hold:{connection}:{kind}", f"{connection}: {kind} is held", detail, "warning", connection)

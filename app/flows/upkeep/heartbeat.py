@@ -64,8 +64,8 @@ def await_database(deps: Deps, stopping: Stopping) -> bool:
     """Wait until the database answers and has this program's schema, then measure its clock; ``False`` if the process
     must stop before."""
     is_logged = False
-    while not (_answers(deps) and _has_schema(deps)):
-        if _answers(deps) and not is_logged:
+    while not (has_schema := _has_schema(deps)):
+        if has_schema is False and not is_logged:
             log.warning("waits_for_schema", role=deps.worker)
             is_logged = True
         if stopping.wait(AWAIT_EVERY):
@@ -75,20 +75,12 @@ def await_database(deps: Deps, stopping: Stopping) -> bool:
     return True
 
 
-def _answers(deps: Deps) -> bool:
-    try:
-        with deps.database.read() as conn:
-            conn.exec_driver_sql("SELECT 1").close()
-    except DatabaseFault:
-        return False
-    return True
-
-
-def _has_schema(deps: Deps) -> bool:
+def _has_schema(deps: Deps) -> bool | None:
+    """Whether the database has this program's schema; ``None`` if it does not answer."""
     try:
         return deps.database.at_head()
     except DatabaseFault:
-        return False
+        return None
 
 
 class HeartbeatThread:

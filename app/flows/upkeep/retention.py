@@ -9,15 +9,15 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from app.domain import Kind
 from app.flows.access.audit import note
 from app.flows.access.audit_archive import archive
 from app.flows.access.sign_in_places import KNOWN_FOR
 from app.flows.deps import Deps
 from app.rules.runs.checkpoint import Checkpoint
 from app.stores.access import sign_ins
-from app.stores.upkeep import pruning, small_rows
-from app.stores.upkeep.pruning import BATCH_SIZE, DONE_LETTERS, EVENTS, LETTERS, SETTLEMENTS, Key, tombstones
+from app.stores.runs import budgets
+from app.stores.upkeep import pruning
+from app.stores.upkeep.pruning import BATCH_SIZE, DONE_LETTERS, EVENTS, EXPIRIES, LETTERS, SETTLEMENTS, Key
 
 PATIENCE = 0.6
 """Seconds that a call spends on each of the large tables: letters, events, settlements, differences."""
@@ -58,20 +58,8 @@ class Keep:
     audit: int = 400
 
     def sorts(self) -> Iterator[tuple[str, int]]:
-        """Each sort of row (``stores.upkeep.pruning``) and its days, differences before their runs."""
-        yield DONE_LETTERS, self.done_letters
-        yield pruning.DRIFT, self.drift
-        yield from ((what, self.dry_runs) for what in (pruning.DRY_DRIFT, pruning.DRY_RUNS))
-        yield from ((what, self.runs) for what in (pruning.FAILED_ITEMS, pruning.RUNS))
-        yield from (
-            (what, self.alerts) for what in (pruning.ALERTS, pruning.OUTAGES, pruning.HOLD_ROWS, pruning.HOLDS)
-        )
-        yield from ((what, self.alerts) for what in (pruning.REPLAY_ITEMS, pruning.REPLAYS))
-        yield from ((what, self.figures) for what in (pruning.SLOTS, pruning.CALL_SLOTS, pruning.AGREEMENTS))
-        traces = (pruning.REFUSALS, pruning.RESTORES, pruning.REMOVALS, pruning.SPOT_CHECKS, pruning.TRICKLED)
-        yield from ((what, self.heartbeats) for what in (pruning.HEARTBEATS, *traces))
-        yield from ((what, self.answers) for what in (pruning.ANSWERS, pruning.SESSIONS))
-        yield from ((tombstones(kind), self.tombstones) for kind in Kind)
+        """Each sort of row (``stores.upkeep.pruning``) and its days, in the order of removal."""
+        yield from ((what, getattr(self, expiry.keep)) for what, expiry in EXPIRIES.items() if expiry.keep)
 
 
 def prune(
@@ -102,7 +90,7 @@ def _prune_others(deps: Deps, keep: Keep, archives: Path | None) -> Iterator[tup
     if keep.answers:
         before = deps.now() - timedelta(days=keep.answers)
         with deps.database.begin() as conn:
-            yield "budgets", small_rows.remove_unused_budgets(conn, before)
+            yield "budgets", budgets.remove_unused(conn, before)
             yield "sign-ins", sign_ins.remove_old(conn, before, deps.now() - KNOWN_FOR)
     if keep.audit and archives is not None:
         yield "audit", archive(deps, archives, keep.audit)

@@ -4,7 +4,6 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from sqlalchemy import literal, select
 
@@ -20,7 +19,7 @@ from app.prove.guard.lives import LIVES
 from app.prove.guard.shop import Shop, ShopSource
 from app.stores import owed
 from app.stores.sql.engine import Database
-from app.stores.tables import CATALOG, Hold
+from app.stores.tables import CATALOG, Hold, core
 
 SHOP = "shop"
 SIZES = (10, 50, 500, 5_000)
@@ -34,7 +33,7 @@ SHOPS, LARGE_SHOPS, LARGE = 20, 5, 500
 HARMED = 0.01
 """A disaster got through when it leaves more than this share of a kind's rows wrong."""
 
-_holds: Any = Hold.__table__  # type: ignore[attr-defined]
+_holds = core(Hold)
 
 OPENED = datetime(2026, 6, 1, 2, 0, tzinfo=UTC)
 
@@ -146,7 +145,7 @@ class Life:
         return float(wrong / max(1, len(truth)))
 
     def _rows(self, kind: Kind) -> Iterator[tuple[tuple[str, ...], int | None]]:
-        table: Any = CATALOG[kind].__table__  # type: ignore[attr-defined]
+        table = CATALOG[kind]
         keys = [table.c[name] for name in RECORDS[kind].key_fields]
         quantity = table.c.quantity if kind is Kind.STOCK else literal(1)
         with self._database.read() as conn:

@@ -24,7 +24,7 @@ from app.stores import owed
 from app.stores.inbox import inbox, refusals
 from app.stores.inbox.inbox import Arrival
 from app.stores.sql.engine import Database
-from app.stores.tables import Schedule
+from app.stores.tables import Schedule, core
 from app.stores.upkeep import heartbeats, marks
 from app.stores.upkeep.marks import Mark
 
@@ -95,7 +95,7 @@ class Life:
 
     def schedule_polls(self, *, on: bool) -> None:
         """Switch the schedule of the polls on or off."""
-        table: Any = Schedule.__table__  # type: ignore[attr-defined]
+        table = core(Schedule)
         with self.database.begin() as conn:
             conn.execute(delete(table).where(table.c.job == POLL))
             row = {"connection": SHOP, "job": POLL, "cron": "*/5 * * * *", "timezone": "UTC", "enabled": on}

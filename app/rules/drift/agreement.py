@@ -1,4 +1,4 @@
-"""The interval in which a share lies, when only a sample was checked."""
+"""How true a copy is: the share of rows that are equal, and the interval in which it lies when only a sample was checked."""
 
 from math import ceil, floor, sqrt
 from typing import NamedTuple
@@ -34,3 +34,25 @@ def wilson(equal: int, checked: int) -> Interval | None:
         0.0 if equal == 0 else floor(low * _DIGITS) / _DIGITS,
         1.0 if equal == checked else min(1.0, ceil(high * _DIGITS) / _DIGITS),
     )
+
+
+class Agreed(NamedTuple):
+    """Of ``rows``, the union of those that live there and here, ``equal`` are equal in content after the write;
+    ``differed`` is how many it mended. Where that is not known ``equal`` is ``None`` and ``unknown`` says why."""
+
+    rows: int
+    equal: int | None
+    differed: int
+    unknown: str | None = None
+
+    @property
+    def share(self) -> float | None:
+        """0 to 1, and 1.0 only if every row is equal; ``None`` when it is not known."""
+        return share_of(self.equal, self.rows)
+
+
+def share_of(equal: int | None, rows: int) -> float | None:
+    """A part of the rows, rounded so that only all is 1.0; of none, all."""
+    if equal is None:
+        return None
+    return 1.0 if equal >= rows else min(round(max(0, equal) / rows, 6), 0.999999)

@@ -11,8 +11,6 @@ _BY_TYPE: Mapping[str, str] = {
     "AuthRejected": "The vendor refuses our credentials: renew them in the settings, restart, then replay.",
     "VendorForbidden": _FORBIDDEN,
     "Forbidden": _FORBIDDEN,  # so are older letters stored
-    "ConnectionPaused": "The connection is paused: see `tallyhook connections list` for the reason; replay once it is"
-    " active.",
     "DatabaseFault": "The database failed, which should never become a letter: report it, and replay.",
     "RateLimited": "The vendor asked for fewer calls: wait a while, then replay with a low rate.",
     "BudgetSpent": "Our own call budget was used up: replay when there is less to do.",

@@ -6,16 +6,15 @@ from typing import Any, TypedDict, Unpack
 
 import msgspec
 from sqlalchemy import Connection, delete, func, insert, or_, select, text, update
-from sqlmodel import SQLModel
 
 from app.domain import Role
 from app.rules.access.lockout import Tries
 from app.stores import tables
 from app.stores.sql.statements import is_sqlite
 
-_TOKENS = SQLModel.metadata.tables[str(tables.AccessToken.__tablename__)]
-_USERS = SQLModel.metadata.tables[str(tables.User.__tablename__)]
-_SESSIONS = SQLModel.metadata.tables[str(tables.Session.__tablename__)]
+_TOKENS = tables.core(tables.AccessToken)
+_USERS = tables.core(tables.User)
+_SESSIONS = tables.core(tables.Session)
 _LOCK = 7_215_093_323  # any number of our own, beside the audit log's
 
 
@@ -81,20 +80,6 @@ class NewAccount(TypedDict):
     created_by: str
 
 
-class NewToken(NewAccount):
-    """The columns of a new token."""
-
-    digest: str
-    hint: str
-    expires_at: datetime | None
-
-
-class NewUser(NewAccount):
-    """The columns of a new user."""
-
-    password_hash: str
-
-
 class UserColumns(TypedDict, total=False):
     """The columns of a user that may change."""
 
@@ -114,9 +99,12 @@ def has_any(conn: Connection) -> bool:
 # --- tokens ---
 
 
-def add_token(conn: Connection, **columns: Unpack[NewToken]) -> int:
+def add_token(
+    conn: Connection, *, digest: str, hint: str, expires_at: datetime | None, **account: Unpack[NewAccount]
+) -> int:
     """Add a token; returns its id."""
-    return int(conn.execute(insert(_TOKENS).values(_packed(columns)).returning(_TOKENS.c.id)).scalar_one())
+    values = {**_packed(account), "digest": digest, "hint": hint, "expires_at": expires_at}
+    return int(conn.execute(insert(_TOKENS).values(values).returning(_TOKENS.c.id)).scalar_one())
 
 
 def tokens(conn: Connection) -> list[Token]:
@@ -156,9 +144,9 @@ def revoke_token(conn: Connection, id: int, principal: str, now: datetime) -> bo
 # --- users ---
 
 
-def add_user(conn: Connection, **columns: Unpack[NewUser]) -> int:
+def add_user(conn: Connection, *, password_hash: str, **account: Unpack[NewAccount]) -> int:
     """Add a user; returns the id. Raises ``IntegrityError`` for a name that is taken."""
-    values = {**_packed(columns), "failures": 0}
+    values = {**_packed(account), "password_hash": password_hash, "failures": 0}
     return int(conn.execute(insert(_USERS).values(values).returning(_USERS.c.id)).scalar_one())
 
 
@@ -234,7 +222,7 @@ def _token(row: Any) -> Token:
     return msgspec.convert(_unpacked(row), Token)
 
 
-def _packed(columns: NewToken | NewUser) -> dict[str, Any]:
+def _packed(columns: NewAccount) -> dict[str, Any]:
     """The columns with ``connections`` as a JSON list."""
     scope = columns["connections"]
     return {**columns, "connections": None if scope is None else msgspec.json.encode(sorted(scope)).decode()}

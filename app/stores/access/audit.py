@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, delete, insert, select, text
-from sqlmodel import SQLModel
 
 from app.domain import Principal
 from app.rules.access.chain import BEGINNING, Entry, link
 from app.stores import tables
+from app.stores.sql.matching import newest, seen_by
 from app.stores.sql.statements import is_sqlite
 
-_LOG = SQLModel.metadata.tables[str(tables.AuditEntry.__tablename__)]
-_ARCHIVES = SQLModel.metadata.tables[str(tables.AuditArchive.__tablename__)]
+_LOG = tables.core(tables.AuditEntry)
+_ARCHIVES = tables.core(tables.AuditArchive)
 _LOCK = 7_215_093_322  # any number of our own, beside the migrations'
 _BATCH_SIZE = 1_000
 
@@ -99,14 +99,10 @@ def entries(
 ) -> list[ReadableEntry]:
     """Entries, newest first. ``action`` is an action or how several begin ("letters"); ``connections`` leaves only
     entries about these."""
-    query = select(_LOG).order_by(_LOG.c.number.desc()).limit(limit)
-    if before_number is not None:
-        query = query.where(_LOG.c.number < before_number)
+    query = select(_LOG).where(seen_by(_LOG.c.connection, connections))
     if action is not None:
         query = query.where(_LOG.c.action.startswith(action, autoescape=True))
-    if connections is not None:
-        query = query.where(_LOG.c.connection.in_(sorted(connections)))
-    return [_readable(row) for row in conn.execute(query).mappings()]
+    return [_readable(row) for row in conn.execute(newest(query, _LOG.c.number, limit, before_number)).mappings()]
 
 
 def chain(conn: Connection, after: int = 0) -> Iterator[Entry]:

@@ -4,13 +4,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, func, or_, select, update
-from sqlmodel import SQLModel
 
 from app.rules.access.lockout import Tries
 from app.stores import tables
 from app.stores.sql.statements import Statement
 
-_PLACES = SQLModel.metadata.tables[str(tables.SignInPlace.__tablename__)]
+_PLACES = tables.core(tables.SignInPlace)
 
 NOBODY = 0
 """The user id of names that do not exist."""

@@ -19,30 +19,3 @@ from app.stores.catalog.reading import (
     versions,
 )
 from app.stores.catalog.reads import Key, Read
-
-__all__ = [
-    "READ_LAG",
-    "Applied",
-    "HeldVersion",
-    "Key",
-    "Read",
-    "StoredRow",
-    "apply",
-    "apply_reads",
-    "category_names",
-    "close_rows",
-    "counts",
-    "ending",
-    "fenced",
-    "items_of",
-    "lately_read",
-    "mentioning",
-    "of_category",
-    "owners_of",
-    "resolve_sku",
-    "row_ids",
-    "rows_of_items",
-    "stored_rows",
-    "tombstone",
-    "versions",
-]

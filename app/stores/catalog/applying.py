@@ -26,7 +26,7 @@ _Row = tuple[Key, Record, datetime]
 @dataclass
 class Applied:
     """The effect of a batch. ``touched`` rows got a newer version with the same content; ``unchanged`` records were the
-    same or older. ``written`` are the keys whose content changed, ``refused`` (with ``report_refused``) those whose
+    same or older. ``written`` are the keys whose content changed, ``refused`` (unless there are several reads) those whose
     record a fence or a newer version kept out."""
 
     created: int = 0
@@ -44,7 +44,6 @@ def apply(
     *,
     read_at: datetime,
     now: datetime,
-    report_refused: bool = False,
 ) -> Applied:
     """Write the records that are newer than our rows; the upsert itself decides, so concurrent writers need no lock.
 
@@ -53,9 +52,8 @@ def apply(
     """
     newest = list(_by_kind([Read(records, read_at)], now))
     applied = _write(conn, connection, newest, now)
-    if report_refused:
-        for kind, rows in newest:
-            applied.refused += _refused(conn, connection, kind, rows)
+    for kind, rows in newest:
+        applied.refused += _refused(conn, connection, kind, rows)
     return applied
 
 

@@ -15,14 +15,11 @@ from app.errors import DatabaseFault
 from app.stores.catalog import Key, close_rows, stored_rows
 from app.stores.catalog import catalog_sql as sql
 from app.stores.catalog.diff import Diff, Misfit
-from app.stores.catalog.differ import Differ
 from app.stores.catalog.spool import Spool
 from app.stores.sql.collector import collector_paused
 from app.stores.sql.columns import Moment, Quantity, moment_text
 from app.stores.sql.engine import Database
-from app.stores.tables import catalog_table
-
-__all__ = ["Diff", "Differ", "Misfit", "Written", "collector_paused", "write"]
+from app.stores.tables import CATALOG
 
 # A crash leaves a consistent prefix. SQLite has one writer at a time: short commits with gaps keep the receiver's
 # acknowledgements at 2 ms; one long commit, or many without a gap, make them wait half a second.
@@ -203,7 +200,7 @@ def _paused(database: Database, items: Sequence[Any]) -> Iterator[Sequence[Any]]
 def _differing(conn: Connection, kind: Kind, connection: str, rows: list[tuple[Any, ...]]) -> list[Key]:
     """The keys of rows (fields, then hash) whose content here differs."""
     shape = sql.shape(kind)
-    table = catalog_table(kind)
+    table = CATALOG[kind]
     width = len(shape.keys)  # the key fields come first
     expected = {row[:width]: row[-1] for row in rows}
     key = [table.c[name] for name in shape.keys]
@@ -243,7 +240,7 @@ def _put_postgresql(
 
 def _copy_types(kind: Kind) -> list[str]:
     """Binary COPY converts nothing: every value must come in its column's very type."""
-    columns = catalog_table(kind).columns
+    columns = CATALOG[kind].columns
     return [_copy_type(columns[name].type) for name in (*sql.shape(kind).fields, "row_hash")]
 
 

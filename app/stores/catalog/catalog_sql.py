@@ -1,6 +1,5 @@
 """The SQL of the six catalog tables, derived from their record structs: one text for all kinds, on both databases."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -53,7 +52,7 @@ class Shape:
 def shape(kind: Kind) -> Shape:
     """The shape of a kind's table."""
     record = RECORDS[kind]
-    return Shape(str(CATALOG[kind].__tablename__), record.key_fields, record.__struct_fields__, record)
+    return Shape(CATALOG[kind].name, record.key_fields, record.__struct_fields__, record)
 
 
 def driver(conn: Connection) -> Any:
@@ -67,7 +66,7 @@ def spelled(dialect: str, sql: str) -> str:
 
 
 def listed(dialect: str, expression: str) -> str:
-    """The condition that ``expression`` is in a bound list: JSON text on SQLite, an array on PostgreSQL."""
+    """The condition that ``expression`` is in a list (``statements.bound_list``)."""
     return f"{expression} IN (SELECT value FROM json_each(?))" if dialect == "sqlite" else f"{expression} = ANY(?)"
 
 
@@ -174,11 +173,6 @@ def _older(ties: bool) -> str:
 def horizon(now: datetime) -> datetime:
     """Rows read later than this were read while some clock was ahead."""
     return now + timedelta(microseconds=AHEAD)
-
-
-def bound_list(dialect: str, values: Sequence[str]) -> Any:
-    """A list of texts as the parameter of ``listed``."""
-    return msgspec.json.encode(list(values)).decode() if dialect == "sqlite" else list(values)
 
 
 def close_values(

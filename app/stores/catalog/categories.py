@@ -6,7 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, or_, select
 
 from app.domain import CATEGORY_JOINT, Kind
-from app.stores.tables import catalog_table
+from app.stores.tables import CATALOG
 
 _DEEPEST = 20
 """Levels of categories; more than this is a circle."""
@@ -19,7 +19,7 @@ class _Category(NamedTuple):
 
 def of_category(conn: Connection, connection: str, category: str) -> list[str]:
     """External ids of the live listings in a category, named by its id, its name or its path."""
-    listings = catalog_table(Kind.PRODUCT)
+    listings = CATALOG[Kind.PRODUCT]
     ids = [id for id, names in _named(conn, connection) if category in names]
     named = or_(
         listings.c.category == category,
@@ -32,7 +32,7 @@ def of_category(conn: Connection, connection: str, category: str) -> list[str]:
 
 def category_names(conn: Connection, connection: str) -> list[str]:
     """Every id, name and path of a category."""
-    listings = catalog_table(Kind.PRODUCT)
+    listings = CATALOG[Kind.PRODUCT]
     all_names = {name for id, names in _named(conn, connection) for name in (id, *names)}
     for column in (listings.c.category, listings.c.category_path, listings.c.category_id):
         alive = (listings.c.connection == connection, ~listings.c.deleted, column.is_not(None))
@@ -42,7 +42,7 @@ def category_names(conn: Connection, connection: str) -> list[str]:
 
 def _named(conn: Connection, connection: str) -> Iterator[tuple[str, set[str]]]:
     """Each live category of the source's list with its name and its path."""
-    categories = catalog_table(Kind.CATEGORY)
+    categories = CATALOG[Kind.CATEGORY]
     columns = (categories.c.external_id, categories.c.name, categories.c.parent_id)
     wanted = select(*columns).where(categories.c.connection == connection, ~categories.c.deleted)
     held = {id: _Category(name, parent_id) for id, name, parent_id in conn.execute(wanted)}

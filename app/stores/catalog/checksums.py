@@ -16,7 +16,7 @@ from app.stores.catalog.stream import streamed
 from app.stores.sql.collector import collector_paused
 from app.stores.sql.columns import Quantity
 from app.stores.sql.engine import Database
-from app.stores.tables import catalog_table
+from app.stores.tables import CATALOG
 
 _NOT_CONTENT = ("version", "modified_at")
 _pack = msgspec.msgpack.Encoder().encode
@@ -89,5 +89,5 @@ def _content(kind: Kind) -> list[str]:
 
 
 def _places(kind: Kind, sort: type[TypeEngine[Any]]) -> list[int]:
-    columns = catalog_table(kind).columns
+    columns = CATALOG[kind].columns
     return [at for at, name in enumerate(_content(kind)) if isinstance(columns[name].type, sort)]

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from app.domain import KINDS, SKU_PREFIX, Kind, Listing, MissingPolicy, Ref, Scope, key_of
 from app.stores.catalog import catalog_sql as sql
 from app.stores.catalog.reads import Key, Read
+from app.stores.sql.statements import bound_list
 
 Closings = dict[tuple[Kind, MissingPolicy, datetime | None], list[Key]]
 """Keys to close, by kind, by what absence means, and by when the source deleted them."""
@@ -145,7 +146,7 @@ def _live_keys(
     dialect = conn.dialect.name
     parameters: list[Any] = [connection, read_at, sql.horizon(now)]
     if name is not None:
-        parameters.append(sql.bound_list(dialect, values))
+        parameters.append(bound_list(conn, values))
     cursor = sql.driver(conn).cursor()
     cursor.execute(sql.live_keys(kind, name, absent, dialect, ties=ties), parameters)
     return list(cursor.fetchall())

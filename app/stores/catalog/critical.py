@@ -33,18 +33,16 @@ _CRITICAL = "(on_hand <= 0 OR on_hand <= reorder_point)"
 _STATE = f"CASE WHEN on_hand <= 0 THEN '{OUT}' ELSE '{LOW}' END"
 _SUM = "round(sum(quantity), 5)"  # SQLite adds fractions as floats; five decimals are all that a quantity has
 
-_AMONG = f"""
+_AMONG = Statement(
+    f"""
     SELECT external_id, sku, name, on_hand, reorder_point, {_STATE}
     FROM (SELECT external_id, sku, name, reorder_point,
                  (SELECT {_SUM} FROM stock
                   WHERE connection = :connection AND listing_id = external_id AND {_COUNTED}) AS on_hand
           FROM listings
-          WHERE connection = :connection AND active AND NOT deleted AND external_id {{among}}) counted
+          WHERE connection = :connection AND active AND NOT deleted AND external_id AMONG :ids) counted
     WHERE {_CRITICAL} ORDER BY external_id
-"""
-_AMONG_THESE = Statement(
-    _AMONG.format(among="IN (SELECT value FROM json_each(:ids))"),
-    postgresql=_AMONG.format(among="= ANY(:ids::text[])"),
+    """
 )
 # One sum over all stock takes half the time of one per listing.
 _ALL = f"""
@@ -60,7 +58,7 @@ _SOME_IDS = Statement(f"SELECT external_id {_ALL} ORDER BY external_id LIMIT :li
 
 def among(conn: Connection, connection: str, listings: Sequence[str]) -> list[CriticalItem]:
     """The given listings that are critical now, in order of their id."""
-    rows = _AMONG_THESE.run(conn, {"connection": connection, "ids": bound_list(conn, listings)})
+    rows = _AMONG.run(conn, {"connection": connection, "ids": bound_list(conn, listings)})
     return [_item(*row) for row in rows]
 
 

@@ -18,6 +18,7 @@ from app.stores.catalog.spool import Spool
 from app.stores.catalog.stream import streamed
 from app.stores.sql.collector import collector_paused
 from app.stores.sql.engine import Database
+from app.stores.sql.statements import bound_list
 
 JOINT = "\x1f"
 _UNSEEN, _SAME, _CREATED, _CHANGED, _TOUCHED, _PASSED = range(6)
@@ -103,16 +104,9 @@ class Differ:
                 else:
                     self._see(at, key, record, digest)
 
-    def vanished(self, scope: Scope, exempt: Collection[str] = ()) -> list[Key]:
-        """Keys of live rows inside the scope, read before this read, that it did not show.
-
-        If absence means zero, rows that are zero already are left out. ``exempt`` are external ids of items that the read
-        showed unreadably.
-        """
-        return self._not_shown(scope, exempt)[0]
-
     def diff(self, scope: Scope | None = None, exempt: Collection[str] = ()) -> Diff:
-        """The result; ``scope`` is what the read was complete for, if it was; ``exempt`` as for ``vanished``."""
+        """The result; ``scope`` is what the read was complete for, if it was. If absence means zero, rows that are zero
+        already have not vanished. ``exempt`` are external ids of items that the read showed unreadably."""
         vanished, unshown = ([], []) if scope is None else self._not_shown(scope, exempt)
         zeros = [seen for flag, seen in zip(self._flags, self._seen, strict=True) if flag & _EMPTY == sql.ZERO_FLAG]
         zeroed = len(vanished) if scope is not None and scope.absent is MissingPolicy.ZERO else 0
@@ -241,8 +235,8 @@ class Differ:
         dialect = self._database.dialect
         statement = sql.live_keys(self._kind, scope.field, scope.absent, dialect, ties=False)
         # Read at any time: the flags tell which of them were read later.
-        values = (self._connection, _NO_CLOCK, _NO_CLOCK, sql.bound_list(dialect, [str(scope.value)]))
         with self._database.read() as conn:
+            values = (self._connection, _NO_CLOCK, _NO_CLOCK, bound_list(conn, [str(scope.value)]))
             cursor = sql.driver(conn).cursor()
             cursor.execute(statement, values)
             return set(cursor.fetchall())

@@ -3,12 +3,13 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from app.domain import Kind
+from app.stores import tables
 from app.stores.catalog import catalog_sql as sql
 from app.stores.catalog.checksums import shape_of
-from app.stores.sql.columns import moment_from, some_moment
+from app.stores.sql.columns import moment_from
 from app.stores.sql.statements import Statement
 
 
@@ -26,13 +27,7 @@ class FullRead(NamedTuple):
     wrote_at: datetime | None
 
 
-_GET = Statement(
-    """
-    SELECT run_id, began_at, ended_at, shape, mapping, mapping_at, mapping_after, checked_at, wrote_at
-    FROM full_reads
-    WHERE connection = :connection AND kind = :kind
-    """
-)
+_READS = tables.core(tables.FullRead)
 _PUT = Statement(
     """
     INSERT INTO full_reads (connection, kind, run_id, began_at, ended_at, shape, mapping, mapping_at, mapping_after,
@@ -53,21 +48,9 @@ _PUT = Statement(
 
 def get(conn: Connection, connection: str, kind: Kind) -> FullRead | None:
     """The last complete read of a kind, ``None`` before the first."""
-    rows = _GET.run(conn, {"connection": connection, "kind": kind.value})
-    if not rows:
-        return None
-    run_id, began, ended, shape, mapping, since, after, checked, wrote = rows[0]
-    return FullRead(
-        run_id,
-        some_moment(began),
-        some_moment(ended),
-        shape,
-        mapping,
-        some_moment(since),
-        moment_from(after),
-        moment_from(checked),
-        moment_from(wrote),
-    )
+    query = select(*(_READS.c[name] for name in FullRead._fields))
+    row = conn.execute(query.where(_READS.c.connection == connection, _READS.c.kind == kind)).first()
+    return None if row is None else FullRead(*row)
 
 
 def put(
@@ -102,11 +85,5 @@ def put(
 
 def last_written(conn: Connection, connection: str, kind: Kind) -> datetime | None:
     """The latest ``written_at`` of the kind's rows."""
-    (newest,) = conn.exec_driver_sql(_LAST[conn.dialect.name].format(sql.shape(kind).table), (connection,)).one()
-    return moment_from(newest)
-
-
-_LAST = {
-    "sqlite": "SELECT max(written_at) FROM {} WHERE connection = ?",
-    "postgresql": "SELECT max(written_at) FROM {} WHERE connection = %s",
-}
+    newest = Statement(f"SELECT max(written_at) FROM {sql.shape(kind).table} WHERE connection = :connection")
+    return moment_from(newest.run(conn, {"connection": connection})[0][0])

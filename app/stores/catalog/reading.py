@@ -11,12 +11,13 @@ from app.stores.catalog import catalog_sql as sql
 from app.stores.catalog.reads import Key
 from app.stores.sql.columns import some_moment
 from app.stores.sql.engine import Database
-from app.stores.tables import catalog_table
+from app.stores.sql.statements import Statement, bound_list
+from app.stores.tables import CATALOG
 
 
 def resolve_sku(conn: Connection, connection: str, sku: str) -> str | None:
     """External id of the live listing with this SKU, the newest if there are several; ``None`` if there is none."""
-    table = catalog_table(Kind.PRODUCT)
+    table = CATALOG[Kind.PRODUCT]
     wanted = (table.c.connection == connection) & (table.c.sku == sku) & ~table.c.deleted
     query = select(table.c.external_id).where(wanted).order_by(table.c.version.desc()).limit(1)
     return conn.execute(query).scalar()
@@ -29,7 +30,7 @@ def items_of(conn: Connection, connection: str, listings: Sequence[str]) -> list
 
 def owners_of(conn: Connection, connection: str, listings: Sequence[str]) -> dict[str, str]:
     """The item that each of these listings belongs to, by the listing's id: its parent, or itself."""
-    table = catalog_table(Kind.PRODUCT)
+    table = CATALOG[Kind.PRODUCT]
     item = func.coalesce(table.c.parent_id, table.c.external_id)
     owners: dict[str, str] = {}
     for some in batches(listings, 500):
@@ -44,7 +45,7 @@ def row_ids(conn: Connection, connection: str, kind: Kind, ids: Collection[str])
     """The first key fields of the rows that belong to these items: their own, and for products their variations'."""
     if kind is not Kind.PRODUCT:
         return set(ids)
-    table = catalog_table(Kind.PRODUCT)
+    table = CATALOG[Kind.PRODUCT]
     rows = set(ids)
     for some in batches(sorted(ids), 500):
         query = select(table.c.external_id).where(table.c.connection == connection, table.c.parent_id.in_(some))
@@ -61,7 +62,7 @@ def lately_read(
 ) -> list[str]:
     """External ids of some live items of a kind, read last first, none of ``without``; taken from the first ``SAMPLE``
     such rows by key."""
-    table = catalog_table(kind)
+    table = CATALOG[kind]
     item = (
         func.coalesce(table.c.parent_id, table.c.external_id) if kind is Kind.PRODUCT else table.c[_first_key(kind)]
     )
@@ -96,16 +97,14 @@ def versions(conn: Connection, connection: str, kind: Kind, external_ids: Sequen
 def _versions(
     conn: Connection, connection: str, kind: Kind, name: str, external_ids: Sequence[str]
 ) -> dict[str, HeldVersion]:
-    table = sql.shape(kind)
-    wanted = sql.listed(conn.dialect.name, name)
-    statement = sql.spelled(
-        conn.dialect.name,
-        f"SELECT {name}, max(version), max(read_at) FROM {table.table}"
-        f" WHERE connection = ? AND {wanted} GROUP BY {name}",
+    statement = Statement(
+        f"""
+        SELECT {name}, max(version), max(read_at) FROM {sql.shape(kind).table}
+        WHERE connection = :connection AND {name} AMONG :ids GROUP BY {name}
+        """
     )
-    cursor = sql.driver(conn).cursor()
-    cursor.execute(statement, (connection, sql.bound_list(conn.dialect.name, external_ids)))
-    return {id: HeldVersion(version, some_moment(read_at)) for id, version, read_at in cursor.fetchall()}
+    rows = statement.run(conn, {"connection": connection, "ids": bound_list(conn, external_ids)})
+    return {id: HeldVersion(version, some_moment(read_at)) for id, version, read_at in rows}
 
 
 class StoredRow(NamedTuple):
@@ -119,7 +118,7 @@ class StoredRow(NamedTuple):
 
 def stored_rows(database: Database, connection: str, kind: Kind, keys: Sequence[Key]) -> dict[Key, StoredRow]:
     """The rows with these keys, as they are now."""
-    columns = catalog_table(kind).c
+    columns = CATALOG[kind].c
     key = tuple_(*(columns[name] for name in sql.shape(kind).keys))
     with database.read() as conn:
         return _stored(conn, connection, kind, key, keys)
@@ -127,13 +126,13 @@ def stored_rows(database: Database, connection: str, kind: Kind, keys: Sequence[
 
 def rows_of_items(conn: Connection, connection: str, kind: Kind, ids: Sequence[str]) -> dict[Key, StoredRow]:
     """All rows whose keys begin with these ids."""
-    return _stored(conn, connection, kind, catalog_table(kind).c[_first_key(kind)], ids)
+    return _stored(conn, connection, kind, CATALOG[kind].c[_first_key(kind)], ids)
 
 
 def _stored(
     conn: Connection, connection: str, kind: Kind, column: ColumnElement[Any], values: Sequence[Any]
 ) -> dict[Key, StoredRow]:
-    columns, shape = catalog_table(kind).c, sql.shape(kind)
+    columns, shape = CATALOG[kind].c, sql.shape(kind)
     query = select(*(columns[name] for name in shape.columns)).where(columns.connection == connection)
     rows: dict[Key, StoredRow] = {}
     for some in batches(values, 500):
@@ -153,7 +152,7 @@ def held_hashes(conn: Connection, connection: str, kind: Kind, keys: Sequence[Ke
     """The hashes of our rows that begin with the same ids as these keys, by their keys joined with U+001F."""
     dialect = conn.dialect.name
     cursor = sql.driver(conn).cursor()
-    ids = sql.bound_list(dialect, sorted({key[0] for key in keys}))
+    ids = bound_list(conn, sorted({key[0] for key in keys}))
     cursor.execute(sql.held_hashes(kind, dialect), (connection, ids))
     return dict(cursor.fetchall())
 
@@ -169,9 +168,8 @@ def counts(conn: Connection, connection: str) -> dict[Kind, RowCount]:
     """Our rows per kind."""
     parts = [
         f"SELECT '{kind}', count(*), coalesce(sum(CASE WHEN deleted THEN 1 ELSE 0 END), 0)"
-        f" FROM {sql.shape(kind).table} WHERE connection = ?"
+        f" FROM {sql.shape(kind).table} WHERE connection = :connection"
         for kind in Kind
     ]
-    cursor = sql.driver(conn).cursor()
-    cursor.execute(sql.spelled(conn.dialect.name, " UNION ALL ".join(parts)), (connection,) * len(parts))
-    return {Kind(kind): RowCount(total - deleted, deleted) for kind, total, deleted in cursor.fetchall()}
+    rows = Statement(" UNION ALL ".join(parts)).run(conn, {"connection": connection})
+    return {Kind(kind): RowCount(total - deleted, deleted) for kind, total, deleted in rows}

@@ -1,17 +1,15 @@
 """How far each kind of a connection has been read, by the source's own clock."""
 
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from app.domain import Kind
-from app.stores.sql.columns import moment_from
+from app.stores import tables
 from app.stores.sql.statements import Statement
 
-_ROW = Statement(
-    "SELECT value, pulled_at, failed_at, whole_read_at FROM watermarks WHERE connection = :connection AND kind = :kind"
-)
+_WATERMARKS = tables.core(tables.Watermark)
 _PUT = Statement(
     """
     INSERT INTO watermarks (connection, kind, value, pulled_at) VALUES (:connection, :kind, :value, :now)
@@ -37,14 +35,12 @@ _WHOLE = Statement(
 
 def get(conn: Connection, connection: str, kind: Kind) -> str | None:
     """The watermark, which only the source can read; ``None`` before the first complete pull."""
-    row = _row(conn, connection, kind)
-    return row[0] if row else None
+    return _row(conn, connection, kind).value
 
 
 def pulled_at(conn: Connection, connection: str, kind: Kind) -> datetime | None:
     """When the last complete pull ended."""
-    row = _row(conn, connection, kind)
-    return moment_from(row[1]) if row else None
+    return _row(conn, connection, kind).pulled_at
 
 
 def put(conn: Connection, connection: str, kind: Kind, value: str, now: datetime) -> None:
@@ -65,17 +61,23 @@ def cover(conn: Connection, connection: str, kind: Kind, began: datetime) -> Non
 
 def whole_read_at(conn: Connection, connection: str, kind: Kind) -> datetime | None:
     """When the last written read of the whole kind began, by a pull or by a run."""
-    row = _row(conn, connection, kind)
-    return moment_from(row[3]) if row else None
+    return _row(conn, connection, kind).whole_read_at
 
 
 def looked_at(conn: Connection, connection: str, kind: Kind) -> datetime | None:
     """When the last pull ended, well or not: items owed before do not wait for another one."""
     row = _row(conn, connection, kind)
-    ends = [moment_from(row[1]), moment_from(row[2])] if row else []
-    return max((end for end in ends if end is not None), default=None)
+    return max((end for end in (row.pulled_at, row.failed_at) if end is not None), default=None)
 
 
-def _row(conn: Connection, connection: str, kind: Kind) -> Any:
-    rows = _ROW.run(conn, {"connection": connection, "kind": kind.value})
-    return rows[0] if rows else None
+class _Row(NamedTuple):
+    value: str | None = None
+    pulled_at: datetime | None = None
+    failed_at: datetime | None = None
+    whole_read_at: datetime | None = None
+
+
+def _row(conn: Connection, connection: str, kind: Kind) -> _Row:
+    columns = select(*(_WATERMARKS.c[name] for name in _Row._fields))
+    row = conn.execute(columns.where(_WATERMARKS.c.connection == connection, _WATERMARKS.c.kind == kind)).first()
+    return _Row() if row is None else _Row(*row)

@@ -5,15 +5,3 @@ from app.stores.guard.doubtful import doubtful_counts, doubtful_products
 from app.stores.guard.others import CountJudge
 from app.stores.guard.products import ProductJudge
 from app.stores.guard.stock import StockJudge
-
-__all__ = [
-    "Batch",
-    "CountJudge",
-    "Judge",
-    "JudgedRow",
-    "ProductJudge",
-    "StockJudge",
-    "Zeros",
-    "doubtful_counts",
-    "doubtful_products",
-]

@@ -99,7 +99,7 @@ def _old_rows(
     database: Database, connection: str, kind: Kind, keys: Sequence[Key], columns: Sequence[str]
 ) -> dict[Key, tuple[Any, ...]]:
     """Selects by the first part of the keys, so that one index serves every kind."""
-    table: Any = CATALOG[kind].__table__  # type: ignore[attr-defined]
+    table = CATALOG[kind]
     names = sql.shape(kind).keys
     query = select(*(table.c[name] for name in (*names, *columns))).where(
         table.c.connection == connection, table.c[names[0]].in_({key[0] for key in keys})

@@ -9,9 +9,9 @@ from sqlalchemy import Connection, select
 
 from app.domain import Kind
 from app.stores.runs.drift import DRY_RUN
-from app.stores.tables import Drift
+from app.stores.tables import Drift, core
 
-_drift: Any = Drift.__table__  # type: ignore[attr-defined]
+_drift = core(Drift)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from app.domain import RECORDS, Kind, Record, batches
 from app.stores import tables
 from app.stores.catalog import Key
 
-TABLE: Any = tables.HoldRow.__table__  # type: ignore[attr-defined]
+TABLE = tables.core(tables.HoldRow)
 
 _JOINT = "\x1f"
 

@@ -19,8 +19,8 @@ from app.stores.guard.held_rows import HeldRow
 KEEPING, HELD, RELEASED, DISMISSED = "keeping", "held", "released", "dismissed"
 APPLIED, PASSED, EXPIRED = "applied", "passed", "expired"
 
-_table: Any = tables.Hold.__table__  # type: ignore[attr-defined]
-_rows: Any = held_rows.TABLE
+_table = tables.core(tables.Hold)
+_rows = held_rows.TABLE
 
 
 class HeldFinding(msgspec.Struct, frozen=True):
@@ -108,8 +108,7 @@ def waiting(conn: Connection, *, connection: str, kind: Kind, digest: int) -> in
     """The id of the hold that waits with exactly this batch and all of its rows; ``None`` if there is none."""
     count = select(func.count()).where(_rows.c.hold_id == _table.c.id).scalar_subquery()
     same = (_table.c.state == HELD, _table.c.digest == digest, _table.c.rows == count, _table.c.rows > 0)
-    found = conn.execute(select(_table.c.id).where(*_of(connection, kind), *same)).scalar()
-    return None if found is None else int(found)
+    return conn.execute(select(_table.c.id).where(*_of(connection, kind), *same)).scalar()
 
 
 def lock_waiting(conn: Connection, hold_id: int) -> Hold | None:
@@ -152,9 +151,7 @@ def forget_rows(conn: Connection, hold_id: int, keys: Sequence[Key]) -> None:
 def is_kept(conn: Connection, hold_id: int) -> bool:
     """Whether all rows of a hold are stored: a process may have died while it stored them."""
     count = select(func.count()).where(_rows.c.hold_id == hold_id).scalar_subquery()
-    return (
-        conn.execute(select(_table.c.id).where(_table.c.id == hold_id, _table.c.rows == count)).scalar() is not None
-    )
+    return bool(conn.execute(select(_table.c.id).where(_table.c.id == hold_id, _table.c.rows == count)).scalar())
 
 
 def ending_items(conn: Connection, connection: str, kind: Kind) -> set[str]:
@@ -185,9 +182,7 @@ def open_of(conn: Connection, connection: str, kind: Kind) -> Hold | None:
 
 def released(conn: Connection, connection: str, kind: Kind) -> int | None:
     """The id of the hold whose rows are to be written."""
-    query = select(_table.c.id).where(*_of(connection, kind), _table.c.state == RELEASED)
-    found = conn.execute(query).scalar()
-    return None if found is None else int(found)
+    return conn.execute(select(_table.c.id).where(*_of(connection, kind), _table.c.state == RELEASED)).scalar()
 
 
 def mark_applied(conn: Connection, hold_id: int) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import func, select
 
@@ -27,7 +26,7 @@ class CountJudge:
 
     def findings(self) -> list[Finding]:
         """The findings of rules that hold the batch implausible."""
-        table: Any = CATALOG[self.batch.kind].__table__  # type: ignore[attr-defined]
+        table = CATALOG[self.batch.kind]
         ours = select(func.count()).where(table.c.connection == self.connection, ~table.c.deleted)
         with self.database.read() as conn:
             total = conn.execute(ours).scalar_one()

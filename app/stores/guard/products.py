@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain
-from typing import Any
 
 from sqlalchemy import func, select
 
@@ -12,13 +11,12 @@ from app.domain import Kind, Listing, key_of, row_hash
 from app.rules.guard.findings import GONE, Finding, Trait
 from app.rules.guard.products import DECAY_DAYS, ProductEvidence, product_findings
 from app.rules.guard.traits import OldListing, Taken, is_taken, product_traits
-from app.stores.catalog import Key
-from app.stores.catalog import catalog_sql as sql
 from app.stores.guard.batch import Batch, JudgedRow, with_old
 from app.stores.sql.engine import Database
-from app.stores.tables import ListingRow
+from app.stores.sql.statements import Statement, bound_list
+from app.stores.tables import CATALOG
 
-_table: Any = ListingRow.__table__  # type: ignore[attr-defined]
+_table = CATALOG[Kind.PRODUCT]
 
 
 class ProductJudge:
@@ -59,7 +57,9 @@ class ProductJudge:
     def _trickled(self) -> Iterator[tuple[OldListing, OldListing]]:
         """Each product that changed recently, as it is now and as it was before."""
         read = partial(with_old, self._database, self._connection, Kind.PRODUCT)
-        for (_, before), now in read(self._batch.trickled.items(), OldListing._fields, OldListing, _key_of_item):
+        for (_, before), now in read(
+            self._batch.trickled.items(), OldListing._fields, OldListing, lambda item: (item[0],)
+        ):
             if now is not None and now.row_hash != before.row_hash:
                 yield now, before
 
@@ -120,13 +120,12 @@ class ProductJudge:
     def _live(self, column: str, values: set[str]) -> frozenset[str]:
         if not values:
             return frozenset()
-        dialect, trickled = self._database.dialect, self._batch.trickled
-        query = f"SELECT {column}, external_id FROM listings WHERE connection = ? AND NOT deleted AND "
-        statement = sql.spelled(dialect, query + sql.listed(dialect, column))
+        trickled = self._batch.trickled
+        alive = "FROM listings WHERE connection = :connection AND NOT deleted"
+        statement = Statement(f"SELECT {column}, external_id {alive} AND {column} AMONG :values")
         with self._database.read() as conn:
-            cursor = sql.driver(conn).cursor()
-            cursor.execute(statement, (self._connection, sql.bound_list(dialect, sorted(values))))
-            live = {value for value, id in cursor.fetchall() if id not in trickled}
+            rows = statement.run(conn, {"connection": self._connection, "values": bound_list(conn, sorted(values))})
+        live = {value for value, id in rows if id not in trickled}
         return frozenset(live | (values & {getattr(before, column) for before in trickled.values()}))
 
     def _recently_deleted(self) -> int:
@@ -137,10 +136,6 @@ class ProductJudge:
         with self._database.read() as conn:
             recent = int(conn.execute(query).scalar_one())
         return recent - sum(now.deleted for now, _ in self._trickled())
-
-
-def _key_of_item(item: tuple[str, OldListing]) -> Key:
-    return (item[0],)
 
 
 def live_ids(database: Database, connection: str, limit: int, without: Sequence[str] = ()) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import func, select
@@ -17,7 +17,7 @@ from app.stores.catalog import Key
 from app.stores.guard.batch import CHUNK, Batch, JudgedRow, with_old
 from app.stores.guard.foreseen import NOTHING, Foreseen
 from app.stores.sql.engine import Database
-from app.stores.tables import ListingRow, LocationRow, OrderRow, StockRow
+from app.stores.tables import CATALOG
 
 ORDERS_WITHIN = timedelta(days=4)
 """Orders written in these days explain stock that left."""
@@ -32,10 +32,10 @@ MOVED_SHARE = 0.75
 
 TENS = (0.001, 0.01, 0.1, 10.0, 100.0, 1000.0)
 
-_stock: Any = StockRow.__table__  # type: ignore[attr-defined]
-_listings: Any = ListingRow.__table__  # type: ignore[attr-defined]
-_locations: Any = LocationRow.__table__  # type: ignore[attr-defined]
-_orders: Any = OrderRow.__table__  # type: ignore[attr-defined]
+_stock = CATALOG[Kind.STOCK]
+_listings = CATALOG[Kind.PRODUCT]
+_locations = CATALOG[Kind.LOCATION]
+_orders = CATALOG[Kind.ORDER]
 
 
 class OldCount(NamedTuple):

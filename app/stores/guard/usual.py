@@ -8,19 +8,15 @@ import msgspec
 from sqlalchemy import Connection
 
 from app.domain import Kind
+from app.stores import tables
 from app.stores.runs.agreements import day_of
-from app.stores.sql.statements import Statement
+from app.stores.sql.statements import Statement, upsert
 
 _OF = Statement("SELECT changes FROM usual_days WHERE connection = :connection AND kind = :kind AND day = :day")
 _SINCE = Statement(
     "SELECT changes FROM usual_days WHERE connection = :connection AND kind = :kind AND day >= :first AND day < :day"
 )
-_PUT = Statement(
-    """
-    INSERT INTO usual_days (connection, kind, day, changes) VALUES (:connection, :kind, :day, :changes)
-    ON CONFLICT (connection, kind, day) DO UPDATE SET changes = excluded.changes
-    """
-)
+_PUT = upsert(tables.core(tables.UsualDay))
 _FORGET = Statement("DELETE FROM usual_days WHERE connection = :connection AND kind = :kind AND day < :first")
 _changes = msgspec.json.Decoder(dict[str, int])
 

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, select
-from sqlmodel import SQLModel
 
 from app.domain import Cause, Change, Delivery, ItemKey, Kind, Verdict
 from app.stores import owed, tables
@@ -16,7 +15,7 @@ from app.stores.inbox.rows import StoredDelivery
 from app.stores.sql.columns import moment_text
 from app.stores.sql.statements import Statement, is_sqlite, storable
 
-_EVENTS = SQLModel.metadata.tables[str(tables.InboxEvent.__tablename__)]
+_EVENTS = tables.core(tables.InboxEvent)
 _READ = [_EVENTS.c[name] for name in StoredDelivery.__struct_fields__]
 
 

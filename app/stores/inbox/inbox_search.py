@@ -1,26 +1,18 @@
-"""Finding deliveries: by filter, by page; the items they name, and what came of each."""
+"""Finds deliveries by filter, page by page; the items that they name, and what became of each."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Select,
-    and_,
-    func,
-    or_,
-    select,
-)
-from sqlmodel import SQLModel
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from app.domain import ItemKey, Kind, Principal, Verdict
 from app.rules.filters import Term, choice_of, moment_of
 from app.stores import tables
 from app.stores.inbox import outcomes
-from app.stores.sql.columns import moment_from
+from app.stores.inbox.rows import DiedAs, ItemOutcome, LaterDelivery, ListedDelivery, StoredDelivery, Waiting
+from app.stores.sql.columns import moment_from, some_moment
 from app.stores.sql.matching import (
     Condition,
     beginning,
@@ -28,6 +20,7 @@ from app.stores.sql.matching import (
     equal_to,
     from_on,
     number,
+    older,
     one_of,
     seen_by,
     up_to,
@@ -38,20 +31,20 @@ VERDICTS = tuple(Verdict)
 OUTCOMES = ("applied", "unchanged", "gone", "stale", "held", "dead", "owed")
 
 KEYS = ("id", "connection", "type", "event", "item", "kind", "verdict", "outcome", "since", "until")
-"""What a filter of deliveries can speak of. ``item`` is an external id and may end in ``*``; ``outcome`` is what came
-of any of its items later, ``owed`` that one is not settled yet; ``since`` and ``until`` are when it was received."""
+"""The keys of a filter of deliveries. ``item`` is an external id and may end in ``*``; ``outcome`` is what became of any of
+its items later (``owed``: one is not settled yet); ``since`` and ``until`` limit when it was received."""
 
 LATER = timedelta(days=1)
 MOST_LATER = 5
 """Of the deliveries that came after one and name the same item: how long after, and how many are shown."""
 
-_EVENTS = SQLModel.metadata.tables[str(tables.InboxEvent.__tablename__)]
+_EVENTS = tables.core(tables.InboxEvent)
 
 
 def where(
     conn: Connection, terms: Sequence[Term], principal: Principal, *, now: datetime, connections: Iterable[str]
 ) -> list[ColumnElement[bool]]:
-    """The conditions on ``inbox_events`` that a filter makes; only what ``who`` may see. ``connections`` are those of
+    """The conditions on ``inbox_events`` that a filter makes; only what ``principal`` may see. ``connections`` are those of
     this installation: the index of event ids begins with them."""
     event = _EVENTS.c
     known, since = sorted(connections), _since(terms, now)
@@ -96,39 +89,28 @@ def _since(terms: Sequence[Term], now: datetime) -> datetime | None:
 
 def page(
     conn: Connection, found: Sequence[ColumnElement[bool]], *, limit: int = 50, before_id: int | None = None
-) -> list[dict[str, Any]]:
-    """Deliveries, newest first, without headers and body but with the body's ``size`` in bytes; ``items`` is a list of
-    ``[kind, external_id]``. ``before_id`` continues after the last one of the page before."""
+) -> list[ListedDelivery]:
+    """Deliveries, newest first; ``before_id`` continues after the last one of the page before."""
     shown = [column for column in _EVENTS.c if column.name not in ("headers", "body")]
     query = select(*shown, func.length(_EVENTS.c.body).label("size")).where(*found)
     if before_id is not None:
-        query = query.where(_before(conn, before_id))
+        query = query.where(older(conn, *_ORDER, before_id))
     rows = conn.execute(query.order_by(*(column.desc() for column in _ORDER)).limit(limit)).mappings()
-    return [{**row, "items": msgspec.json.decode(row["items"])} for row in rows]
+    return [ListedDelivery(**{**row, "items": _items(row["items"])}) for row in rows]
 
 
 _ORDER = (_EVENTS.c.received_at, _EVENTS.c.id)  # what was imported was received long before it got its id
 
 
-def _before(conn: Connection, id: int) -> ColumnElement[bool]:
-    received_at = conn.execute(select(_EVENTS.c.received_at).where(_EVENTS.c.id == id)).scalar()
-    if received_at is None:  # removed meanwhile
-        return _EVENTS.c.id < id
-    at = _EVENTS.c.received_at
-    return and_(at <= received_at, or_(at < received_at, _EVENTS.c.id < id))
-
-
-def whole(conn: Connection, found: Sequence[ColumnElement[bool]], at_once: int = 500) -> Iterator[dict[str, Any]]:
+def whole(conn: Connection, found: Sequence[ColumnElement[bool]], at_once: int = 500) -> Iterator[StoredDelivery]:
     """Deliveries with headers and body, oldest first, some at a time."""
     after = 0
-    while rows := conn.execute(_after(found, after, at_once)).mappings().all():
+    query = select(_EVENTS).where(*found).order_by(_EVENTS.c.id).limit(at_once)
+    while rows := conn.execute(query.where(_EVENTS.c.id > after)).mappings().all():
         for row in rows:
-            yield {**row, **{name: msgspec.json.decode(row[name]) for name in ("items", "headers")}}
+            headers = msgspec.json.decode(row["headers"])
+            yield StoredDelivery(**{**row, "items": _items(row["items"]), "headers": headers})
         after = rows[-1]["id"]
-
-
-def _after(found: Sequence[ColumnElement[bool]], id: int, limit: int) -> Select[Any]:
-    return select(_EVENTS).where(*found, _EVENTS.c.id > id).order_by(_EVENTS.c.id).limit(limit)
 
 
 def keys_of(conn: Connection, found: Sequence[ColumnElement[bool]]) -> list[ItemKey]:
@@ -136,9 +118,13 @@ def keys_of(conn: Connection, found: Sequence[ColumnElement[bool]]) -> list[Item
     wanted = select(_EVENTS.c.connection, _EVENTS.c["items"]).where(*found, _EVENTS.c.verdict == "accepted")
     keys: dict[ItemKey, None] = {}
     for connection, items in conn.execute(wanted.distinct()):
-        for kind, external_id in msgspec.json.decode(items):
+        for kind, external_id in _items(items):
             keys[ItemKey(connection, Kind(kind), external_id)] = None
     return list(keys)
+
+
+def _items(text: str) -> list[tuple[str, str]]:
+    return msgspec.json.decode(text, type=list[tuple[str, str]])
 
 
 _CAME = Statement(
@@ -163,24 +149,21 @@ _DIED = Statement(
 )
 
 
-def came_of(conn: Connection, key: ItemKey, received_at: datetime) -> dict[str, Any]:
-    """What came of one item of a delivery: ``outcome`` and ``settled_at`` of the settlement that covers it (``None``
-    while there is none) and how many ``changes`` that covers, ``waits`` (attempts, next_at, cause) while it is owed
-    (again), and the ``letter`` it died as, if it did."""
-    asked = {**key_of(key), "since": received_at}
-    waits, died = _WAITS.run(conn, key_of(key)), _DIED.run(conn, asked)
-    outcome, settled_at, changes = _covering(_CAME.run(conn, asked), waits, received_at) or (None, None, None)
-    return {
-        "kind": str(key.kind),
-        "external_id": key.external_id,
-        "outcome": outcome,
-        "settled_at": settled_at,
-        "changes": changes,
-        "waits": {"attempts": waits[0][0], "next_at": moment_from(waits[0][1]), "cause": waits[0][2]}
-        if waits
-        else None,
-        "letter": {"id": died[0][0], "state": died[0][1]} if died else None,
-    }
+def came_of(conn: Connection, key: ItemKey, received_at: datetime) -> ItemOutcome:
+    """What became of one item of a delivery."""
+    params = {**key_of(key), "since": received_at}
+    waits, died = _WAITS.run(conn, key_of(key)), _DIED.run(conn, params)
+    outcome, settled_at, changes = _covering(_CAME.run(conn, params), waits, received_at) or (None, None, None)
+    return ItemOutcome(
+        kind=str(key.kind),
+        external_id=key.external_id,
+        outcome=outcome,
+        settled_at=settled_at,
+        changes=changes,
+        waits=Waiting(waits[0][0], some_moment(waits[0][1]), waits[0][2]) if waits else None,
+        letter=DiedAs(*died[0]) if died else None,
+        ms=None if settled_at is None else round((settled_at - received_at).total_seconds() * 1000),
+    )
 
 
 def _covering(settled: Sequence[Any], waits: Sequence[Any], received_at: datetime) -> tuple[Any, Any, Any] | None:
@@ -194,8 +177,8 @@ def _covering(settled: Sequence[Any], waits: Sequence[Any], received_at: datetim
     return outcome, moment_from(settled_at), changes
 
 
-def later(conn: Connection, key: ItemKey, received_at: datetime) -> list[dict[str, Any]]:
-    """The first deliveries about an item on the day that followed: ``id``, ``event_id``, ``received_at``."""
+def later(conn: Connection, key: ItemKey, received_at: datetime) -> list[LaterDelivery]:
+    """The first deliveries about an item on the day that followed."""
     event = _EVENTS.c
     pair = msgspec.json.encode([key.kind, key.external_id]).decode()
     query = select(event.id, event.event_id, event.received_at).where(
@@ -204,7 +187,7 @@ def later(conn: Connection, key: ItemKey, received_at: datetime) -> list[dict[st
         _of_connection(conn) == key.connection,
         event["items"].contains(pair, autoescape=True),
     )
-    return [dict(row) for row in conn.execute(query.order_by(*_ORDER).limit(MOST_LATER)).mappings()]
+    return [LaterDelivery(*row) for row in conn.execute(query.order_by(*_ORDER).limit(MOST_LATER))]
 
 
 def latest_headers(

@@ -4,14 +4,14 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import Connection, select, update
-from sqlmodel import SQLModel
 
 from app.stores import tables
 from app.stores.inbox.rows import Outage
 from app.stores.sql.columns import moment_from
+from app.stores.sql.matching import newest, seen_by
 from app.stores.sql.statements import Statement
 
-_GAPS = SQLModel.metadata.tables[str(tables.Outage.__tablename__)]
+_GAPS = tables.core(tables.Outage)
 _SELECT = select(*(_GAPS.c[name] for name in Outage.__struct_fields__))
 
 _OPEN = Statement(
@@ -99,11 +99,7 @@ def latest(
     conn: Connection, *, connections: frozenset[str] | None = None, limit: int = 50, before_id: int | None = None
 ) -> list[Outage]:
     """Outages, newest first; ``before_id`` continues after the last one of the previous page."""
-    query = _SELECT.order_by(_GAPS.c.id.desc()).limit(limit)
-    if connections is not None:
-        query = query.where(_GAPS.c.connection.in_(sorted(connections)))
-    if before_id is not None:
-        query = query.where(_GAPS.c.id < before_id)
+    query = newest(_SELECT.where(seen_by(_GAPS.c.connection, connections)), _GAPS.c.id, limit, before_id)
     return [Outage(**row) for row in conn.execute(query).mappings()]
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Boolean, ColumnElement, Connection, and_, case, false, literal_column, true
-from sqlmodel import SQLModel
 
 from app.stores import tables
 from app.stores.sql.columns import moment_from, moment_text
@@ -21,7 +20,7 @@ finds enough of it among the deliveries before those, one by one."""
 
 EVER, NEVER = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 
-_EVENTS = SQLModel.metadata.tables[str(tables.InboxEvent.__tablename__)]
+_EVENTS = tables.core(tables.InboxEvent)
 
 
 def came_to(conn: Connection, outcome: str, since: datetime | None) -> ColumnElement[bool]:
@@ -30,8 +29,9 @@ def came_to(conn: Connection, outcome: str, since: datetime | None) -> ColumnEle
 
     ``outcome`` may stand in a statement as it is.
     """
-    start = since or EVER
-    came = _OWED.run(conn, {"most": MOST}) if outcome == OWED else _settled(conn, outcome, start)
+    start = since or EVER  # what was settled before says nothing of what was received later
+    settled = {"outcome": outcome, "since": start, "most": MOST}
+    came = _OWED.run(conn, {"most": MOST}) if outcome == OWED else _SETTLED.run(conn, settled)
     if not came:
         return false()
     exact, full = _looked_up(conn, outcome), len(came) == MOST
@@ -55,11 +55,6 @@ _SETTLED = Statement(
     ORDER BY settled_at DESC LIMIT :most
     """
 )
-
-
-def _settled(conn: Connection, outcome: str, since: datetime) -> Sequence[Any]:
-    """The newest settlements; one of before ``since`` says nothing of what was received later."""
-    return _SETTLED.run(conn, {"outcome": outcome, "since": since, "most": MOST})
 
 
 def _owed_since(row: Any) -> datetime:

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from app.domain import Kind, Ref
-from app.stores.sql.columns import moment_from
+from app.stores.sql.columns import some_moment
 from app.stores.sql.statements import Statement, storable
 
 MAX_ROWS = 5_000
@@ -61,16 +61,11 @@ def since(conn: Connection, connection: str, moment: datetime) -> list[Refused]:
     refusals = []
     for at, items, count in _SINCE.run(conn, {"connection": connection, "since": moment, "limit": MAX_ROWS}):
         refs = tuple(Ref(Kind(kind), external_id) for kind, external_id in msgspec.json.decode(items))
-        seen = moment_from(at)
-        if seen is not None:
-            refusals.append(Refused(seen, refs, count))
+        refusals.append(Refused(some_moment(at), refs, count))
     return refusals
 
 
 def latest(conn: Connection, connection: str) -> Latest | None:
     """The latest refusal of a connection."""
-    for at, reason in _LATEST.run(conn, {"connection": connection}):
-        seen = moment_from(at)
-        if seen is not None:
-            return Latest(seen, reason)
-    return None
+    rows = _LATEST.run(conn, {"connection": connection})
+    return Latest(some_moment(rows[0][0]), rows[0][1]) if rows else None

@@ -1,4 +1,4 @@
-"""Stored deliveries and outages as typed rows."""
+"""Stored deliveries, what became of their items, and outages as typed rows."""
 
 from datetime import datetime
 
@@ -38,8 +38,50 @@ class StoredDelivery(DeliveryRow, frozen=True, kw_only=True):
     body: bytes
 
 
+class Waiting(msgspec.Struct, frozen=True):
+    """An item that is owed: failed attempts so far, and when the next one is due."""
+
+    attempts: int
+    next_at: datetime
+    cause: str
+
+
+class DiedAs(msgspec.Struct, frozen=True):
+    """The letter that an item died as."""
+
+    id: int
+    state: str
+
+
+class LaterDelivery(msgspec.Struct, frozen=True):
+    """A later delivery that names the same item."""
+
+    id: int
+    event_id: str
+    received_at: datetime
+
+
+class ItemOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one item of a delivery.
+
+    ``outcome``, ``settled_at`` and ``changes`` are those of the settlement that covers it, ``None`` while there is none;
+    ``ms`` is the time from receipt to settlement. ``later`` are the first deliveries that name
+    it on the day that followed, if somebody looked for them.
+    """
+
+    kind: str
+    external_id: str
+    outcome: str | None
+    settled_at: datetime | None
+    changes: int | None
+    waits: Waiting | None
+    letter: DiedAs | None
+    ms: int | None
+    later: list[LaterDelivery] = []
+
+
 class Outage(msgspec.Struct, frozen=True, kw_only=True):
-    """A time in which nothing was received though something should have been; the columns are those of ``tables.Gap``."""
+    """A time in which nothing was received though something should have been; the columns are those of ``tables.Outage``."""
 
     id: int
     connection: str

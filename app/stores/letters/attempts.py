@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, delete, insert, select
-from sqlmodel import SQLModel
 
 from app.stores import tables
 from app.stores.letters.rows import Attempt, Exchange
@@ -15,7 +14,7 @@ from app.stores.letters.rows import Attempt, Exchange
 Redact = Callable[[str], str]
 """Takes secrets out of a text."""
 
-_ATTEMPTS = SQLModel.metadata.tables[str(tables.Attempt.__tablename__)]
+_ATTEMPTS = tables.core(tables.Attempt)
 _COLUMNS = [_ATTEMPTS.c[name] for name in Attempt.__struct_fields__]
 _MAX_TRACEBACK = 20_000  # characters; a longer one keeps its end, where the error is
 _MAX_ERROR = 4_000
@@ -61,17 +60,14 @@ def record(
 def of(conn: Connection, message_key: str) -> list[Attempt]:
     """The failed attempts at a message, oldest first."""
     query = select(*_COLUMNS).where(_ATTEMPTS.c.message_key == message_key).order_by(_ATTEMPTS.c.id)
+    decode = msgspec.json.Decoder(Exchange | None).decode
     rows = conn.execute(query).mappings()
-    return [Attempt(**{**row, "exchange": _exchange(row["exchange"])}) for row in rows]
+    return [Attempt(**{**row, "exchange": decode(row["exchange"] or "null")}) for row in rows]
 
 
 def clear(conn: Connection, message_key: str) -> None:
     """Delete the attempts at a message."""
     conn.execute(delete(_ATTEMPTS).where(_ATTEMPTS.c.message_key == message_key))
-
-
-def _exchange(stored: str | None) -> Exchange | None:
-    return None if stored is None else msgspec.json.decode(stored, type=Exchange)
 
 
 def _clean(value: Any, redact: Redact) -> Any:

@@ -6,17 +6,17 @@ from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, func, select, update
-from sqlmodel import SQLModel
 
 from app.domain import ItemKey
 from app.rules.letters.fingerprint import fingerprint, place_of
 from app.stores import owed, tables
 from app.stores.letters import attempts
+from app.stores.letters.letter_search import Conditions
 from app.stores.letters.rows import Attempt, Letter
 from app.stores.owed import Claim, message_key
 from app.stores.sql.statements import Statement, key_of
 
-_LETTERS = SQLModel.metadata.tables[str(tables.DeadLetter.__tablename__)]
+_LETTERS = tables.core(tables.DeadLetter)
 _COLUMNS = [_LETTERS.c[name] for name in Letter.__struct_fields__]
 
 MAX_ATTEMPTS = 100
@@ -153,8 +153,7 @@ def dead_again(conn: Connection, id: int) -> None:
 
 
 def _id_of(conn: Connection, message_id: str) -> int | None:
-    id = conn.execute(select(_LETTERS.c.id).where(_LETTERS.c.message_id == message_id)).scalar()
-    return None if id is None else int(id)
+    return conn.execute(select(_LETTERS.c.id).where(_LETTERS.c.message_id == message_id)).scalar()
 
 
 def _tries(
@@ -196,3 +195,33 @@ def get(conn: Connection, id: int, *, lock: bool = False) -> Letter | None:
 def count(conn: Connection, *, state: str = "dead") -> int:
     """How many letters are in a state."""
     return int(conn.execute(select(func.count()).where(_LETTERS.c.state == state)).scalar_one())
+
+
+# --- what people do to letters besides replaying them ---
+
+
+def discard(conn: Connection, where: Conditions, principal: str, why: str, now: datetime) -> int:
+    """Discard the dead letters that match; returns how many."""
+    values = {"state": "discarded", "discarded_at": now, "discarded_by": principal, "discard_reason": why}
+    return int(conn.execute(update(_LETTERS).where(*where, _LETTERS.c.state == "dead").values(values)).rowcount)
+
+
+def restore(conn: Connection, id: int, since: datetime) -> bool:
+    """Make a letter that was discarded after ``since`` dead again; ``False`` if it was not discarded after that."""
+    values = {"state": "dead", "discarded_at": None, "discarded_by": None, "discard_reason": None}
+    conditions = (_LETTERS.c.id == id, _LETTERS.c.state == "discarded", _LETTERS.c.discarded_at > since)
+    return bool(conn.execute(update(_LETTERS).where(*conditions).values(values)).rowcount)
+
+
+def edit(conn: Connection, id: int, args: Sequence[Any], key: ItemKey | None, fingerprint: str) -> bool:
+    """Give a dead letter other arguments, the item that they name and its fingerprint; the original arguments are kept.
+    ``False`` if it is not dead."""
+    names = ("connection", "kind", "external_id")
+    values = {
+        "args": _json(list(args)),
+        "original_args": func.coalesce(_LETTERS.c.original_args, _LETTERS.c.args),
+        "fingerprint": fingerprint,
+        **dict(zip(names, key or (None, None, None), strict=True)),
+    }
+    conditions = (_LETTERS.c.id == id, _LETTERS.c.state == "dead")
+    return bool(conn.execute(update(_LETTERS).where(*conditions).values(values)).rowcount)

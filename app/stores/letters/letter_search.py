@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, MappingResult, and_, case, cast, distinct, false, func, or_, select
 from sqlalchemy.dialects.postgresql import JSON
-from sqlmodel import SQLModel
 
 from app.domain import SKU_PREFIX, Kind, Principal, Strategy
 from app.rules.filters import Term
@@ -22,6 +21,7 @@ from app.stores.sql.matching import (
     equal_to,
     from_on,
     number,
+    older,
     one_of,
     seen_by,
     up_to,
@@ -49,11 +49,11 @@ KEYS = (
 (each may end in ``*``), ``since`` and ``until`` limit the time of death, ``replay`` is a replay's number or name, and
 ``moot`` tells whether the letter is superseded."""
 
-_LETTERS = SQLModel.metadata.tables[str(tables.DeadLetter.__tablename__)]
-_SETTLED = SQLModel.metadata.tables[str(tables.Settlement.__tablename__)]
-_LISTINGS = SQLModel.metadata.tables[str(tables.ListingRow.__tablename__)]
-_REPLAYS = SQLModel.metadata.tables[str(tables.Replay.__tablename__)]
-_RUNS = SQLModel.metadata.tables[str(tables.Run.__tablename__)]
+_LETTERS = tables.core(tables.DeadLetter)
+_SETTLED = tables.core(tables.Settlement)
+_LISTINGS = tables.CATALOG[Kind.PRODUCT]
+_REPLAYS = tables.core(tables.Replay)
+_RUNS = tables.core(tables.Run)
 
 Conditions = Sequence[ColumnElement[bool]]
 """Conditions on ``dead_letters``, all of which must hold."""
@@ -95,7 +95,7 @@ def superseded(reads: FullReads) -> ColumnElement[bool]:
 
 
 def where(terms: Sequence[Term], principal: Principal, *, now: datetime, reads: FullReads) -> Conditions:
-    """The conditions of a filter, for any statement; ``who`` limits them to what that person may see."""
+    """The conditions of a filter, for any statement; ``principal`` limits them to what that person may see."""
     return [seen_by(_LETTERS.c.connection, principal.connections), *conditions(terms, _keys(now, reads))]
 
 
@@ -152,18 +152,11 @@ def page(
     order = (_LETTERS.c.died_at, _LETTERS.c.id)
     query = select(*_COLUMNS, tries, superseded(reads).label("moot")).where(*where)
     if before_id is not None:
-        query = query.where(_before(conn, before_id))
+        query = query.where(older(conn, *order, before_id))
     rows = conn.execute(query.order_by(*(column.desc() for column in order)).limit(limit)).mappings()
     return [
         ListedLetter(**{**row, "args": msgspec.json.decode(row["args"]), "moot": bool(row["moot"])}) for row in rows
     ]
-
-
-def _before(conn: Connection, id: int) -> ColumnElement[bool]:
-    died_at = conn.execute(select(_LETTERS.c.died_at).where(_LETTERS.c.id == id)).scalar()
-    if died_at is None:  # it was deleted meanwhile
-        return _LETTERS.c.id < id
-    return or_(_LETTERS.c.died_at < died_at, and_(_LETTERS.c.died_at == died_at, _LETTERS.c.id < id))
 
 
 def is_superseded(conn: Connection, id: int, reads: FullReads) -> bool:

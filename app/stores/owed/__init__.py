@@ -7,15 +7,7 @@ and sweeps never deadlock.
 
 from app.stores.owed.claiming import NEVER, Claim, claim, is_poison_candidate, take
 from app.stores.owed.covering import Noted, noted, settle_noted
-from app.stores.owed.leases import (
-    ask_again,
-    extend,
-    fail,
-    postpone,
-    postpone_all,
-    release,
-    still_held,
-)
+from app.stores.owed.leases import ask_again, extend, fail, postpone, release, still_held
 from app.stores.owed.owing import (
     OWE_PENDING,
     SKEW,
@@ -41,43 +33,3 @@ from app.stores.owed.waiting import (
     newer,
     overdue,
 )
-
-__all__ = [
-    "EVER",
-    "NEVER",
-    "OWE_PENDING",
-    "SKEW",
-    "Backlog",
-    "Claim",
-    "Noted",
-    "Overdue",
-    "PendingChanges",
-    "ask_again",
-    "backlog",
-    "claim",
-    "count",
-    "count_change",
-    "defer",
-    "due",
-    "extend",
-    "fail",
-    "has_failed",
-    "is_leased",
-    "is_owed",
-    "is_poison_candidate",
-    "message_key",
-    "newer",
-    "noted",
-    "overdue",
-    "owe",
-    "owe_pending",
-    "postpone",
-    "postpone_all",
-    "release",
-    "revive",
-    "revive_all",
-    "settle",
-    "settle_noted",
-    "still_held",
-    "take",
-]

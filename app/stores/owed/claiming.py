@@ -85,20 +85,16 @@ _CLAIM_OTHERS = Statement(
     """,
 )
 _MAY_COME = f"(external_id = :external_id AND {_FREE} AND {_KILLS} < :kills OR {MAY_COME_ALONG})"
-_THESE = "connection = :connection AND kind = :kind AND external_id {among}"
+_THESE = "connection = :connection AND kind = :kind AND external_id AMONG :ids"
 # All of them are waited for, in the order of their keys.
 _CLAIM_THESE = Statement(
-    f"""
-    UPDATE owed_items SET {_LEASE}
-    WHERE {_THESE.format(among="IN (SELECT value FROM json_each(:ids))")} AND {_MAY_COME} RETURNING {_CLAIMED}
-    """,
+    f"UPDATE owed_items SET {_LEASE} WHERE {_THESE} AND {_MAY_COME} RETURNING {_CLAIMED}",
     postgresql=f"""
     WITH these AS MATERIALIZED (
-        SELECT external_id FROM owed_items
-        WHERE {_THESE.format(among="= ANY(:ids::text[])")} AND {_MAY_COME}
-        ORDER BY external_id COLLATE "C" FOR UPDATE)
+        SELECT external_id FROM owed_items WHERE {_THESE} AND {_MAY_COME} ORDER BY external_id COLLATE "C" FOR UPDATE)
     UPDATE owed_items SET {_LEASE}
-    WHERE {_THESE.format(among="= ANY(ARRAY(SELECT external_id FROM these))")} RETURNING {_CLAIMED}
+    WHERE connection = :connection AND kind = :kind AND external_id = ANY(ARRAY(SELECT external_id FROM these))
+    RETURNING {_CLAIMED}
     """,
 )
 _MANY = 1_000_000_000

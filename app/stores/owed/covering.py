@@ -60,21 +60,14 @@ def _cover(
     return _DELETE.count(conn, {**of, "ids": ids})
 
 
-def _among(sql: str) -> Statement:
-    """A statement in which ``AMONG`` stands for membership in ``:ids``, and ``LOCK`` for locking what is free."""
-    return Statement(
-        sql.replace("AMONG", "IN (SELECT value FROM json_each(:ids))").replace("LOCK", ""),
-        postgresql=sql.replace("AMONG", "= ANY(:ids::text[])").replace("LOCK", "FOR UPDATE SKIP LOCKED"),
-    )
-
-
-_THOSE = "connection = :connection AND kind = :kind AND external_id AMONG"
-_UNLEASED = _among(
+_THOSE = "connection = :connection AND kind = :kind AND external_id AMONG :ids"
+_UNLEASED = Statement(
     f"""
-    SELECT external_id, rev, first_seen_at, attempts FROM owed_items WHERE {_THOSE} AND lease_until IS NULL LOCK
+    SELECT external_id, rev, first_seen_at, attempts FROM owed_items WHERE {_THOSE} AND lease_until IS NULL
+    FOR UPDATE SKIP LOCKED
     """
 )
-_RECORD = _among(
+_RECORD = Statement(
     f"""
     INSERT INTO settlements
            (connection, kind, external_id, cause, outcome, changes, attempts, first_seen_at, settled_at)
@@ -82,5 +75,5 @@ _RECORD = _among(
     FROM owed_items WHERE {_THOSE}
     """
 )
-_FORGET = _among("DELETE FROM attempts WHERE message_key AMONG")
-_DELETE = _among(f"DELETE FROM owed_items WHERE {_THOSE}")
+_FORGET = Statement("DELETE FROM attempts WHERE message_key AMONG :ids")
+_DELETE = Statement(f"DELETE FROM owed_items WHERE {_THOSE}")

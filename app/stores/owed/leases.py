@@ -17,20 +17,14 @@ from app.stores.sql.statements import Statement, bound_list
 
 # By key, so that only one plan is possible, and all of a kind in one statement. Rows are locked in the order of their
 # keys. Tokens are unique to a claim, so it is enough that a row's token is among those given.
-_THOSE = "connection = :connection AND kind = :kind AND external_id {ids} AND token {tokens}"
-_ON_SQLITE = _THOSE.format(
-    ids="IN (SELECT value FROM json_each(:ids))", tokens="IN (SELECT value FROM json_each(:tokens))"
-)
-_ON_POSTGRESQL = _THOSE.format(ids="= ANY(:ids::text[])", tokens="= ANY(:tokens::text[])")
-_LOCK = f"""
-    SELECT external_id FROM owed_items WHERE {_ON_POSTGRESQL} ORDER BY external_id COLLATE "C" FOR UPDATE
-"""
+_THOSE = "connection = :connection AND kind = :kind AND external_id AMONG :ids AND token AMONG :tokens"
+_LOCK = f'SELECT external_id FROM owed_items WHERE {_THOSE} ORDER BY external_id COLLATE "C" FOR UPDATE'
 
 
 def _update(assignments: str) -> Statement:
     """A statement that changes the rows of those claims that still hold them."""
     return Statement(
-        f"UPDATE owed_items SET {assignments} WHERE {_ON_SQLITE}",
+        f"UPDATE owed_items SET {assignments} WHERE {_THOSE}",
         postgresql=f"""
         WITH held AS MATERIALIZED ({_LOCK})
         UPDATE owed_items SET {assignments}
@@ -39,7 +33,7 @@ def _update(assignments: str) -> Statement:
     )
 
 
-_STILL_HELD = Statement(f"SELECT external_id FROM owed_items WHERE {_ON_SQLITE}", postgresql=_LOCK)
+_STILL_HELD = Statement(f"SELECT external_id FROM owed_items WHERE {_THOSE}", postgresql=_LOCK)
 _EXTEND = _update("lease_until = :until")
 _RELEASE = _update("token = NULL, lease_until = NULL")
 _POSTPONE = _update("token = NULL, lease_until = NULL, hinted_at = NULL, next_at = :next_at")
@@ -67,13 +61,8 @@ def release(conn: Connection, claims: Sequence[Claim]) -> None:
     _change(conn, _RELEASE, claims)
 
 
-def postpone(conn: Connection, claim: Claim, *, next_at: datetime) -> None:
-    """Release a claim unworked; its item is due at ``next_at``, and no failed attempt is counted."""
-    postpone_all(conn, [claim], next_at=next_at)
-
-
-def postpone_all(conn: Connection, claims: Sequence[Claim], *, next_at: datetime) -> None:
-    """``postpone`` for several claims."""
+def postpone(conn: Connection, claims: Sequence[Claim], *, next_at: datetime) -> None:
+    """Release claims unworked; their items are due at ``next_at``, and no failed attempt is counted."""
     _change(conn, _POSTPONE, claims, next_at=next_at)
 
 

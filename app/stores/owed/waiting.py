@@ -16,21 +16,14 @@ EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 _DUE = "next_at <= :now AND (lease_until IS NULL OR lease_until <= :now)"
 _NOT_ENQUEUED = "(hinted_at IS NULL OR hinted_at <= :before)"
-_AWAKE = "connection || '/' || kind"
-_RESTING_SQLITE = f"{_AWAKE} NOT IN (SELECT value FROM json_each(:resting))"
-_RESTING_POSTGRESQL = f"{_AWAKE} <> ALL(:resting::text[])"
+_AWAKE = "connection || '/' || kind NOT AMONG :resting"
 _OVERDUE_SQL = f"""
     SELECT connection, kind, external_id, {MAY_COME_ALONG} FROM owed_items
-    WHERE {_DUE} AND {_NOT_ENQUEUED} AND {{resting}} ORDER BY next_at, external_id LIMIT :limit
+    WHERE {_DUE} AND {_NOT_ENQUEUED} AND {{awake}} ORDER BY next_at, external_id LIMIT :limit FOR UPDATE SKIP LOCKED
 """
-_OVERDUE_AWAKE = Statement(
-    _OVERDUE_SQL.format(resting=_RESTING_SQLITE),
-    postgresql=f"{_OVERDUE_SQL.format(resting=_RESTING_POSTGRESQL)} FOR UPDATE SKIP LOCKED",
-)
+_OVERDUE_AWAKE = Statement(_OVERDUE_SQL.format(awake=_AWAKE))
 # Most often no kind rests, and then comparing the kind of each of 100,000 items is wasted.
-_OVERDUE = Statement(
-    _OVERDUE_SQL.format(resting="true"), postgresql=f"{_OVERDUE_SQL.format(resting='true')} FOR UPDATE SKIP LOCKED"
-)
+_OVERDUE = Statement(_OVERDUE_SQL.format(awake="true"))
 _MARK_ENQUEUED = Statement(f"UPDATE owed_items SET hinted_at = :now WHERE {BY_KEY}")
 
 
@@ -67,10 +60,7 @@ def overdue(
 
 
 _COUNT_DUE = Statement(f"SELECT count(*) FROM owed_items WHERE {_DUE}")
-_COUNT_AWAKE = Statement(
-    f"SELECT count(*) FROM owed_items WHERE {_DUE} AND {_RESTING_SQLITE}",
-    postgresql=f"SELECT count(*) FROM owed_items WHERE {_DUE} AND {_RESTING_POSTGRESQL}",
-)
+_COUNT_AWAKE = Statement(f"SELECT count(*) FROM owed_items WHERE {_DUE} AND {_AWAKE}")
 
 
 def due(conn: Connection, now: datetime, *, resting: Collection[tuple[str, Kind]] = ()) -> int:

@@ -8,8 +8,7 @@ from sqlalchemy import Connection
 
 from app.domain import Cause, ItemKey
 from app.stores import owed
-from app.stores.replays.reading import get
-from app.stores.replays.rows import Member, ReplayRow
+from app.stores.replays.rows import Member, ReplayRow, get
 from app.stores.sql.statements import Statement, bound_list
 
 _START = Statement(
@@ -63,22 +62,18 @@ def end(conn: Connection, id: int, status: str, reason: str | None, now: datetim
 
 
 _NEWEST = Statement("SELECT coalesce(max(id), 0) FROM settlements")
-_NEXT_SQL = """
+_NEXT = Statement(
+    """
     SELECT id, connection, kind, external_id, letter_id FROM replay_items
-    WHERE replay_id = :id AND state = 'waiting' AND {not_paused} ORDER BY id LIMIT :count
-"""
-_MARK_SQL = """
+    WHERE replay_id = :id AND state = 'waiting' AND connection NOT AMONG :paused ORDER BY id LIMIT :count
+    """
+)
+_MARK = Statement(
+    """
     UPDATE replay_items SET state = 'sent', mark = :mark, sent_at = :now
-    WHERE replay_id = :id AND letter_id = 0 AND id BETWEEN :first AND :last AND state = 'waiting' AND {not_paused}
-"""
-_NOT_PAUSED = "connection NOT IN (SELECT value FROM json_each(:paused))"
-_NOT_PAUSED_POSTGRESQL = "connection <> ALL(:paused::text[])"
-_NEXT, _MARK = (
-    Statement(
-        sql.format(not_paused=_NOT_PAUSED),
-        postgresql=sql.format(not_paused=_NOT_PAUSED_POSTGRESQL),
-    )
-    for sql in (_NEXT_SQL, _MARK_SQL)
+    WHERE replay_id = :id AND letter_id = 0 AND id BETWEEN :first AND :last AND state = 'waiting'
+          AND connection NOT AMONG :paused
+    """
 )
 _REPLAYED = Statement(
     """
@@ -151,13 +146,15 @@ def end_member(conn: Connection, member_id: int, error: str | None, now: datetim
     _END_MEMBER.run(conn, {"member": member_id, "state": state, "error": error, "now": now})
 
 
-_LEFT = "(status = 'idle' OR (status = 'running' AND lease_until <= :now)) AND (hinted_at IS NULL OR hinted_at <= :before)"
 _OVERDUE = Statement(
-    f"UPDATE replays SET hinted_at = :now WHERE {_LEFT} RETURNING id",
-    postgresql=f"""
-    WITH left_alone AS MATERIALIZED (SELECT id FROM replays WHERE {_LEFT} FOR UPDATE SKIP LOCKED)
-    UPDATE replays SET hinted_at = :now FROM left_alone WHERE replays.id = left_alone.id RETURNING replays.id
-    """,
+    """
+    UPDATE replays SET hinted_at = :now WHERE id IN (
+        SELECT id FROM replays
+        WHERE (status = 'idle' OR (status = 'running' AND lease_until <= :now))
+              AND (hinted_at IS NULL OR hinted_at <= :before)
+        FOR UPDATE SKIP LOCKED)
+    RETURNING id
+    """
 )
 
 

@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection, insert, update
-from sqlmodel import SQLModel
 
 from app.domain import ItemKey, batches
 from app.stores import tables
 from app.stores.letters.letter_search import Conditions
 from app.stores.sql.statements import Statement
 
-_REPLAYS = SQLModel.metadata.tables[str(tables.Replay.__tablename__)]
-_LETTERS = SQLModel.metadata.tables[str(tables.DeadLetter.__tablename__)]
-_ITEMS = SQLModel.metadata.tables[str(tables.ReplayItem.__tablename__)]
+_REPLAYS = tables.core(tables.Replay)
+_LETTERS = tables.core(tables.DeadLetter)
+_ITEMS = tables.core(tables.ReplayItem)
 
 
 def open_(

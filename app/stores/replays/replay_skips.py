@@ -4,14 +4,13 @@ from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import Connection, func, literal, select, update
-from sqlmodel import SQLModel
 
 from app.stores import tables
 from app.stores.replays.rows import Skipped
 from app.stores.sql.statements import Statement
 
-_LETTERS = SQLModel.metadata.tables[str(tables.DeadLetter.__tablename__)]
-_ITEMS = SQLModel.metadata.tables[str(tables.ReplayItem.__tablename__)]
+_LETTERS = tables.core(tables.DeadLetter)
+_ITEMS = tables.core(tables.ReplayItem)
 
 SKIPPED = "skipped"
 

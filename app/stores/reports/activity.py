@@ -1,29 +1,33 @@
 """Rows that were written recently, for the activity log."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, func, select, text
 
 from app.domain import ON_HAND
+from app.stores.tables import DeadLetter, Drift, Hold, InboxEvent, Settlement, core
 
-TABLES = ("inbox_events", "settlements", "drift", "dead_letters", "holds")
+_TABLES = {table.name: table for table in map(core, (InboxEvent, Settlement, Drift, DeadLetter, Hold))}
+TABLES = tuple(_TABLES)
 """The tables that only grow, in the order of events."""
 
-_COLUMNS = {"inbox_events": "id, connection, type, received_at, verdict"}
+_LARGE = ("headers", "body", "attempts")
+"""Columns that nobody needs here."""
 
 BATCH_SIZE = 200
 
 
 def newest(conn: Connection, table: str) -> int:
     """The highest id of one of ``TABLES``, 0 if it is empty."""
-    return int(conn.execute(text(f"SELECT coalesce(max(id), 0) FROM {table}")).scalar_one())
+    return int(conn.execute(select(func.coalesce(func.max(_TABLES[table].c.id), 0))).scalar_one())
 
 
-def since(conn: Connection, table: str, after_id: int) -> list[dict[str, Any]]:
-    """Rows of one of ``TABLES`` after an id, oldest first, at most ``BATCH_SIZE``."""
-    columns = _COLUMNS.get(table, "*")
-    query = text(f"SELECT {columns} FROM {table} WHERE id > :after ORDER BY id LIMIT {BATCH_SIZE}")
-    return [dict(row) for row in conn.execute(query, {"after": after_id}).mappings()]
+def since(conn: Connection, table: str, after_id: int) -> Sequence[Row[Any]]:
+    """Rows of one of ``TABLES`` after an id, oldest first, at most ``BATCH_SIZE``; the columns are those of the table."""
+    id = _TABLES[table].c.id
+    columns = [column for column in _TABLES[table].c if column.name not in _LARGE]
+    return conn.execute(select(*columns).where(id > after_id).order_by(id).limit(BATCH_SIZE)).all()
 
 
 def describe_item(conn: Connection, connection: str, external_id: str) -> str:

@@ -1,12 +1,12 @@
 """Caches answers that take seconds to find."""
 
 from datetime import datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection
 
-from app.stores.sql.columns import moment_from
+from app.stores.sql.columns import some_moment
 from app.stores.sql.statements import Statement
 
 
@@ -38,7 +38,7 @@ def get(conn: Connection, connection: str, question: str) -> CachedAnswer | None
     if not rows:
         return None
     answer, found_at, took_ms = rows[0]
-    return CachedAnswer(msgspec.json.decode(answer), cast(datetime, moment_from(found_at)), took_ms)
+    return CachedAnswer(msgspec.json.decode(answer), some_moment(found_at), took_ms)
 
 
 def put(conn: Connection, connection: str, question: str, cached: CachedAnswer) -> None:

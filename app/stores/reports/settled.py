@@ -7,10 +7,11 @@ figures do not depend on whether slots are summed, only the time to find them do
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+import msgspec
 from sqlalchemy import Connection
 
 from app.domain import ALL_ITEMS, ItemKey
-from app.stores.sql.columns import moment_from
+from app.stores.sql.columns import moment_from, some_moment
 from app.stores.sql.engine import Database
 from app.stores.sql.statements import Statement, key_of
 
@@ -129,18 +130,21 @@ _OF_ITEM = Statement(
 )
 
 
-def latest(conn: Connection, key: ItemKey, limit: int) -> list[dict[str, Any]]:
-    """The latest settlements of an item, newest first: ``cause``, ``outcome``, ``changes``, ``attempts``,
-    ``first_seen_at``, ``settled_at``."""
-    names = ("cause", "outcome", "changes", "attempts")
-    return [
-        {
-            **dict(zip(names, row, strict=False)),
-            "first_seen_at": moment_from(row[4]),
-            "settled_at": moment_from(row[5]),
-        }
-        for row in _OF_ITEM.run(conn, {**key_of(key), "limit": limit})
-    ]
+class ItemSettlement(msgspec.Struct, frozen=True):
+    """One outcome of an item's changes."""
+
+    cause: str
+    outcome: str
+    changes: int
+    attempts: int
+    first_seen_at: datetime
+    settled_at: datetime
+
+
+def latest(conn: Connection, key: ItemKey, limit: int) -> list[ItemSettlement]:
+    """The latest settlements of an item, newest first."""
+    rows = _OF_ITEM.run(conn, {**key_of(key), "limit": limit})
+    return [ItemSettlement(*row[:4], *map(some_moment, row[4:])) for row in rows]
 
 
 def slot_of(moment: datetime) -> datetime:

@@ -7,10 +7,11 @@ from itertools import chain
 from typing import NamedTuple, Protocol, TypeAlias
 
 import msgspec
-from sqlalchemy import Connection
+from sqlalchemy import Connection, delete, select
 
 from app.rules.calls.calling import current_purpose
 from app.rules.calls.lanes import Lane, ceiling, current_lane, free, most
+from app.stores import tables
 from app.stores.runs import calls
 from app.stores.sql.engine import Database
 from app.stores.sql.statements import Statement
@@ -37,7 +38,7 @@ class Limit(Protocol):
 
 _IN_ORDER = "SELECT name, taken FROM budget_use WHERE connection = :connection ORDER BY name"
 _READ = Statement(_IN_ORDER)
-_LOCK = Statement(_IN_ORDER, postgresql=f"{_IN_ORDER} FOR UPDATE")  # one order for all: no deadlock
+_LOCK = Statement(f"{_IN_ORDER} FOR UPDATE")  # one order for all: no deadlock
 _OPEN = Statement(
     """
     INSERT INTO budget_use (connection, name, taken) VALUES (:connection, :name, '[]')
@@ -109,6 +110,19 @@ def usage(conn: Connection, connection: str, limits: Sequence[Limit], now: datet
     rows = dict(_READ.run(conn, {"connection": connection}))
     at = now.timestamp()
     return [_use(limit, _inside(_decoded(rows.get(limit.name, "[]")), limit, at), at) for limit in limits]
+
+
+_BUDGETS = tables.core(tables.BudgetUse)
+
+
+def remove_unused(conn: Connection, before: datetime) -> int:
+    """Remove the windows that nobody has used since ``before``; returns how many."""
+    removed = 0
+    for row in conn.execute(select(_BUDGETS)).all():
+        if max(chain.from_iterable(_decoded(row.taken)), default=0.0) < before.timestamp():
+            same = (_BUDGETS.c[name] == getattr(row, name) for name in ("connection", "name", "taken"))
+            removed += conn.execute(delete(_BUDGETS).where(*same)).rowcount
+    return removed
 
 
 def _use(limit: Limit, inside: Window, now: float) -> LimitUse:

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
 from app.domain import Kind, Record, StockCount
-from app.stores.tables import Drift, Run
+from app.stores.tables import Drift, Run, core
 
 DRY_RUN = "dry_run"
 """The cause in the rows of a dry run: they say what a real one would write."""
@@ -22,8 +22,8 @@ _NOT_CONTENT = frozenset({"version", "modified_at"})
 LONGEST_RUN = timedelta(days=2)
 """A run that was asked for longer ago than this has found nothing just now."""
 
-_runs: Any = Run.__table__  # type: ignore[attr-defined]
-_table: Any = Drift.__table__  # type: ignore[attr-defined]
+_runs = core(Run)
+_table = core(Drift)
 
 
 class DriftRow(NamedTuple):
@@ -68,15 +68,15 @@ class DriftCount(NamedTuple):
 
 
 def write(conn: Connection, run_id: int | None, connection: str, rows: Sequence[DriftRow], *, now: datetime) -> None:
-    """Remember what a run found, or (``None``) a spot check; ``now`` is when it was found."""
+    """Write what a run found, or (``None``) a spot check; ``now`` is when it was found."""
     shared = {"run_id": run_id, "connection": connection, "found_at": now}
     if rows:
         conn.execute(insert(_table), [{**shared, **_columns(row)} for row in rows])
 
 
 def write_anew(conn: Connection, run_id: int, connection: str, rows: Sequence[DriftRow], *, now: datetime) -> None:
-    """Remember what a run found of these items in place of what it wrote of them before: it may do this part of its work
-    for the second time, after a crash."""
+    """Write what a run found of these items, in place of what it wrote of them before: after a crash it may do this part of
+    its work again."""
     for kind in sorted({row.kind for row in rows}):
         of_kind = (_table.c.run_id == run_id) & (_table.c.kind == kind)
         same = _table.c["item"].in_([row.item for row in rows if row.kind == kind])
@@ -85,7 +85,7 @@ def write_anew(conn: Connection, run_id: int, connection: str, rows: Sequence[Dr
 
 
 def items(conn: Connection, run_id: int, kind: Kind) -> set[str]:
-    """The items of a kind that a run has written differences of: of a run that goes on after a crash not empty."""
+    """The items of a kind that a run has written differences of; a run that goes on after a crash may have some."""
     wanted = select(_table.c["item"]).where(_table.c.run_id == run_id, _table.c.kind == kind)
     return set(conn.execute(wanted).scalars())
 
@@ -117,7 +117,7 @@ def read_back(conn: Connection, wanted: Select[Any]) -> list[Difference]:
 
 
 def correct(conn: Connection, row_id: int, cause: str, why: str, now: datetime) -> None:
-    """Put another cause in the place of the one that was told; that one is kept beside it."""
+    """Replace a difference's cause; the former one stays in ``corrected_from``."""
     news = {"cause": cause, "why": why, "corrected_from": _table.c.cause, "corrected_at": now}
     conn.execute(update(_table).where(_table.c.id == row_id).values(news))
 
@@ -151,13 +151,4 @@ def end_changes(old: Record) -> dict[str, list[Any]]:
 
 def _columns(row: DriftRow) -> dict[str, Any]:
     fields = {name: change for name, change in row.fields.items() if name not in _NOT_CONTENT}
-    return {
-        "kind": row.kind,
-        "item": row.item,
-        "change": row.change,
-        "fields": msgspec.json.encode(fields).decode(),
-        "cause": row.cause,
-        "since": row.since,
-        "since_latest": row.since_latest,
-        "why": row.why,
-    }
+    return {**row._asdict(), "fields": msgspec.json.encode(fields).decode()}

@@ -5,14 +5,14 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, select
-from sqlmodel import SQLModel
 
 from app.domain import Kind, Ref
 from app.stores import tables
 from app.stores.letters.attempts import Redact, described
+from app.stores.sql.matching import newest
 from app.stores.sql.statements import Statement, bound_list, storable
 
-_ITEMS = SQLModel.metadata.tables[str(tables.FailedItem.__tablename__)]
+_ITEMS = tables.core(tables.FailedItem)
 
 
 class FailedItem(NamedTuple):
@@ -43,13 +43,11 @@ _RECORD = Statement(
         attempts = CASE WHEN failed_items.resolved_at IS NULL THEN failed_items.attempts + 1 ELSE 1 END
     """
 )
-_RESOLVE = """
+_RESOLVE = Statement(
+    """
     UPDATE failed_items SET resolved_at = :now
-    WHERE connection = :connection AND kind = :kind AND resolved_at IS NULL AND external_id {among}
-"""
-_RESOLVED = Statement(
-    _RESOLVE.format(among="IN (SELECT value FROM json_each(:ids))"),
-    postgresql=_RESOLVE.format(among="= ANY(:ids::text[])"),
+    WHERE connection = :connection AND kind = :kind AND resolved_at IS NULL AND external_id AMONG :ids
+    """
 )
 
 
@@ -64,8 +62,7 @@ def record(
     now: datetime,
     redact: Redact = str,
 ) -> None:
-    """Note that an item failed in a run or (without one) in a poll; again and again it stays one row with its attempts
-    counted."""
+    """Note that an item failed in a run or (without one) in a poll. An item has one row, which counts its attempts."""
     values = {"run_id": run_id, "connection": connection, "kind": ref.kind.value}
     values["external_id"] = storable(ref.external_id.encode("utf-8", "replace").decode())
     _RECORD.run(conn, {**values, **described(error, redact)._asdict(), "category": category, "now": now})
@@ -76,7 +73,7 @@ def resolve(conn: Connection, connection: str, kind: Kind, ids: Sequence[str], n
     if not ids:
         return 0
     params = {"connection": connection, "kind": kind.value, "ids": bound_list(conn, list(ids)), "now": now}
-    return _RESOLVED.count(conn, params)
+    return _RESOLVE.count(conn, params)
 
 
 def open_refs(conn: Connection, connection: str) -> list[Ref]:
@@ -107,9 +104,8 @@ def page(
         wanted = wanted.where(_ITEMS.c.resolved_at.is_(None))
     for column, value in ((_ITEMS.c.run_id, run_id), (_ITEMS.c.category, category)):
         wanted = wanted if value is None else wanted.where(column == value)
-    if before_id is not None:
-        wanted = wanted.where(_ITEMS.c.id < before_id)
-    return [FailedItem(**row) for row in conn.execute(wanted.order_by(_ITEMS.c.id.desc()).limit(limit)).mappings()]
+    rows = conn.execute(newest(wanted, _ITEMS.c.id, limit, before_id)).mappings()
+    return [FailedItem(**row) for row in rows]
 
 
 def counts(conn: Connection, connection: str) -> Mapping[str, int]:

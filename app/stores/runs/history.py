@@ -4,14 +4,14 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Select, select
-from sqlmodel import SQLModel
 
 from app.stores import tables
 from app.stores.runs import drift
 from app.stores.runs.drift import Difference, DriftCount
 from app.stores.runs.run_row import RUNS, Run, run_of
+from app.stores.sql.matching import newest
 
-_DRIFT = SQLModel.metadata.tables[str(tables.Drift.__tablename__)]
+_DRIFT = tables.core(tables.Drift)
 
 
 def runs_page(
@@ -34,7 +34,7 @@ def runs_page(
         wanted = wanted.where(RUNS.c.created_at >= since)
     if until is not None:
         wanted = wanted.where(RUNS.c.created_at < until)
-    rows = conn.execute(_newest(wanted, limit, before_id)).mappings()
+    rows = conn.execute(newest(wanted, RUNS.c.id, limit, before_id)).mappings()
     return [run_of(row) for row in rows]
 
 
@@ -55,7 +55,7 @@ def drift_page(
     wanted = _equal(select(_DRIFT), connection=connection, run_id=run_id, kind=kind, cause=cause, change=change)
     if since is not None:
         wanted = wanted.where(_DRIFT.c.found_at >= since)
-    return drift.read_back(conn, _newest(wanted, limit, before_id))
+    return drift.read_back(conn, newest(wanted, _DRIFT.c.id, limit, before_id))
 
 
 def drift_summary(conn: Connection, connection: str, run_id: int) -> list[DriftCount]:
@@ -68,11 +68,3 @@ def _equal(query: Select[Any], **values: Any) -> Select[Any]:
     """The rows whose columns have the given values; ``None`` filters nothing."""
     columns = query.selected_columns
     return query.where(*(columns[name] == value for name, value in values.items() if value is not None))
-
-
-def _newest(query: Select[Any], limit: int, before_id: int | None) -> Select[Any]:
-    """The newest rows of a selection, before an id if one is given."""
-    id = query.selected_columns["id"]
-    if before_id is not None:
-        query = query.where(id < before_id)
-    return query.order_by(id.desc()).limit(limit)

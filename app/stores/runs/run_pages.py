@@ -9,15 +9,11 @@ import msgspec
 from sqlalchemy import Connection
 
 from app.domain import RECORDS, BadRecord, Kind, Page, Record
+from app.stores import tables
 from app.stores.catalog.spool import row_type
-from app.stores.sql.statements import Statement
+from app.stores.sql.statements import Statement, upsert
 
-_PUT = Statement(
-    """
-    INSERT INTO run_pages (run_id, number, records, failed) VALUES (:run_id, :number, :records, :failed)
-    ON CONFLICT (run_id, number) DO UPDATE SET records = excluded.records, failed = excluded.failed
-    """
-)
+_PUT = upsert(tables.core(tables.RunPage))
 _OF = Statement("SELECT records, failed FROM run_pages WHERE run_id = :run_id AND number < :count ORDER BY number")
 _ANY = Statement(
     """

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlmodel import SQLModel
 
 from app.domain import Options, Status, Strategy
 from app.rules.runs.checkpoint import Checkpoint
@@ -13,7 +12,7 @@ from app.rules.runs.kind_counts import KindCounts
 from app.rules.runs.progress import Progress
 from app.stores import tables
 
-RUNS = SQLModel.metadata.tables[str(tables.Run.__tablename__)]
+RUNS = tables.core(tables.Run)
 
 _DECODERS: Mapping[str, msgspec.json.Decoder[Any]] = {
     "counts": msgspec.json.Decoder(dict[str, KindCounts]),

@@ -132,19 +132,15 @@ _RESUME = Statement(
     """
 )
 _IS_STUCK = """
-    status = 'running' AND lease_until <= :before AND connection {resting}
+    status = 'running' AND lease_until <= :before AND connection NOT AMONG :resting
     AND (CAST(:connection AS TEXT) IS NULL OR connection = :connection)
 """
-_STUCK_ON_SQLITE = _IS_STUCK.format(resting="NOT IN (SELECT value FROM json_each(:resting))")
-_STUCK_ON_POSTGRESQL = _IS_STUCK.format(resting="<> ALL(:resting::text[])")
-_FIND_STUCK = Statement(
-    f"SELECT id FROM runs WHERE {_STUCK_ON_SQLITE} ORDER BY id",
-    postgresql=f"SELECT id FROM runs WHERE {_STUCK_ON_POSTGRESQL} ORDER BY id",
-)
-_FAIL = "UPDATE runs SET status = 'failed', finished_at = :now, error = :error, token = NULL, lease_until = NULL"
+_FIND_STUCK = Statement(f"SELECT id FROM runs WHERE {_IS_STUCK} ORDER BY id")
 _FAIL_STUCK = Statement(
-    f"{_FAIL} WHERE {_STUCK_ON_SQLITE} RETURNING id",
-    postgresql=f"{_FAIL} WHERE {_STUCK_ON_POSTGRESQL} RETURNING id",
+    f"""
+    UPDATE runs SET status = 'failed', finished_at = :now, error = :error, token = NULL, lease_until = NULL
+    WHERE {_IS_STUCK} RETURNING id
+    """
 )
 _REASON = Statement("UPDATE runs SET reason = :reason WHERE id = :id")
 
@@ -252,15 +248,15 @@ def cancel(conn: Connection, run_id: int, now: datetime) -> bool:
     return _CANCEL.count(conn, {"id": run_id, "now": now}) == 1
 
 
-_ABANDONED = """
-    (status = 'idle' OR (status = 'running' AND lease_until <= :now)) AND (hinted_at IS NULL OR hinted_at <= :before)
-"""
 _OVERDUE = Statement(
-    f"UPDATE runs SET hinted_at = :now WHERE {_ABANDONED} RETURNING id",
-    postgresql=f"""
-    WITH waiting AS MATERIALIZED (SELECT id FROM runs WHERE {_ABANDONED} FOR UPDATE SKIP LOCKED)
-    UPDATE runs SET hinted_at = :now FROM waiting WHERE runs.id = waiting.id RETURNING runs.id
-    """,
+    """
+    UPDATE runs SET hinted_at = :now WHERE id IN (
+        SELECT id FROM runs
+        WHERE (status = 'idle' OR (status = 'running' AND lease_until <= :now))
+              AND (hinted_at IS NULL OR hinted_at <= :before)
+        FOR UPDATE SKIP LOCKED)
+    RETURNING id
+    """
 )
 
 
@@ -276,15 +272,11 @@ def get(conn: Connection, run_id: int) -> Run | None:
     return None if row is None else run_of(row)
 
 
-def latest(
-    conn: Connection, connection: str | None = None, strategy: str | None = None, limit: int = 20
-) -> list[Run]:
-    """Runs of one connection or all, of one strategy or all, newest first."""
+def latest(conn: Connection, connection: str | None = None, limit: int = 20) -> list[Run]:
+    """Runs of one connection or all, newest first."""
     query = select(RUNS).order_by(RUNS.c.id.desc()).limit(limit)
     if connection is not None:
         query = query.where(RUNS.c.connection == connection)
-    if strategy is not None:
-        query = query.where(RUNS.c.strategy == strategy)
     return [run_of(row) for row in conn.execute(query).mappings()]
 
 

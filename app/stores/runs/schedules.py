@@ -5,14 +5,13 @@ from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, select
-from sqlmodel import SQLModel
 
 from app.domain import Options
 from app.stores import tables
 from app.stores.runs.run_row import RUNS
 from app.stores.sql.statements import Statement
 
-_SCHEDULES = SQLModel.metadata.tables[str(tables.Schedule.__tablename__)]
+_SCHEDULES = tables.core(tables.Schedule)
 
 
 class Schedule(NamedTuple):
@@ -70,7 +69,7 @@ def put(
     enabled: bool = True,
     since: datetime | None = None,
 ) -> None:
-    """Set a job's schedule. Slots count from ``since`` on; without it, from the slot that ran last, as before."""
+    """Set a job's schedule. Slots count from ``since`` on, or without it from the slot that ran last."""
     row = {"connection": connection, "job": job, "cron": cron, "timezone": timezone, "enabled": enabled}
     _PUT.run(conn, {**row, "since": since})
 

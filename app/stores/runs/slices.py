@@ -3,12 +3,13 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from app.domain import Kind
+from app.stores import tables
 from app.stores.catalog import catalog_sql as sql
 from app.stores.sql.columns import moment_from
-from app.stores.sql.statements import Statement
+from app.stores.sql.statements import Statement, upsert
 
 
 class Slice(NamedTuple):
@@ -29,17 +30,8 @@ class Older(NamedTuple):
     until: datetime
 
 
-_GET = Statement(
-    "SELECT upto, compared, nights, ended_at FROM slices WHERE connection = :connection AND kind = :kind"
-)
-_PUT = Statement(
-    """
-    INSERT INTO slices (connection, kind, upto, compared, nights, ended_at)
-    VALUES (:connection, :kind, :upto, :compared, :nights, :ended_at)
-    ON CONFLICT (connection, kind) DO UPDATE
-    SET upto = excluded.upto, compared = excluded.compared, nights = excluded.nights, ended_at = excluded.ended_at
-    """
-)
+_SLICES = tables.core(tables.Slice)
+_PUT = upsert(_SLICES)
 _OLDER = """
     FROM {table}
     WHERE connection = :connection AND deleted = false AND modified_at >= :since AND modified_at < :until
@@ -48,11 +40,9 @@ _OLDER = """
 
 def get(conn: Connection, connection: str, kind: Kind) -> Slice | None:
     """The last compared slice, ``None`` before the first."""
-    rows = _GET.run(conn, {"connection": connection, "kind": kind.value})
-    if not rows:
-        return None
-    upto, compared, nights, ended_at = rows[0]
-    return Slice(moment_from(upto), compared, nights, moment_from(ended_at))  # type: ignore[arg-type]
+    query = select(*(_SLICES.c[name] for name in Slice._fields))
+    row = conn.execute(query.where(_SLICES.c.connection == connection, _SLICES.c.kind == kind)).first()
+    return None if row is None else Slice(*row)
 
 
 def put(conn: Connection, connection: str, kind: Kind, done: Slice) -> None:

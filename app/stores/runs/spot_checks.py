@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from app.domain import Kind
 from app.stores.catalog import Key
 from app.stores.catalog import catalog_sql as sql
-from app.stores.sql.columns import moment_from
+from app.stores.sql.columns import some_moment
 from app.stores.sql.statements import Statement
 
 
@@ -72,10 +72,9 @@ def claim(conn: Connection, connection: str, kind: Kind, now: datetime, next_at:
 def random_keys(conn: Connection, connection: str, kind: Kind, most: int) -> list[Key]:
     """Keys of at most ``most`` random rows, tombstones included: so the index alone answers, however many rows there are."""
     table = sql.shape(kind)
-    wanted = f"SELECT {', '.join(table.keys)} FROM {table.table} WHERE connection = ? ORDER BY random() LIMIT ?"
-    cursor = sql.driver(conn).cursor()
-    cursor.execute(sql.spelled(conn.dialect.name, wanted), (connection, most))
-    return [tuple(row) for row in cursor.fetchall()]
+    wanted = f"FROM {table.table} WHERE connection = :connection ORDER BY random() LIMIT :most"
+    rows = Statement(f"SELECT {', '.join(table.keys)} {wanted}").run(conn, {"connection": connection, "most": most})
+    return [tuple(row) for row in rows]
 
 
 def put(conn: Connection, connection: str, kind: Kind, checks: Sequence[Check], now: datetime) -> None:
@@ -88,4 +87,4 @@ def put(conn: Connection, connection: str, kind: Kind, checks: Sequence[Check], 
 def sums(conn: Connection, connection: str) -> list[Sums]:
     """The checks since its last complete read, summed for every kind that had one."""
     rows = _SUMS.run(conn, {"connection": connection})
-    return [Sums(kind, moment, checked, equal) for kind, at, checked, equal in rows if (moment := moment_from(at))]
+    return [Sums(kind, some_moment(at), checked, equal) for kind, at, checked, equal in rows]

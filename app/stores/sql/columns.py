@@ -1,11 +1,10 @@
-"""Column types that mean the same on SQLite and PostgreSQL: UTC moments, exact quantities, typed JSON."""
+"""Column types that mean the same on SQLite and PostgreSQL: UTC moments, exact quantities."""
 
 import sqlite3
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, cast
 
-import msgspec
 from sqlalchemy import DateTime, Dialect, Numeric, Text
 from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
@@ -59,29 +58,6 @@ class Moment(TypeDecorator[datetime]):
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """An aware datetime in UTC, whichever database wrote it."""
         return moment_from(value)
-
-
-class Json(TypeDecorator[Any]):
-    """A value kept as JSON text and read as ``shape``, any type that msgspec can decode; ``None`` is NULL.
-
-    Reading raises ``msgspec.DecodeError`` (``ValidationError``) for a text that is not of this shape.
-    """
-
-    impl = Text
-    cache_ok = True
-
-    def __init__(self, shape: Any = Any) -> None:
-        super().__init__()
-        self.shape = shape
-        self._decoder = msgspec.json.Decoder(shape)
-
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        """Compact JSON; NULL for ``None``."""
-        return None if value is None else msgspec.json.encode(value).decode()
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
-        """The text read as ``shape``; ``None`` for NULL."""
-        return None if value is None else self._decoder.decode(value)
 
 
 class _AnyNumeric(UserDefinedType[Any]):

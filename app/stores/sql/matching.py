@@ -1,10 +1,10 @@
-"""Turns the terms of a filter into SQL conditions, for any kind of row."""
+"""Turns the terms of a filter into SQL conditions, for any kind of row, and reads a selection page by page."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, false, func, not_, or_, true
+from sqlalchemy import ColumnElement, Connection, Select, and_, false, func, not_, or_, select, true
 
 from app.rules.filters import FilterError, Term, choice_of, moment_of
 
@@ -75,3 +75,18 @@ def yes_or_no(key: str, holds: ColumnElement[bool]) -> Condition:
 def seen_by(column: ColumnElement[Any], connections: frozenset[str] | None) -> ColumnElement[bool]:
     """Rows of these connections only; ``None`` means all rows, also those of no connection."""
     return true() if connections is None else column.in_(sorted(connections))
+
+
+def newest(query: Select[Any], key: ColumnElement[int], limit: int, before: int | None) -> Select[Any]:
+    """A page of a selection, newest first; ``before`` is the key of the last row of the page before."""
+    if before is not None:
+        query = query.where(key < before)
+    return query.order_by(key.desc()).limit(limit)
+
+
+def older(conn: Connection, at: ColumnElement[Any], id: ColumnElement[int], row_id: int) -> ColumnElement[bool]:
+    """Rows that come after this one where the newest by a moment, then by id, comes first."""
+    moment = conn.execute(select(at).where(id == row_id)).scalar()
+    if moment is None:  # it was removed meanwhile
+        return id < row_id
+    return and_(at <= moment, or_(at < moment, id < row_id))  # the moment first, for its index

@@ -1,19 +1,9 @@
 """Every table as a SQLModel class: six of the merchant's own data, the others Tallyhook's own."""
 
 from app.stores.tables.access import AccessToken, AuditArchive, AuditEntry, Session, SignInPlace, User
-from app.stores.tables.answers import CachedAnswer
-from app.stores.tables.catalog import (
-    CATALOG,
-    CategoryRow,
-    ListingRow,
-    LocationRow,
-    OrderRow,
-    StockRow,
-    SyncColumns,
-    VendorRow,
-    catalog_table,
-)
+from app.stores.tables.catalog import CATALOG
 from app.stores.tables.connections import ConnectionRow
+from app.stores.tables.fields import core
 from app.stores.tables.replays import Replay, ReplayItem
 from app.stores.tables.runs import (
     BudgetUse,
@@ -40,57 +30,5 @@ from app.stores.tables.truth import (
     TrickledChange,
     UsualDay,
 )
-from app.stores.tables.watch import Alert, Outage
+from app.stores.tables.watch import Alert, CachedAnswer, Outage
 from app.stores.tables.work import Attempt, CallSlot, DeadLetter, InboxEvent, OwedItem, SettledSlot, Settlement
-
-__all__ = [
-    "CATALOG",
-    "AccessToken",
-    "AgreementDay",
-    "Alert",
-    "Attempt",
-    "AuditArchive",
-    "AuditEntry",
-    "BudgetUse",
-    "CachedAnswer",
-    "CallSlot",
-    "CategoryRow",
-    "ConnectionRow",
-    "DeadLetter",
-    "Drift",
-    "FailedItem",
-    "FullRead",
-    "Heartbeat",
-    "Hold",
-    "HoldRow",
-    "InboxEvent",
-    "ListingRow",
-    "LocationRow",
-    "Mark",
-    "OrderRow",
-    "Outage",
-    "OwedItem",
-    "Refusal",
-    "Removal",
-    "Replay",
-    "ReplayItem",
-    "Restore",
-    "Run",
-    "RunPage",
-    "Schedule",
-    "Session",
-    "SettledSlot",
-    "Settlement",
-    "SignInPlace",
-    "Slice",
-    "SpotCheck",
-    "SpotCheckTurn",
-    "StockRow",
-    "SyncColumns",
-    "TrickledChange",
-    "User",
-    "UsualDay",
-    "VendorRow",
-    "Watermark",
-    "catalog_table",
-]

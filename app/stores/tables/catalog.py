@@ -7,14 +7,13 @@ how the row came to be (``SyncColumns``). ``CATALOG`` maps a kind to its table.
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
-from sqlalchemy import BigInteger, Index
+from sqlalchemy import BigInteger, Index, Table
 from sqlmodel import Field, SQLModel
 
 from app.domain import Kind
 from app.stores.sql.columns import Quantity
-from app.stores.tables.fields import amount, big, long, moment
+from app.stores.tables.fields import amount, big, core, long, moment
 
 
 class SyncColumns(SQLModel):
@@ -158,16 +157,11 @@ class CategoryRow(SyncColumns, table=True):
     extra: str | None = long()
 
 
-CATALOG: Mapping[Kind, type[SQLModel]] = {
-    Kind.PRODUCT: ListingRow,
-    Kind.STOCK: StockRow,
-    Kind.ORDER: OrderRow,
-    Kind.LOCATION: LocationRow,
-    Kind.VENDOR: VendorRow,
-    Kind.CATEGORY: CategoryRow,
+CATALOG: Mapping[Kind, Table] = {
+    Kind.PRODUCT: core(ListingRow),
+    Kind.STOCK: core(StockRow),
+    Kind.ORDER: core(OrderRow),
+    Kind.LOCATION: core(LocationRow),
+    Kind.VENDOR: core(VendorRow),
+    Kind.CATEGORY: core(CategoryRow),
 }
-
-
-def catalog_table(kind: Kind) -> Any:
-    """The kind's table, for SQLAlchemy Core."""
-    return CATALOG[kind].__table__  # type: ignore[attr-defined]

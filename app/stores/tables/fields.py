@@ -1,11 +1,11 @@
-"""The kinds of column that tables are declared with."""
+"""The kinds of column that tables are declared with, and a table as SQLAlchemy Core sees it."""
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Integer, Text
+from sqlalchemy import BigInteger, Integer, Table, Text
 from sqlmodel import Field
 
-from app.stores.sql.columns import Json, Moment, Quantity
+from app.stores.sql.columns import Moment, Quantity
 
 AUTO_ID = BigInteger().with_variant(Integer(), "sqlite")  # SQLite numbers only INTEGER keys by itself
 
@@ -25,11 +25,12 @@ def amount() -> Any:
     return Field(default=None, sa_type=Quantity)
 
 
-def json(shape: Any = Any, **options: Any) -> Any:
-    """A value of this shape, kept as JSON text (``stores.sql.columns.Json``)."""
-    return Field(sa_type=Json(shape), **options)
-
-
 def long() -> Any:
     """Text of any length that may be missing."""
     return Field(default=None, sa_type=Text)
+
+
+def core(model: Any) -> Table:
+    """The table of a SQLModel class, for SQLAlchemy Core."""
+    table: Table = model.metadata.tables[str(model.__tablename__)]
+    return table

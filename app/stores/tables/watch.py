@@ -1,4 +1,4 @@
-"""Outages and alerts, which people are told about."""
+"""Outages and alerts, which people are told about, and answers that take too long to find for every caller."""
 
 from datetime import datetime
 
@@ -72,3 +72,15 @@ class Alert(SQLModel, table=True):
     closed_at: datetime | None = moment(default=None)
     told_at: datetime | None = moment(default=None)
     claimed_until: datetime | None = moment(default=None)
+
+
+class CachedAnswer(SQLModel, table=True):
+    """The last answer (JSON text) to a question about a connection, when it was found, and how long that took."""
+
+    __tablename__ = "answers"
+
+    connection: str = Field(primary_key=True)
+    question: str = Field(primary_key=True)
+    answer: str = Field(sa_type=Text)
+    found_at: datetime = moment()
+    took_ms: int

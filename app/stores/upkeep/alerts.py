@@ -4,12 +4,12 @@ from datetime import datetime
 
 import msgspec
 from sqlalchemy import Connection, select
-from sqlmodel import SQLModel
 
 from app.stores import tables
+from app.stores.sql.matching import newest, seen_by
 from app.stores.sql.statements import Statement
 
-_ALERTS = SQLModel.metadata.tables[str(tables.Alert.__tablename__)]
+_ALERTS = tables.core(tables.Alert)
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,9 +104,5 @@ def latest(
     conn: Connection, *, connections: frozenset[str] | None = None, limit: int = 50, before_id: int | None = None
 ) -> list[Alert]:
     """Alerts, newest first."""
-    query = select(_ALERTS).order_by(_ALERTS.c.id.desc()).limit(limit)
-    if connections is not None:
-        query = query.where(_ALERTS.c.connection.in_(sorted(connections)))
-    if before_id is not None:
-        query = query.where(_ALERTS.c.id < before_id)
-    return [Alert(**row) for row in conn.execute(query).mappings()]
+    query = select(_ALERTS).where(seen_by(_ALERTS.c.connection, connections))
+    return [Alert(**row) for row in conn.execute(newest(query, _ALERTS.c.id, limit, before_id)).mappings()]

@@ -44,7 +44,7 @@ def copy(
     arrive unchanged.
     """
     with source.read() as there, target.begin() as here:
-        filled = next((table.name for table in _tables() if _any(here, table)), None)
+        filled = next((table.name for table in _tables() if here.execute(select(table).limit(1)).first()), None)
         if filled is not None:
             raise Conflict(f"the target is not empty: its table {filled} has rows; name an empty database")
         copied = [_copy_table(there, here, table, on_progress) for table in _tables()]
@@ -55,10 +55,6 @@ def copy(
 
 def _tables() -> Sequence[Table]:
     return SQLModel.metadata.sorted_tables
-
-
-def _any(conn: Connection, table: Table) -> bool:
-    return conn.execute(select(table).limit(1)).first() is not None
 
 
 def _copy_table(there: Connection, here: Connection, table: Table, on_progress: Callable[[str, int], None]) -> Copied:

@@ -1,11 +1,11 @@
 """The last heartbeat of each process, so that people can see what is running."""
 
 from datetime import datetime, timedelta
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from app.stores.sql.columns import moment_from
+from app.stores.sql.columns import some_moment
 from app.stores.sql.statements import Statement
 
 
@@ -76,4 +76,4 @@ def first_start(conn: Connection, role: str) -> datetime | None:
 
 def _of_role(conn: Connection, role: str) -> list[Heartbeat]:
     """Oldest start first."""
-    return [Heartbeat(*(cast(datetime, moment_from(at)) for at in row)) for row in _ALL.run(conn, {"role": role})]
+    return [Heartbeat(*map(some_moment, row)) for row in _ALL.run(conn, {"role": role})]

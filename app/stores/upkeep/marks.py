@@ -4,13 +4,13 @@ import os
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 from uuid import uuid4
 
 import msgspec
 from sqlalchemy import Connection
 
-from app.stores.sql.columns import moment_from
+from app.stores.sql.columns import some_moment
 from app.stores.sql.statements import Statement
 
 _NAME = "database"
@@ -75,7 +75,7 @@ def rise(conn: Connection, seen: Mark | None, now: datetime) -> Mark:
     If the database has a smaller number of the same lineage, a restore is recorded and a new lineage begins.
     """
     rows = _GET.run(conn, {"name": _NAME})
-    here = Mark(rows[0][0], rows[0][1], moment_from(rows[0][2]) or now) if rows else None
+    here = Mark(rows[0][0], rows[0][1], some_moment(rows[0][2])) if rows else None
     if seen is not None and here is not None and here.lineage == seen.lineage and here.number < seen.number:
         _RESTORED.run(conn, {"back_to": here.at, "lost_at": seen.at, "now": now})
         here = None
@@ -90,4 +90,4 @@ def rise(conn: Connection, seen: Mark | None, now: datetime) -> Mark:
 def restores(conn: Connection, since: datetime) -> list[Restored]:
     """Restores that were noticed since a moment, oldest first."""
     rows = _RESTORES.run(conn, {"since": since})
-    return [Restored(*(cast(datetime, moment_from(at)) for at in row)) for row in rows]
+    return [Restored(*map(some_moment, row)) for row in rows]

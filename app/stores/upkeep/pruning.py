@@ -6,24 +6,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, delete, exists, func, or_, select, tuple_, update
-from sqlmodel import SQLModel
 
 from app.domain import Kind
 from app.stores import tables
 from app.stores.letters import letter_search
 from app.stores.reports import settled
-from app.stores.tables import CATALOG
+from app.stores.tables import CATALOG, core
 
 BATCH_SIZE = 500
 """Rows per transaction: on SQLite acknowledgements wait for the writer before them."""
 
 LETTERS, EVENTS, SETTLEMENTS, DONE_LETTERS = "letters", "events", "settlements", "done_letters"
-DRIFT, DRY_DRIFT, RUNS, DRY_RUNS, FAILED_ITEMS = "drift", "dry_drift", "runs", "dry_runs", "failed_items"
-ALERTS, OUTAGES, REPLAY_ITEMS, REPLAYS = "alerts", "outages", "replay_items", "replays"
-HOLD_ROWS, HOLDS, AGREEMENTS, CALL_SLOTS = "hold_rows", "holds", "agreements", "calls"
-REFUSALS, RESTORES, REMOVALS, SPOT_CHECKS = "refusals", "restores", "removals", "spot_checks"
-HEARTBEATS, SLOTS, SESSIONS, ANSWERS = "heartbeats", "slots", "sessions", "answers"
-TRICKLED = "trickled"
+DRIFT, DRY_DRIFT = "drift", "dry_drift"
 
 Key = tuple[Any, ...]
 """The primary key of an old row."""
@@ -35,27 +29,25 @@ RESTARTED_WITHIN = timedelta(days=2)
 """A downtime that ended less than this ago may not have been noticed yet (``flows.inbox.outages`` looks back a day)."""
 
 
-def _table(model: Any) -> Table:
-    return SQLModel.metadata.tables[str(model.__tablename__)]
-
-
-_LETTERS, _EVENTS, _SETTLED = map(_table, (tables.DeadLetter, tables.InboxEvent, tables.Settlement))
-_RUNS, _PAGES, _DRIFT, _ITEMS = map(_table, (tables.Run, tables.RunPage, tables.Drift, tables.FailedItem))
-_REPLAYS, _REPLAYED = map(_table, (tables.Replay, tables.ReplayItem))
-_ALERTS, _GAPS, _HOLDS, _HELD = map(_table, (tables.Alert, tables.Outage, tables.Hold, tables.HoldRow))
+_LETTERS, _EVENTS, _SETTLED = map(core, (tables.DeadLetter, tables.InboxEvent, tables.Settlement))
+_RUNS, _PAGES, _DRIFT, _ITEMS = map(core, (tables.Run, tables.RunPage, tables.Drift, tables.FailedItem))
+_REPLAYS, _REPLAYED = map(core, (tables.Replay, tables.ReplayItem))
+_ALERTS, _GAPS, _HOLDS, _HELD = map(core, (tables.Alert, tables.Outage, tables.Hold, tables.HoldRow))
 _BEATS, _SLOTS, _SESSIONS, _ANSWERS = map(
-    _table, (tables.Heartbeat, tables.SettledSlot, tables.Session, tables.CachedAnswer)
+    core, (tables.Heartbeat, tables.SettledSlot, tables.Session, tables.CachedAnswer)
 )
-_REFUSALS, _RESTORES, _REMOVALS = map(_table, (tables.Refusal, tables.Restore, tables.Removal))
-_AGREEMENTS, _CALL_SLOTS, _CHECKS = map(_table, (tables.AgreementDay, tables.CallSlot, tables.SpotCheck))
-_TRICKLED = _table(tables.TrickledChange)
+_REFUSALS, _RESTORES, _REMOVALS = map(core, (tables.Refusal, tables.Restore, tables.Removal))
+_AGREEMENTS, _CALL_SLOTS, _CHECKS = map(core, (tables.AgreementDay, tables.CallSlot, tables.SpotCheck))
+_TRICKLED = core(tables.TrickledChange)
 
 
 @dataclass(frozen=True)
 class Expiry:
-    """When rows of a table are old; ``first`` is the column whose smallest values go first."""
+    """When rows of a table are old. ``keep`` is the field of ``flows.upkeep.retention.Keep`` that says for how long they are
+    kept, empty if others say it; ``first`` is the column whose smallest values go first."""
 
     table: Table
+    keep: str
     old: Conditions
     first: ColumnElement[Any] | None = None
 
@@ -239,48 +231,43 @@ def _by(column: ColumnElement[datetime]) -> Conditions:
 
 def _tombstones(kind: Kind) -> Expiry:
     """Rows that only say that an id we never held is gone, when no read that began before them is running any more."""
-    row = _table(CATALOG[kind]).c
+    row = CATALOG[kind].c
     content = [column for column in row if column.nullable and column.name != "modified_at"]
 
     def old(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
         fence = (row.deleted, row.row_hash == 0, row.version == 0, row.written_at < before, row.read_at < before)
         return [*fence, *(column.is_(None) for column in content)]
 
-    return Expiry(_table(CATALOG[kind]), old)
-
-
-def tombstones(kind: Kind) -> str:
-    """The name of the sort of row that a kind's tombstones are."""
-    return f"tombstones_{kind}"
+    return Expiry(CATALOG[kind], "tombstones", old)
 
 
 EXPIRIES = {
-    LETTERS: Expiry(_LETTERS, _letters, _LETTERS.c.died_at),
-    DONE_LETTERS: Expiry(_LETTERS, _done_letters, _LETTERS.c.died_at),
-    EVENTS: Expiry(_EVENTS, _by(_EVENTS.c.received_at), _EVENTS.c.received_at),
-    SETTLEMENTS: Expiry(_SETTLED, _settlements, _SETTLED.c.settled_at),
-    DRIFT: Expiry(_DRIFT, _drift(dry=False)),
-    DRY_DRIFT: Expiry(_DRIFT, _drift(dry=True)),
-    RUNS: Expiry(_RUNS, _runs, _RUNS.c.id),
-    DRY_RUNS: Expiry(_RUNS, _dry_runs, _RUNS.c.id),
-    FAILED_ITEMS: Expiry(_ITEMS, _by(_ITEMS.c.resolved_at)),
-    ALERTS: Expiry(_ALERTS, _by(_ALERTS.c.closed_at)),
-    OUTAGES: Expiry(_GAPS, _outages),
-    HOLD_ROWS: Expiry(_HELD, _hold_rows),
-    HOLDS: Expiry(_HOLDS, _holds_without_rows),
-    REPLAY_ITEMS: Expiry(_REPLAYED, _replay_items),
-    REPLAYS: Expiry(_REPLAYS, _replays),
-    HEARTBEATS: Expiry(_BEATS, _heartbeats),
-    REFUSALS: Expiry(_REFUSALS, _by(_REFUSALS.c.at), _REFUSALS.c.at),
-    RESTORES: Expiry(_RESTORES, _by(_RESTORES.c.found_at)),
-    REMOVALS: Expiry(_REMOVALS, _by(_REMOVALS.c.at)),
-    AGREEMENTS: Expiry(_AGREEMENTS, _by(_AGREEMENTS.c.at)),
-    SPOT_CHECKS: Expiry(_CHECKS, _by(_CHECKS.c.at)),
-    TRICKLED: Expiry(_TRICKLED, _by(_TRICKLED.c.at)),
-    SLOTS: Expiry(_SLOTS, _slots, _SLOTS.c.slot),
-    CALL_SLOTS: Expiry(_CALL_SLOTS, _by(_CALL_SLOTS.c.slot)),
-    SESSIONS: Expiry(_SESSIONS, _by(_SESSIONS.c.expires_at)),
-    ANSWERS: Expiry(_ANSWERS, _by(_ANSWERS.c.found_at)),
-    **{tombstones(kind): _tombstones(kind) for kind in Kind},
+    LETTERS: Expiry(_LETTERS, "", _letters, _LETTERS.c.died_at),
+    EVENTS: Expiry(_EVENTS, "", _by(_EVENTS.c.received_at), _EVENTS.c.received_at),
+    SETTLEMENTS: Expiry(_SETTLED, "", _settlements, _SETTLED.c.settled_at),
+    DONE_LETTERS: Expiry(_LETTERS, "done_letters", _done_letters, _LETTERS.c.died_at),
+    DRIFT: Expiry(_DRIFT, "drift", _drift(dry=False)),
+    DRY_DRIFT: Expiry(_DRIFT, "dry_runs", _drift(dry=True)),
+    "dry_runs": Expiry(_RUNS, "dry_runs", _dry_runs, _RUNS.c.id),
+    "failed_items": Expiry(_ITEMS, "runs", _by(_ITEMS.c.resolved_at)),
+    "runs": Expiry(_RUNS, "runs", _runs, _RUNS.c.id),
+    "alerts": Expiry(_ALERTS, "alerts", _by(_ALERTS.c.closed_at)),
+    "outages": Expiry(_GAPS, "alerts", _outages),
+    "hold_rows": Expiry(_HELD, "alerts", _hold_rows),
+    "holds": Expiry(_HOLDS, "alerts", _holds_without_rows),
+    "replay_items": Expiry(_REPLAYED, "alerts", _replay_items),
+    "replays": Expiry(_REPLAYS, "alerts", _replays),
+    "slots": Expiry(_SLOTS, "figures", _slots, _SLOTS.c.slot),
+    "calls": Expiry(_CALL_SLOTS, "figures", _by(_CALL_SLOTS.c.slot)),
+    "agreements": Expiry(_AGREEMENTS, "figures", _by(_AGREEMENTS.c.at)),
+    "heartbeats": Expiry(_BEATS, "heartbeats", _heartbeats),
+    "refusals": Expiry(_REFUSALS, "heartbeats", _by(_REFUSALS.c.at), _REFUSALS.c.at),
+    "restores": Expiry(_RESTORES, "heartbeats", _by(_RESTORES.c.found_at)),
+    "removals": Expiry(_REMOVALS, "heartbeats", _by(_REMOVALS.c.at)),
+    "spot_checks": Expiry(_CHECKS, "heartbeats", _by(_CHECKS.c.at)),
+    "trickled": Expiry(_TRICKLED, "heartbeats", _by(_TRICKLED.c.at)),
+    "answers": Expiry(_ANSWERS, "answers", _by(_ANSWERS.c.found_at)),
+    "sessions": Expiry(_SESSIONS, "answers", _by(_SESSIONS.c.expires_at)),
+    **{f"tombstones_{kind}": _tombstones(kind) for kind in Kind},
 }
-"""Every sort of row that is removed when it is old."""
+"""Every sort of row that is removed when it is old, in the order of removal: differences before their runs."""

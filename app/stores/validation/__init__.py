@@ -8,5 +8,3 @@ cache the findings (``stores.reports.cache``).
 
 from app.stores.validation.asking import Cutoffs, Finding, cutoffs
 from app.stores.validation.measuring import CHECKS, measure
-
-__all__ = ["CHECKS", "Cutoffs", "Finding", "cutoffs", "measure"]

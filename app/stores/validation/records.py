@@ -9,7 +9,7 @@ from sqlmodel.sql.sqltypes import AutoString
 from app.domain import Kind
 from app.stores.catalog import catalog_sql
 from app.stores.sql.statements import Statement
-from app.stores.tables import catalog_table
+from app.stores.tables import CATALOG
 from app.stores.validation.asking import Check, Cutoffs, Finding, Question
 
 _MINE = "connection = :connection"
@@ -31,7 +31,7 @@ FROM_THE_FUTURE = Question(
 
 
 def _unheld_rows(kind: Kind) -> str:
-    table = catalog_table(kind)
+    table = CATALOG[kind]
     texts = [column.name for column in table.c if isinstance(column.type, (String, AutoString))]
     holes = " OR ".join(f"instr({name}, '{_UNHELD}') > 0" for name in texts)
     return f"""
