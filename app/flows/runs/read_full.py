@@ -104,7 +104,7 @@ def _repair(run: ActiveRun, kind: Kind, known: _Known) -> None:
                 wrote=result.written.any(),
             )
 
-    run.commit(finish)
+    run.finish_stage(finish)
     log_failures(connection, result.failures, run.id)
     deps.queue.enqueue(news.fresh)
 
@@ -115,7 +115,7 @@ def _preview(run: ActiveRun, kind: Kind, known: _Known) -> None:
     news = named_news(run.deps, run.connection, kind, result.changes)
     dry_run_named(run, kind, news)
     agreement = agreed(result, unseen=news.unseen, written=False)
-    run.commit(lambda conn: _finish(run, conn, result, agreement, len(news.fresh)))
+    run.finish_stage(lambda conn: _finish(run, conn, result, agreement, len(news.fresh)))
 
 
 def _compare(run: ActiveRun, kind: Kind, known: _Known, before: Callable[[Diff, datetime], None]) -> BulkResult:

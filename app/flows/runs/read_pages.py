@@ -90,7 +90,7 @@ def read_pages(run: ActiveRun, stage: Stage) -> None:
         if stage.mode is ReadMode.DELTA and read.is_whole and read.watermark is not None:
             watermarks.put(conn, run.connection, stage.kind, read.watermark, run.deps.now())
 
-    run.commit(finish)
+    run.finish_stage(finish)
 
 
 # reading
@@ -209,8 +209,8 @@ def _apply(run: ActiveRun, kind: Kind, read: _Read) -> _Outcome:
     done = min(int(run.checkpoint.after or 0), read.stored)
     for records in batches(islice(read.records, done, None), BATCH_SIZE):
         good = [record for record in records if held is None or key_of(record) not in held.keys]
-        isolated(good, partial(_write, run, kind), read.fail, (Stopped,))
         done += len(records)
+        isolated(good, partial(_write, run, kind, whole=len(good), after=done), read.fail, (Stopped,))
         with run.transaction():
             run.checkpoint.after = str(done)
     if unwritten := read.failures[known_failures:]:
@@ -220,11 +220,16 @@ def _apply(run: ActiveRun, kind: Kind, read: _Read) -> _Outcome:
     return _Outcome() if held is None else _Outcome(len(held.keys), held.reason, held.rules)
 
 
-def _write(run: ActiveRun, kind: Kind, records: Sequence[Record]) -> None:
+def _write(run: ActiveRun, kind: Kind, records: Sequence[Record], *, whole: int, after: int) -> None:
+    """Write records of a batch that has ``whole`` of them. Written as a whole, they move the checkpoint in their own commit:
+    a run that dies behind it does not count them again."""
+
     def work(conn: Connection) -> None:
         applied = _put(run, conn, records)
         owe_refused(run.deps, conn, run.connection, records, applied)
         run.count(kind, counts_of_applied(applied))
+        if len(records) == whole:
+            run.checkpoint.after = str(after)
 
     if records:
         run.commit(work)
