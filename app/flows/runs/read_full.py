@@ -23,7 +23,7 @@ from app.flows.runs.drift import record_drift, record_left
 from app.flows.runs.kind_lock import kind_lock
 from app.flows.runs.named_items import dry_run_named, named_news
 from app.flows.runs.reasons import Background, background
-from app.flows.runs.resumable import restart_read
+from app.flows.runs.resumable import is_overtaken, restart_read
 from app.flows.runs.retrying import with_retries
 from app.flows.runs.run_state import ActiveRun
 from app.rules.guard.guard import FIRST_LOAD, RUN
@@ -140,11 +140,7 @@ def _pages_from(run: ActiveRun, kind: Kind, resume: str | None, *, first: bool) 
 def _forget_overtaken(run: ActiveRun, kind: Kind) -> None:
     """While nobody had this run, the kind may have been read as a whole: the pages of this run are older, and would bring
     back what is gone since."""
-    with run.deps.database.read() as conn:
-        whole = watermarks.whole_read_at(conn, run.connection, kind)
-    began = run.checkpoint.read_at
-    if began is not None and whole is not None and whole > began:
-        log.info("read_overtaken", run=run.id, connection=run.connection, kind=kind)
+    if is_overtaken(run, kind):
         restart_read(run)
 
 

@@ -23,6 +23,7 @@ from app.flows.items.pull import BATCH_SIZE, NewlyOwed, changes_by_mention, owe_
 from app.flows.runs import kept_pages
 from app.flows.runs.dry_run import Effects, preview
 from app.flows.runs.named_items import dry_run_named, named_news
+from app.flows.runs.resumable import is_overtaken
 from app.flows.runs.retrying import pages_with_retries
 from app.flows.runs.run_items import counts_of_applied, note_failures
 from app.flows.runs.run_state import ActiveRun, Stopped
@@ -108,10 +109,10 @@ def _read(run: ActiveRun, stage: Stage) -> _Read:
 
 
 def _stored(run: ActiveRun, kind: Kind) -> _Read:
-    """The pages that a resumed run read before."""
+    """The pages that a resumed run read before, unless the kind was read as a whole since."""
     read = _Read(Spool(kind), healing(run.deps, run.connection, kind))
     pages = kept_pages.kept(run, kind)
-    if len(pages) < run.checkpoint.pages or run.checkpoint.resume is None:
+    if len(pages) < run.checkpoint.pages or run.checkpoint.resume is None or is_overtaken(run, kind):
         _restart(run, read)
         return read
     for page in pages:

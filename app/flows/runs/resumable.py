@@ -2,12 +2,17 @@
 
 from collections.abc import Callable, Iterator
 
+import structlog
+
 from app.domain import Kind, Page
 from app.flows.items.bulk_read import ReadAgain
 from app.flows.runs import kept_pages
 from app.flows.runs.retrying import pages_with_retries
 from app.flows.runs.run_state import ActiveRun
 from app.sources.base import ResumeLost
+from app.stores.catalog import watermarks
+
+log = structlog.get_logger()
 
 
 def resumable_pages(
@@ -51,3 +56,14 @@ def restart_read(run: ActiveRun) -> None:
     with run.transaction() as conn:
         kept_pages.drop(run, conn)
         run.progress.processed = run.checkpoint.begun
+
+
+def is_overtaken(run: ActiveRun, kind: Kind) -> bool:
+    """Whether the kind was read as a whole since this run's read of it began."""
+    with run.deps.database.read() as conn:
+        whole = watermarks.whole_read_at(conn, run.connection, kind)
+    began = run.checkpoint.read_at
+    if began is None or whole is None or whole <= began:
+        return False
+    log.info("read_overtaken", run=run.id, connection=run.connection, kind=kind)
+    return True
