@@ -202,19 +202,24 @@ def key_of(record: Record) -> tuple[str, ...]:
 
 
 _LARGEST = Decimal(10) ** 15
+_LONGEST_KEY = 600  # characters of all parts; PostgreSQL refuses index rows of more than 2,704 bytes
 
 
 def check_storable(record: Record) -> None:
-    """Raise ``ValueError`` for a record without its whole key, and for a number that no column holds: a version below 64
-    bits (``rules.versions`` handles one above), an amount that is not finite or has more than 15 digits before the point.
+    """Raise ``ValueError`` for a record without its whole key or with one that no index holds, and for a number that no
+    column holds: a version below 64 bits (``rules.versions`` handles one above), an amount that is not finite or has more
+    than 15 digits before the point.
 
     Without its key, no later record would replace the row. SQLite would store such a number, and then fail to read the
     table.
     """
     if record.version < -INT64:
         raise ValueError(f"version is {record.version}; a whole number of at most 64 bits was expected")
-    if "" in key_of(record):
-        raise ValueError(f"its key is {', '.join(map(repr, key_of(record)))}; no part of it may be empty")
+    key = key_of(record)
+    if "" in key:
+        raise ValueError(f"its key is {', '.join(map(repr, key))}; no part of it may be empty")
+    if (length := len("".join(key))) > _LONGEST_KEY:
+        raise ValueError(f"its key has {length} characters; at most {_LONGEST_KEY} were expected")
     if isinstance(record, StockCount):
         _check("quantity", record.quantity)
     elif isinstance(record, Listing):

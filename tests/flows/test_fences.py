@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from app.domain import ALL_ITEMS, Answer, BadRecord, Cause, Change, ItemKey, Kind, Listing, Ref, Scope, StockCount
 from app.errors import Unavailable, Unmappable
+from app.flows.items.bulk_read import reconcile
 from app.flows.items.dead_letter import record_dead_letter
 from app.flows.items.fetching import read_of
 from app.flows.items.held_items import HeldItems, split
@@ -546,3 +547,23 @@ def test_an_item_that_another_read_found_gone_during_its_fetch_is_looked_at_agai
     world.clock.pass_(60)
     sync(world)
     assert (is_live(world), is_owed(world)) == (True, False)
+
+
+def test_an_item_that_a_whole_read_did_not_show_during_its_fetch_is_looked_at_again(world: World) -> None:
+    world.source.put(listing("A"), listing("B"))
+    owe(world)
+    fetch = world.source.fetch
+
+    def hanging(refs: Sequence[Ref]) -> Answer:
+        answer = fetch(refs)
+        del world.source.listings["A"]
+        world.clock.pass_(30)
+        reconcile(world.deps, SHOP, Kind.PRODUCT, lambda: world.source.full(Kind.PRODUCT))
+        return answer
+
+    world.source.fetch = hanging  # type: ignore[method-assign]
+    sync(world)
+    world.source.fetch = fetch  # type: ignore[method-assign]
+    world.clock.pass_(5)
+    sync(world)
+    assert (is_live(world), is_live(world, "B"), is_owed(world)) == (False, True, False)

@@ -349,6 +349,24 @@ def test_an_absurd_line_keeps_no_other_out(world: World, bad: str) -> None:
     assert (done.new, [number for number, *_ in done.bad]) == (1, [2])
 
 
+@pytest.mark.parametrize("received_at", ["0001-01-01T00:00:00Z", "1999-12-31T23:59:59Z"])
+def test_a_line_from_before_there_were_webhooks_keeps_no_other_out(world: World, received_at: str) -> None:
+    done = import_lines(world.deps, [line(received_at=received_at), line()])
+    assert (done.new, [bad.why.endswith("a time since 2000 was expected") for bad in done.bad]) == (1, [True])
+
+
+def test_a_delivery_dated_in_the_future_is_due_now(world: World) -> None:
+    import_lines(world.deps, [line(received_at="9999-12-31T23:59:59Z")])
+    with world.database.read() as conn:
+        latest = conn.exec_driver_sql("SELECT max(next_at), max(first_seen_at) FROM owed_items").one()
+    assert all(str(moment)[:4] == "2026" for moment in latest)
+
+
+def test_a_nul_in_a_header_keeps_no_delivery_out(world: World) -> None:
+    done = import_lines(world.deps, [line(headers={"x-word": "friend", "x-a\x00": "b\x00"})])
+    assert (done.new, done.bad) == (1, [])
+
+
 def test_who_does_not_see_a_connection_cannot_import_into_it(world: World) -> None:
     narrow = replace(world.deps, principal=Principal("token x", Role.OPERATOR, frozenset({"elsewhere"})))
     assert (import_lines(narrow, [line()]).new, found(world, "event:n1")) == (0, [])

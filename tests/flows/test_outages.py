@@ -95,6 +95,33 @@ def test_an_outage_of_ten_minutes_counts_no_attempt_and_drains(world: World, err
     assert (owes(world), products(world), letters(world)) == (0, 20, [])
 
 
+def test_an_account_whose_cheap_call_is_refused_for_ever_is_read_all_the_same(world: World) -> None:
+    change(world, "A")
+    work(world, 10)
+    world.source.check_failures.extend(VendorRefused("400 no such call") for _ in range(1000))
+    world.source.poison["BAD"] = VendorRefused("400 no such product")
+    change(world, "BAD")
+    with suppress(VendorRefused):
+        work(world, 10)
+    change(world, "B")
+    with suppress(VendorRefused):
+        work(world, 10)
+    assert products(world) == 2
+
+
+def test_an_account_that_was_refused_comes_back_though_its_cheap_call_is_refused_for_ever(world: World) -> None:
+    change(world, "A")
+    work(world, 10)
+    world.source.check_failures.extend(VendorRefused("400 no such call") for _ in range(1000))
+    world.source.down = EXPIRED
+    change(world, "B")
+    work(world, 30)
+    assert products(world) == 1
+    world.source.down = None
+    work(world, 320)
+    assert (products(world), letters(world)) == (2, [])
+
+
 def test_an_outage_costs_few_calls(world: World) -> None:
     world.source.down = EXPIRED
     for number in range(10):

@@ -502,6 +502,25 @@ def test_a_record_that_cannot_be_stored_harms_only_itself(
     assert f"product P007 cannot be stored: {name} is " in failing(world)["P007"]
 
 
+@pytest.mark.parametrize("strategy", [Strategy.CATALOG, Strategy.ACTIVE, Strategy.INCREMENTAL])
+def test_an_id_that_no_index_holds_is_a_failed_item_until_it_is_gone(world: World, strategy: Strategy) -> None:
+    world.source.put(*(listing(f"P{number:03d}", 10_000_000) for number in range(15)))
+    complete(world)
+    long = "".join(f"{number:x}" for number in range(2_000))
+    world.source.put(listing(long, 10_000_001), listing("P001", 10_000_001, name="new"))
+    for _ in range(2):
+        ended = complete(world, strategy)
+        ((id, error),) = failing(world).items()
+        assert (ended.status, row(world, "P001")["name"], id[:20]) == ("completed", "new", long[:20])
+        assert (
+            error
+            == f"product {long[:80]} cannot be stored: its key has {len(long)} characters; at most 600 were expected"
+        )
+    del world.source.listings[long]
+    complete(world)
+    assert failing(world) == {}
+
+
 def test_a_variation_that_is_gone_is_found_though_its_sister_cannot_be_stored(world: World) -> None:
     sisters = [listing(f"V{number}", 10, parent_id="ITEM") for number in range(3)]
     world.source.put(*(listing(f"P{number:03d}", 10) for number in range(45)), *sisters)

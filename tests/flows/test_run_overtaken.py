@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.domain import ALL_ITEMS, ItemKey, Kind
+from app.domain import ALL_ITEMS, ItemKey, Kind, Strategy
 from app.flows.items.leases import LeaseKeeper
 from app.flows.items.sync_item import sync_item
 from app.flows.runs.request_run import cancel_run, resume_run
@@ -98,3 +98,21 @@ def test_a_pull_of_a_whole_kind_counts_as_a_read_of_it(world: World) -> None:
     pull(world)
     ended = carry_out(world, run_id)
     assert (ended.status, live(world)) == ("completed", PRODUCTS - 1)
+
+
+def test_a_row_that_a_later_whole_read_did_not_show_is_not_brought_back_by_a_run_of_what_is_active(
+    world: World,
+) -> None:
+    carry_out(world, ask(world))
+    world.source.put(listing("NEW"))
+    run_id = ask(world, Strategy.ACTIVE)
+    world.source.on_page = lambda number: cancel_run(world.deps, SHOP, run_id) if number == 4 else None
+    world.source.listings = dict(sorted(world.source.listings.items()))
+    carry_out(world, run_id)
+    world.source.on_page = lambda number: None
+    world.clock.pass_(10)
+    del world.source.listings["NEW"]
+    carry_out(world, ask(world))
+    resume_run(world.deps, SHOP, run_id)
+    carry_out(world, run_id)
+    assert live(world) == PRODUCTS

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.domain import Kind, Options, Strategy
-from app.flows.items.leases import LeaseKeeper
+from app.flows.items.leases import LEASE, LeaseKeeper
 from app.flows.runs.request_run import request_run
 from app.flows.runs.run import run
 from app.stores.catalog import bulk
@@ -76,6 +76,55 @@ def test_a_full_run_that_goes_on_counts_what_it_wrote_before(world: World, monke
     assert (stopped.status, repriced(world.database)) == ("idle", 300)
     ended = go_on(world, stopped.id)
     assert (ended.status, ended.progress.updated, repriced(world.database)) == ("completed", 800, 800)
+
+
+class Killed(BaseException):
+    """The process is gone: no handler of ours may see it."""
+
+
+@pytest.mark.parametrize("dry", [True, False])
+@pytest.mark.parametrize("strategy", [Strategy.FULL, Strategy.ACTIVE])
+def test_a_run_that_dies_between_any_two_commits_counts_each_change_once(
+    database: Database, monkeypatch: pytest.MonkeyPatch, strategy: Strategy, dry: bool
+) -> None:
+    world = World(database, FakeSource(page_size=10))
+    world.source.put(*(listing(f"P{number:02}", NEWLY) for number in range(30)))
+    ask(world, Strategy.FULL)
+    save, left = runs.save, [10_000]
+
+    def save_or_die(*arguments: Any, **names: Any) -> bool:
+        left[0] -= 1
+        if left[0] < 0:
+            raise Killed
+        return save(*arguments, **names)
+
+    monkeypatch.setattr(runs, "save", save_or_die)
+    for saves in range(1, 30):
+        world.source.put(*(listing(f"P{number:02}", NEWLY + saves, name=f"{saves}") for number in range(2)))
+        left[0] = saves
+        died = died_in(world, strategy, dry)
+        left[0] = 10_000
+        if died is None:
+            break
+        world.clock.pass_(LEASE + 1)
+        ended = go_on(world, died)
+        counted = (saves, ended.status, ended.progress.processed, ended.progress.updated)
+        assert counted == (saves, "completed", 30, 2)
+        if dry or strategy is Strategy.ACTIVE:  # a full read finds unchanged what it wrote before it died
+            assert (saves, ended.progress.unchanged) == (saves, 28)
+    else:
+        raise AssertionError("it never got through alive")
+
+
+def died_in(world: World, strategy: Strategy, dry: bool) -> int | None:
+    """The id of the run if the process died in it."""
+    world.clock.pass_(3600)
+    run_id = request_run(world.deps, SHOP, strategy, Options(dry_run=dry), cause="person")
+    try:
+        run(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
+    except Killed:
+        return run_id
+    return None
 
 
 def repriced(database: Database) -> int:

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy import event, exc, text
 
-from app.errors import DatabaseFault, Refused
+from app.errors import BadConfiguration, DatabaseFault, Refused
 from app.stores.sql.engine import Database, open_database
 from app.stores.sql.faults import TransactionUndone, Trouble, fault_of
 from app.stores.upkeep import heartbeats
@@ -104,6 +104,29 @@ def test_a_server_that_refuses_us_is_told_in_a_sentence_with_what_to_do(words: s
     fault = fault_of(psycopg.OperationalError(f"{said}\nDETAIL:  more"))
     assert fault is not None
     assert fault.message.startswith(f"the database server refuses us ({words}): correct the user, the password")
+
+
+@pytest.mark.parametrize("setting", ["search_path%3D", "search_path%3Dnowhere"])
+def test_a_migration_without_a_schema_says_what_to_name(empty_postgres_url: str, setting: str) -> None:
+    mark = "&" if "?" in empty_postgres_url else "?"
+    with (
+        closing(open_database(f"{empty_postgres_url}{mark}options=-c{setting}")) as database,
+        pytest.raises(BadConfiguration, match="names no schema that exists: name one"),
+    ):
+        database.migrate()
+
+
+def test_a_migration_by_a_user_who_may_make_no_table_says_what_to_grant(empty_postgres_url: str) -> None:
+    with psycopg.connect(empty_postgres_url, autocommit=True) as conn:
+        conn.execute("CREATE ROLE guest LOGIN")
+        try:
+            with (
+                closing(open_database(empty_postgres_url.replace("postgres:@", "guest:@"))) as database,
+                pytest.raises(BadConfiguration, match=r"permission denied for schema public.*GRANT it CREATE"),
+            ):
+                database.migrate()
+        finally:
+            conn.execute("DROP ROLE guest")
 
 
 def test_a_server_that_only_starts_is_told_in_its_own_words() -> None:

@@ -6,13 +6,14 @@ from typing import NamedTuple
 import structlog
 from sqlalchemy import Connection
 
-from app.domain import ConnectionState, Kind
+from app.domain import ConnectionState, Kind, Ref
 from app.errors import (
     AuthRejected,
     BudgetSpent,
     DatabaseFault,
     Permanent,
     RateLimited,
+    TallyhookError,
     Transient,
     VendorForbidden,
     VendorRefused,
@@ -23,8 +24,8 @@ from app.flows.deps import Deps
 from app.rules.calls.calling import PROBE, calling_for
 from app.rules.calls.probing import FIRST, wait_before_probe, wait_before_reading
 from app.sources import exchanges
-from app.sources.base import Checkable, Source
-from app.stores import connections
+from app.sources.base import Checkable
+from app.stores import catalog, connections
 from app.stores.connections import Evidence
 
 VERDICT_FOR = timedelta(seconds=5)
@@ -68,14 +69,15 @@ def _explains(recent: Verdict, error: Exception) -> bool:
 def call(deps: Deps, connection: str) -> Verdict:
     """Call the vendor now and keep the verdict. Raises ``DatabaseFault`` if the call budget could not be read."""
     began = deps.now()
-    verdict = Verdict(began, *_check(deps.sources[connection]))
+    verdict = Verdict(began, *_check(deps, connection))
     _verdicts.of(deps.database).results[connection] = verdict
     return verdict
 
 
-def _check(source: Source) -> tuple[ConnectionState | None, str]:
+def _check(deps: Deps, connection: str) -> tuple[ConnectionState | None, str]:
     """The state and the reason. A vendor that limits us, or forbids only this call, has answered. One that refuses even its
-    cheapest call refuses everything: the account is not paid for, or its API has changed."""
+    cheapest call, and shows no item either, refuses everything: the account is not paid for, or its API has changed."""
+    source = deps.sources[connection]
     if not isinstance(source, Checkable):
         return None, "this source cannot be checked"
     try:
@@ -87,8 +89,10 @@ def _check(source: Source) -> tuple[ConnectionState | None, str]:
         return None, str(error)
     except (RateLimited, VendorForbidden):
         return ConnectionState.OK, ""
-    except (AuthRejected, VendorRefused) as error:
+    except AuthRejected as error:
         return ConnectionState.REFUSED, str(error)
+    except VendorRefused as error:
+        return (ConnectionState.OK, "") if _shows_an_item(deps, connection) else (ConnectionState.REFUSED, str(error))
     except Permanent:
         return ConnectionState.OK, ""
     except Transient as error:
@@ -97,6 +101,25 @@ def _check(source: Source) -> tuple[ConnectionState | None, str]:
         log.exception("check_failed", source=source.name)
         return None, f"{type(error).__name__}: {error}"
     return ConnectionState.OK, ""
+
+
+def _shows_an_item(deps: Deps, connection: str) -> bool:
+    """Whether the vendor still shows some item that we hold: then it refuses the cheap call for that call's own sake."""
+    source = deps.sources[connection]
+    for kind in (kind for kind in source.kinds if kind not in source.listed_kinds):  # a list is no cheap call
+        with deps.database.read() as conn:
+            ids = catalog.lately_read(conn, connection, kind, 1)
+        if not ids:
+            continue
+        try:
+            with exchanges.unwatched(), calling_for(PROBE):
+                if source.fetch([Ref(kind, ids[0])]).records:
+                    return True
+        except DatabaseFault:
+            raise
+        except TallyhookError:  # this kind is refused as well
+            continue
+    return False
 
 
 def record_failure(deps: Deps, connection: str, verdict: Verdict) -> None:

@@ -7,7 +7,7 @@ that comes in; ``received_at`` (now, if it is missing) is the time for signature
 """
 
 import base64
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -29,6 +29,8 @@ from app.stores.inbox.rows import StoredDelivery
 
 BATCH_SIZE = 200
 MAX_LINE_LENGTH = 2_000_000
+FIRST_YEAR = 2000
+"""No delivery is older."""
 
 
 class SavedDelivery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -133,7 +135,14 @@ def _arrival(deps: Deps, line: str, trust: bool) -> Arrival:
         check_ids(delivery)
     except (SignatureInvalid, PayloadInvalid) as error:
         raise _InvalidLine(str(error)) from None
-    return Arrival(saved.connection, delivery, safe_headers(headers), body, received_at)
+    # one of the future, from a clock that was wrong, would be due only then
+    return Arrival(saved.connection, delivery, safe_headers(_storable(headers)), body, min(received_at, deps.now()))
+
+
+def _storable(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers as a database can hold them: no server takes a NUL in one, but a file can have it."""
+    mark = "\N{REPLACEMENT CHARACTER}"
+    return {name.replace("\x00", mark): value.replace("\x00", mark) for name, value in headers.items()}
 
 
 def _body(saved: SavedDelivery) -> bytes:
@@ -148,9 +157,12 @@ def _received_at(saved: SavedDelivery, now: datetime) -> datetime:
     if saved.received_at.tzinfo is None:
         raise _InvalidLine('"received_at" needs a time zone: 2026-11-25T08:00:00Z')
     try:
-        return saved.received_at.astimezone(UTC)
+        received_at = saved.received_at.astimezone(UTC)
     except OverflowError:
         raise _InvalidLine(f'"received_at" {saved.received_at} is outside of our calendar') from None
+    if received_at.year < FIRST_YEAR:
+        raise _InvalidLine(f'"received_at" is {saved.received_at}; a time since {FIRST_YEAR} was expected')
+    return received_at
 
 
 def _saved(event: StoredDelivery) -> SavedDelivery:

@@ -8,15 +8,19 @@ from typing import NamedTuple
 import structlog
 from sqlalchemy import Connection
 
-from app.domain import KINDS, Answer, BadRecord, Kind, Listing, Record, Ref, Scope, key_of
+from app.domain import KINDS, Answer, BadRecord, Kind, Listing, Record, Ref, Scope, check_storable, key_of
 from app.errors import DatabaseFault, Unmappable
 from app.flows.deps import Deps
 from app.rules.letters.trouble import category_of
 from app.stores.runs import failed_items
 from app.stores.sql.engine import DATABASE_ERRORS
+from app.stores.sql.statements import storable
 
 MAX_RECORDED = 1_000
 """Failed items that are written per kind and read; the run's counts have the number of all."""
+
+_SHOWN = 80
+"""Characters of a key that a message shows."""
 
 _INT64 = 2**63
 _MOST_DIGITS = Decimal(10) ** 15
@@ -46,7 +50,9 @@ def unstorable(record: Record, error: Exception) -> Failure:
     """The failure of a record that cannot be compared or stored. Its message names the record, the field, its value and
     what was expected, or quotes the database."""
     kind = KINDS[type(record)]
-    failure = Unmappable(f"{kind} {'/'.join(key_of(record))} cannot be stored: {_misfit(record) or _message(error)}")
+    failure = Unmappable(
+        f"{kind} {'/'.join(key_of(record))[:_SHOWN]} cannot be stored: {_misfit(record) or _message(error)}"
+    )
     failure.__cause__ = error
     return Failure(Ref(kind, item_of(record)), failure, key_of(record)[0])
 
@@ -149,7 +155,7 @@ class Healing:
     def healed(self, failing: Collection[str], *, complete: bool) -> list[str]:
         """The items that are well now, or that a complete read does not show any more."""
         well = set(self.known) if complete else self.shown
-        return sorted(well - set(failing))
+        return sorted(well - set(map(storable, failing)))
 
 
 def healing(deps: Deps, connection: str, kind: Kind) -> Healing:
@@ -159,7 +165,11 @@ def healing(deps: Deps, connection: str, kind: Kind) -> Healing:
 
 
 def _misfit(record: Record) -> str | None:
-    """The first field that no database of ours can hold."""
+    """The first field that no database of ours can hold, or what is wrong with the key."""
+    try:
+        check_storable(record)
+    except ValueError as error:
+        return str(error)
     for name in record.__struct_fields__:
         value = getattr(record, name)
         if isinstance(value, str) and not _is_text(value):

@@ -16,7 +16,7 @@ from app.rules.letters.retry import wait_for_item, wait_for_version
 from app.sources import exchanges
 from app.sources.base import Source
 from app.stores import catalog, owed
-from app.stores.catalog import Applied, Key, Read
+from app.stores.catalog import Applied, Key, Read, watermarks
 from app.stores.owed import Claim
 from app.stores.runs import failed_items, run_pages, runs
 
@@ -157,7 +157,9 @@ def _commit(deps: Deps, conn: Connection, fetched: Sequence[Fetched]) -> Committ
     written = set(applied.written)
     outcomes: list[Outcome] = []
     for one, gone in zip(valid, closed, strict=True):
-        waiting = _ask_again(conn, one, now, fenced=_fenced(conn, one) if applied.unchanged else [])
+        fenced = _fenced(conn, one) if applied.unchanged else []
+        fenced += _overtaken(conn, one) if applied.created else []
+        waiting = _ask_again(conn, one, now, fenced=fenced)
         read = one.outcomes(_changed(one.answer, written, gone))
         outcomes += [(claim, waiting.pop(claim.key, outcome)) for claim, outcome in read]
         outcomes += [(claim, waiting[claim.key]) for claim in one.not_yet() if claim.key in waiting]
@@ -220,6 +222,14 @@ def _fenced(conn: Connection, fetched: Fetched) -> list[Claim]:
     gone = catalog.fenced(conn, fetched.claims[0].key.connection, kind, list(living))
     owners = {name for key in gone for name in (key[0], living[key])}
     return [claim for claim in fetched.claims if fetched.refs[claim.key.external_id].external_id in owners]
+
+
+def _overtaken(conn: Connection, fetched: Fetched) -> Sequence[Claim]:
+    """All claims, if their whole kind was read while this answer was under way: what that read no longer showed, and we
+    never held, left no tombstone. Only a later fetch tells whether it lives."""
+    connection, kind, _ = fetched.claims[0].key
+    whole = watermarks.whole_read_at(conn, connection, kind)
+    return fetched.claims if whole is not None and whole > fetched.began else []
 
 
 def apply_answer(

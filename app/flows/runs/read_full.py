@@ -22,7 +22,7 @@ from app.flows.runs.drift import record_drift, record_left
 from app.flows.runs.kind_lock import kind_lock
 from app.flows.runs.named_items import dry_run_named, named_news
 from app.flows.runs.reasons import Background, background
-from app.flows.runs.resumable import restart_read
+from app.flows.runs.resumable import is_overtaken, restart_read
 from app.flows.runs.retrying import with_retries
 from app.flows.runs.run_state import ActiveRun
 from app.rules.drift.agreement import Agreed
@@ -104,7 +104,7 @@ def _repair(run: ActiveRun, kind: Kind, known: _Known) -> None:
                 wrote=result.written.any(),
             )
 
-    run.commit(finish)
+    run.finish_stage(finish)
     log_failures(connection, result.failures, run.id)
     deps.queue.enqueue(news.fresh)
 
@@ -115,7 +115,7 @@ def _preview(run: ActiveRun, kind: Kind, known: _Known) -> None:
     news = named_news(run.deps, run.connection, kind, result.changes)
     dry_run_named(run, kind, news)
     agreement = agreed(result, unseen=news.unseen, written=False)
-    run.commit(lambda conn: _finish(run, conn, result, agreement, len(news.fresh)))
+    run.finish_stage(lambda conn: _finish(run, conn, result, agreement, len(news.fresh)))
 
 
 def _compare(run: ActiveRun, kind: Kind, known: _Known, before: Callable[[Diff, datetime], None]) -> BulkResult:
@@ -140,11 +140,7 @@ def _pages_from(run: ActiveRun, kind: Kind, resume: str | None, *, first: bool) 
 def _forget_overtaken(run: ActiveRun, kind: Kind) -> None:
     """While nobody had this run, the kind may have been read as a whole: the pages of this run are older, and would bring
     back what is gone since."""
-    with run.deps.database.read() as conn:
-        whole = watermarks.whole_read_at(conn, run.connection, kind)
-    began = run.checkpoint.read_at
-    if began is not None and whole is not None and whole > began:
-        log.info("read_overtaken", run=run.id, connection=run.connection, kind=kind)
+    if is_overtaken(run, kind):
         restart_read(run)
 
 

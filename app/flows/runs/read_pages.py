@@ -23,6 +23,7 @@ from app.flows.items.pull import BATCH_SIZE, NewlyOwed, changes_by_mention, owe_
 from app.flows.runs import resumable
 from app.flows.runs.dry_run import Effects, preview
 from app.flows.runs.named_items import dry_run_named, named_news
+from app.flows.runs.resumable import is_overtaken
 from app.flows.runs.retrying import pages_with_retries
 from app.flows.runs.run_items import counts_of_applied, note_failures
 from app.flows.runs.run_state import ActiveRun, Stopped
@@ -90,7 +91,7 @@ def read_pages(run: ActiveRun, stage: Stage) -> None:
         if stage.mode is ReadMode.DELTA and read.is_whole and read.watermark is not None:
             watermarks.put(conn, run.connection, stage.kind, read.watermark, run.deps.now())
 
-    run.commit(finish)
+    run.finish_stage(finish)
 
 
 # reading
@@ -108,10 +109,10 @@ def _read(run: ActiveRun, stage: Stage) -> _Read:
 
 
 def _stored(run: ActiveRun, kind: Kind) -> _Read:
-    """The pages that a resumed run read before."""
+    """The pages that a resumed run read before, unless the kind was read as a whole since."""
     read = _Read(Spool(kind), healing(run.deps, run.connection, kind))
     pages = resumable.kept(run, kind)
-    if len(pages) < run.checkpoint.pages or run.checkpoint.resume is None:
+    if len(pages) < run.checkpoint.pages or run.checkpoint.resume is None or is_overtaken(run, kind):
         _restart(run, read)
         return read
     for page in pages:
@@ -208,8 +209,8 @@ def _apply(run: ActiveRun, kind: Kind, read: _Read) -> _Outcome:
     done = min(int(run.checkpoint.after or 0), read.stored)
     for records in batches(islice(read.records, done, None), BATCH_SIZE):
         good = [record for record in records if held is None or key_of(record) not in held.keys]
-        isolated(good, partial(_write, run, kind), read.fail, (Stopped,))
         done += len(records)
+        isolated(good, partial(_write, run, kind, whole=len(good), after=done), read.fail, (Stopped,))
         with run.transaction():
             run.checkpoint.after = str(done)
     if unwritten := read.failures[known_failures:]:
@@ -219,11 +220,16 @@ def _apply(run: ActiveRun, kind: Kind, read: _Read) -> _Outcome:
     return _Outcome() if held is None else _Outcome(len(held.keys), held.reason, held.rules)
 
 
-def _write(run: ActiveRun, kind: Kind, records: Sequence[Record]) -> None:
+def _write(run: ActiveRun, kind: Kind, records: Sequence[Record], *, whole: int, after: int) -> None:
+    """Write records of a batch that has ``whole`` of them. Written as a whole, they move the checkpoint in their own commit:
+    a run that dies behind it does not count them again."""
+
     def work(conn: Connection) -> None:
         applied = _put(run, conn, records)
         owe_refused(run.deps, conn, run.connection, records, applied)
         run.count(kind, counts_of_applied(applied))
+        if len(records) == whole:
+            run.checkpoint.after = str(after)
 
     if records:
         run.commit(work)

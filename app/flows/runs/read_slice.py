@@ -52,7 +52,7 @@ def read_slice(run: ActiveRun, stage: Stage) -> None:
         with kind_lock(deps, run.keeper, connection, kind):
             result = compare(before_write=partial(record_drift, deps, connection, run.id, known=known))
             record_left(deps, connection, run.id, result)
-    run.commit(lambda conn: _finish(run, conn, result, part))
+    run.finish_stage(lambda conn: _finish(run, conn, result, part))
     log_failures(connection, result.failures, run.id)
 
 

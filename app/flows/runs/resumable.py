@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
+import structlog
 from sqlalchemy import Connection
 
 from app.domain import Kind, Page
@@ -9,7 +10,10 @@ from app.flows.items.bulk_read import ReadAgain
 from app.flows.runs.retrying import pages_with_retries
 from app.flows.runs.run_state import ActiveRun
 from app.sources.base import ResumeLost
+from app.stores.catalog import watermarks
 from app.stores.runs import run_pages
+
+log = structlog.get_logger()
 
 
 def resumable_pages(
@@ -72,3 +76,14 @@ def drop(run: ActiveRun, conn: Connection) -> None:
     """Drop the pages and the place after them together: a read resumed there without them would miss their rows."""
     run_pages.drop(conn, run.id)
     run.checkpoint = run.checkpoint.restart_stage()
+
+
+def is_overtaken(run: ActiveRun, kind: Kind) -> bool:
+    """Whether the kind was read as a whole since this run's read of it began."""
+    with run.deps.database.read() as conn:
+        whole = watermarks.whole_read_at(conn, run.connection, kind)
+    began = run.checkpoint.read_at
+    if began is None or whole is None or whole <= began:
+        return False
+    log.info("read_overtaken", run=run.id, connection=run.connection, kind=kind)
+    return True

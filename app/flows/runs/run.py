@@ -159,11 +159,14 @@ def _read(run: ActiveRun) -> None:
     plan = stages(run.strategy, run.options, run.source.kinds, began)
     run.guesses = guesses(run, plan)
     failure: Exception | None = None
-    for stage in plan[run.checkpoint.stage :]:
+    for number in range(run.checkpoint.stage, len(plan)):
         if run.remaining() == 0:
             break
-        failure = _read_stage(run, stage) or failure
-        run.finish_stage()
+        failure = _read_stage(run, plan[number]) or failure
+        if run.checkpoint.stage == number:
+            run.finish_stage()
+        run.check_stopping()
+        run.check_connection()
     if failed := run.checkpoint.failed:
         run.checkpoint = run.checkpoint.first_failed()
         run.save()

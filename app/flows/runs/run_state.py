@@ -220,11 +220,16 @@ class ActiveRun:
 
     # the current stage
 
-    def finish_stage(self) -> None:
-        """Move the checkpoint to the next stage."""
-        self.checkpoint = self.checkpoint.next_stage(self.progress.processed)
-        self._expected = None
-        self.save()
+    def finish_stage(self, work: Callable[[Connection], object] = lambda conn: None) -> None:
+        """Move the checkpoint to the next stage, in the commit of the stage's last ``work``: were they two commits, a run
+        that dies in between would read the stage again, and count it twice. As ``commit``, it checks nothing."""
+
+        def finish(conn: Connection) -> None:
+            work(conn)
+            self.checkpoint = self.checkpoint.next_stage(self.progress.processed)
+            self._expected = None
+
+        self.commit(finish)
 
     def read_began(self) -> datetime:
         """When the current read began; a resumed one keeps its beginning."""

@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, inspect
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from app.errors import DatabaseFault
-from app.stores.sql.faults import TransactionUndone, Trouble, fault_of, is_interruption
+from app.stores.sql.faults import TransactionUndone, Trouble, fault_of, is_interruption, refusal_to_migrate
 from app.stores.sql.pooler import Pooler
 from app.stores.sql.sessions import Sessions, turn_of
 from app.stores.sql.time_limits import TimeLimit
@@ -148,7 +148,8 @@ class Database:
         self._trouble.ended(writing=writing)
 
     def migrate(self, revision: str = "head") -> None:
-        """Bring the schema up to a revision, in one transaction; other processes that try it too wait."""
+        """Bring the schema up to a revision, in one transaction; other processes that try it too wait. Raises
+        ``BadConfiguration`` where the server does not let our user make tables."""
         from alembic import command  # takes a fifth of a process's start, and most never migrate
         from alembic.config import Config
 
@@ -158,7 +159,13 @@ class Database:
             config = Config()
             config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
             config.attributes["connection"] = conn
-            command.upgrade(config, revision)
+            try:
+                command.upgrade(config, revision)
+            except ProgrammingError as error:
+                refusal = refusal_to_migrate(error)
+                if refusal is None:
+                    raise
+                raise refusal from error
 
     def at_head(self) -> bool:
         """Whether the schema is the one this program was written for."""

@@ -15,7 +15,7 @@ import psycopg
 import structlog
 from sqlalchemy import exc
 
-from app.errors import DatabaseFault
+from app.errors import BadConfiguration, DatabaseFault
 
 LOG_EVERY = 10.0
 """Seconds between two log lines that say the database was lost, however often it comes and goes."""
@@ -99,6 +99,26 @@ _REFUSES = (
 )
 _OURS = ("number of parameters",)  # psycopg's operational errors without a state that are a statement's own
 _LOST = ("the connection is closed", "the connection is lost", "closed database", "connection is closed")
+
+
+_NO_SCHEMA, _NO_RIGHT = "3F000", "42501"
+
+
+def refusal_to_migrate(error: exc.ProgrammingError) -> BadConfiguration | None:
+    """The sentence for a server that does not let our user make or change tables; ``None`` for any other error."""
+    state = error.orig.sqlstate if isinstance(error.orig, psycopg.Error) else None
+    if state == _NO_SCHEMA:
+        return BadConfiguration(
+            "the search_path of TALLYHOOK_DATABASE_URL, or of its user, names no schema that exists: name one "
+            "(?options=-csearch_path%3Dpublic), or make it"
+        )
+    if state == _NO_RIGHT:
+        said = str(error.orig).splitlines()[0]
+        return BadConfiguration(
+            f"the database server does not let the user of TALLYHOOK_DATABASE_URL make the tables ({said}): make that "
+            "user the owner of the database, or GRANT it CREATE on the schema"
+        )
+    return None
 
 
 def is_interruption(error: BaseException) -> bool:
