@@ -28,15 +28,18 @@ def restore(conn: Connection, id: int, since: datetime) -> bool:
     return bool(conn.execute(update(_LETTERS).where(*conditions).values(values)).rowcount)
 
 
-def edit(conn: Connection, id: int, args: Sequence[Any], key: ItemKey | None, fingerprint: str) -> bool:
-    """Give a dead letter other arguments, the item that they name and its fingerprint; the original arguments are kept.
-    ``False`` if it is not dead."""
-    names = ("connection", "kind", "external_id")
+def edit(
+    conn: Connection, id: int, args: Sequence[Any], key: ItemKey | None, connection: str | None, fingerprint: str
+) -> bool:
+    """Give a dead letter other arguments, the item and the connection that they name and its fingerprint; the original
+    arguments are kept. ``False`` if it is not dead."""
+    names = ("kind", "external_id")
     values = {
         "args": msgspec.json.encode(list(args)).decode(),
         "original_args": func.coalesce(_LETTERS.c.original_args, _LETTERS.c.args),
         "fingerprint": fingerprint,
-        **dict(zip(names, key or (None, None, None), strict=True)),
+        "connection": connection,
+        **dict(zip(names, key[1:] if key else (None, None), strict=True)),
     }
     conditions = (_LETTERS.c.id == id, _LETTERS.c.state == "dead")
     return bool(conn.execute(update(_LETTERS).where(*conditions).values(values)).rowcount)

@@ -71,8 +71,9 @@ _MARK_SQL = """
     UPDATE replay_items SET state = 'sent', mark = :mark, sent_at = :now
     WHERE replay_id = :id AND letter_id = 0 AND id BETWEEN :first AND :last AND state = 'waiting' AND {not_paused}
 """
-_NOT_PAUSED = "connection NOT IN (SELECT value FROM json_each(:paused))"
-_NOT_PAUSED_POSTGRESQL = "connection <> ALL(:paused::text[])"
+_PAUSED = "SELECT value FROM json_each(:paused)"
+_NOT_PAUSED = f"connection NOT IN ({_PAUSED}) AND connection || '/' || kind NOT IN ({_PAUSED})"
+_NOT_PAUSED_POSTGRESQL = "connection <> ALL(:paused::text[]) AND connection || '/' || kind <> ALL(:paused::text[])"
 _NEXT, _MARK = (
     Statement(
         sql.format(not_paused=_NOT_PAUSED),
@@ -96,8 +97,8 @@ def send(
 ) -> tuple[list[ItemKey], Member | None]:
     """Owe the next items again and mark their letters as replayed; returns the items, to be enqueued.
 
-    Members of ``paused`` connections wait. The items end before the first member that is about no item; if that is the
-    very next member, it is returned instead.
+    Members of ``paused`` connections (``square``) and kinds (``square/vendor``) wait. The items end before the first
+    member that is about no item; if that is the very next member, it is returned instead.
     """
     excluded = bound_list(conn, sorted(paused))
     ready = [Member(*row) for row in _NEXT.run(conn, {"id": id, "count": count, "paused": excluded})]
