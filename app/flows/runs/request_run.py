@@ -65,7 +65,7 @@ def cancel_run(deps: Deps, connection: str, run_id: int) -> bool:
 
 
 def resume_run(deps: Deps, connection: str, run_id: int) -> None:
-    """Let a failed or cancelled run continue where it stopped; raises ``Busy`` or ``Busy``."""
+    """Let a failed or cancelled run continue where it stopped; raises ``Conflict`` or ``Busy``."""
     run = _known(deps, connection, run_id)
     try:
         with deps.database.begin() as conn:
