@@ -204,7 +204,7 @@ def _follow(deps: Deps, replay_id: int) -> ReplayView:
 def _print_replay(view: ReplayView, as_json: bool) -> None:
     counts = ", ".join(f"{count:,} {state}" for state, count in view.progress.nonzero().items())
     reason = f": {view.reason}" if view.reason else ""
-    waits = f" Waits for {', '.join(view.paused)}, paused now." if view.paused else ""
+    waits = f" Waits for {', '.join(view.paused)}, which cannot be read now." if view.paused else ""
     sentence = f"Replay {view.id} ({view.name}) {view.status}{reason}. {view.items:,} items: {counts or 'none yet'}."
     done(sentence + waits, view, as_json=as_json)
 

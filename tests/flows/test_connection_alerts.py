@@ -6,13 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from app.domain import Cause, Change, Kind
+from app.domain import Cause, Change, Kind, Options, Strategy
 from app.errors import AuthRejected, Unavailable, VendorForbidden
 from app.flows.connections import connections as people
 from app.flows.connections.health import forbidden, judge
 from app.flows.connections.probes import probe
+from app.flows.runs.request_run import request_run
 from app.flows.upkeep import alerts
 from app.flows.upkeep.connection_alerts import watch_connections
+from app.flows.upkeep.raise_alert import raise_alert
 from app.sources.base import Subscription
 from app.stores import owed
 from app.stores.catalog import watermarks
@@ -20,7 +22,7 @@ from app.stores.guard import holds
 from app.stores.sql.engine import Database, open_database
 from app.stores.upkeep.alerts import Alert
 from tests.fakes import SHOP, FakeSource, World
-from tests.letters import die
+from tests.letters import die, die_without_item
 from tests.stores.racing import at_once
 
 EXPIRED = AuthRejected("401 ACCESS_TOKEN_EXPIRED")
@@ -110,6 +112,25 @@ def test_beginning_and_end_are_mailed_once_each(world: World) -> None:
         alerts.notify(world.deps)
     title = f"{SHOP} refuses our credentials"
     assert mails == [f"[tallyhook] {title}", f"[tallyhook] over: {title}"]
+
+
+def test_what_was_over_before_it_was_mailed_is_one_mail_that_says_so(world: World) -> None:
+    mails: list[tuple[str, str]] = []
+    refuse(world)
+    the_alert(world)
+    answer(world)
+    assert open_alerts(world) == []
+    world.deps = replace(world.deps, mail=lambda *mail: mails.append(mail))
+    alerts.notify(world.deps)
+    ((subject, text),) = mails
+    assert subject == f"[tallyhook] over: {SHOP} refuses our credentials"
+    assert "over since 2026-06-01 12:10 UTC" in text
+
+
+@pytest.mark.parametrize("key", ["run:old", "discard:old", "subscription:old", "gap:7"])
+def test_an_alert_about_a_connection_that_was_removed_closes(world: World, key: str) -> None:
+    raise_alert(world.deps, key, "old: a run failed", "run 4 of old failed", "warning", "old")
+    assert open_alerts(world) == []
 
 
 def test_two_clocks_raise_one_alert(world: World, database_url: str) -> None:
@@ -213,6 +234,22 @@ def test_letters_of_two_connections_by_one_cause_are_two_alerts(world: World) ->
     die(world, "A")
     world.deps = replace(world.deps, sources={**world.deps.sources, "elsewhere": world.source})
     die(world, "A", connection="elsewhere")
+    assert {alert.connection for alert in open_alerts(world)} == {SHOP, "elsewhere"}
+
+
+def test_the_letter_of_a_run_is_told_with_the_connection_of_the_run(world: World) -> None:
+    run_id = request_run(world.deps, SHOP, Strategy.FULL, Options(), cause="person")
+    die_without_item(world, "run", [run_id])
+    alert = the_alert(world)
+    assert alert.title.startswith(f"{SHOP}: 1 dead letter: ")
+    assert alert.connection == SHOP
+
+
+def test_letters_of_runs_of_two_connections_by_one_cause_are_two_alerts(world: World) -> None:
+    world.deps = replace(world.deps, sources={**world.deps.sources, "elsewhere": world.source})
+    for name in world.deps.sources:
+        run_id = request_run(world.deps, name, Strategy.FULL, Options(), cause="person")
+        die_without_item(world, "run", [run_id], message_id=name)
     assert {alert.connection for alert in open_alerts(world)} == {SHOP, "elsewhere"}
 
 

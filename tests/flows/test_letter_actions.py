@@ -1,16 +1,19 @@
 """What people do to dead letters besides replaying them: preview, discard, restore, edit."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
-from app.domain import Kind, Record
+from app.domain import Kind, Options, Record, Strategy
 from app.errors import RateLimited, Refused
 from app.flows.letters.letter_actions import discard, edit_args, restore
 from app.flows.letters.preview import preview
 from app.flows.letters.replay import replay_letter
+from app.flows.runs.request_run import request_run
 from app.stores import catalog
 from app.stores.access import audit
+from app.stores.runs import runs
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, World, count, listing
 from tests.letters import all_letters, die, die_without_item, letter
@@ -186,6 +189,24 @@ def test_arguments_of_a_run_must_name_one_that_exists(world: World) -> None:
     id = die_without_item(world, "run", ["x"])
     with pytest.raises(Refused, match="a run that exists"):
         edit_args(world.deps, id, [123_456], "try")
+
+
+def test_arguments_of_a_run_that_the_caller_cannot_see_are_refused(world: World) -> None:
+    run_id = request_run(world.deps, "shop", Strategy.FULL, Options(), cause="person")
+    id = die_without_item(world, "run", [run_id])
+    with world.database.begin() as conn:
+        hidden = runs.open_run(
+            conn, connection="elsewhere", strategy=Strategy.FULL, cause="person", slot=None, now=world.clock()
+        )
+    scoped = replace(world.deps, principal=replace(world.deps.principal, connections=frozenset({"shop"})))
+    with pytest.raises(Refused, match="a run that exists"):
+        edit_args(scoped, id, [hidden], "try")
+
+
+def test_a_letter_that_is_edited_to_be_about_another_run_has_the_connection_of_that_run(world: World) -> None:
+    id = die_without_item(world, "run", ["x"])
+    edit_args(world.deps, id, [request_run(world.deps, "shop", Strategy.FULL, Options(), cause="person")], "that one")
+    assert letter(world, id).connection == "shop"
 
 
 def test_every_decision_is_in_the_audit_log(world: World) -> None:

@@ -7,7 +7,8 @@ from datetime import datetime
 import pytest
 
 from app.domain import ItemKey, Kind, Options, Strategy
-from app.errors import Refused
+from app.errors import Refused, VendorForbidden
+from app.flows.connections.health import judge
 from app.flows.items.leases import LeaseKeeper
 from app.flows.items.sync_item import sync_item
 from app.flows.letters.drive_replay import PATIENCE, drive_replay
@@ -173,3 +174,48 @@ def test_a_replay_that_only_waits_holds_no_thread_and_is_looked_at_again(world: 
     assert world.queue.replays == []
     with world.database.begin() as conn:
         assert replays.overdue(conn, world.clock(), 5) == [replay_id]
+
+
+# --- a kind that may not be read ---
+
+
+def forbid(world: World, connection: str) -> None:
+    judge(world.deps, connection, Kind.PRODUCT, VendorForbidden("403 INSUFFICIENT_SCOPES"))
+
+
+def test_items_of_a_forbidden_kind_wait_while_the_others_are_replayed(world: World) -> None:
+    dead(world, till=2, shop=3)
+    forbid(world, TILL)
+    replay_id = replay_letters(world.deps, "", "outage")
+    drive(world, replay_id)
+    told = show_replay(world.deps, replay_id)
+    assert (told.status, told.progress.done, told.progress.waiting, told.paused) == (
+        "running",
+        3,
+        2,
+        ["till/product"],
+    )
+
+
+def test_a_replay_whose_items_wait_for_a_forbidden_kind_does_not_stop(world: World) -> None:
+    dead(world, shop=2)
+    replay_id = replay_letters(world.deps, "", "outage", canary=False)
+    drive_replay(world.deps, replay_id, slice_=0.0)  # they are sent, and then their kind is refused
+    forbid(world, SHOP)
+
+    def now() -> datetime:
+        world.clock.pass_(PATIENCE.total_seconds() / 2)
+        return world.clock()
+
+    drive_replay(replace(world.deps, now=now), replay_id, slice_=0.5)
+    assert show_replay(world.deps, replay_id).status == "running"
+
+
+def drive(world: World, replay_id: int) -> None:
+    """Step and work off what was woken, as ``health`` allows."""
+    for _ in range(30):
+        drive_replay(world.deps, replay_id, slice_=0.0)
+        woken, world.queue.woken = world.queue.woken, []
+        for key in woken:
+            sync_item(world.deps, LeaseKeeper(world.database), key)
+        world.clock.pass_(1)

@@ -905,6 +905,29 @@ def test_a_run_that_the_vendor_limits_goes_on_later(world: World) -> None:
     assert carry_out(world, run_id).status == "completed"
 
 
+def test_a_run_that_is_limited_for_an_hour_goes_on_later(world: World) -> None:
+    fill(world, 5)
+    run_id = ask(world)
+    world.source.refuses[PRODUCT] = RateLimited("429")
+    for _ in range(60):
+        assert carry_out(world, run_id).status == "idle"
+        world.clock.pass_(60)
+    world.source.refuses.clear()
+    assert carry_out(world, run_id).status == "completed"
+
+
+def test_a_run_that_is_limited_for_half_a_day_fails_and_can_be_resumed(world: World) -> None:
+    fill(world, 5)
+    run_id = ask(world)
+    world.source.refuses[PRODUCT] = RateLimited("429")
+    assert carry_out(world, run_id).status == "idle"
+    world.clock.pass_(12 * 3600)
+    with pytest.raises(RateLimited):
+        carry_out(world, run_id)
+    resume_run(world.deps, SHOP, run_id)
+    assert carry_out(world, run_id).status == "idle"
+
+
 def test_a_run_of_a_connection_that_was_removed_fails_and_says_so(world: World) -> None:
     run_id = ask(world)
     world.deps = replace(world.deps, sources={}, bulk_sources={})

@@ -81,6 +81,12 @@ def forbidden(deps: Deps, connection: str) -> frozenset[Kind]:
     return frozenset(row.kind for row in blocking(deps) if row.kind is not None and row.connection == connection)
 
 
+def resting(deps: Deps) -> frozenset[str]:
+    """What must not be read now, by name: connections (``square``) and single kinds (``square/vendor``); cached for about
+    a second."""
+    return frozenset(row.connection if row.kind is None else f"{row.connection}/{row.kind}" for row in blocking(deps))
+
+
 def is_silent(deps: Deps, connection: str, kind: Kind) -> bool:
     """Whether the vendor does not answer for a kind, though its account does."""
     silent = ConnectionState.UNANSWERED

@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 
 import structlog
+from sqlalchemy import Connection
 
 from app.domain import ItemKey, Kind
 from app.flows.deps import Deps
 from app.stores.letters import dead_letters
 from app.stores.owed import Claim
+from app.stores.runs import runs
 
 ITEM_ACTOR = "sync_item"
+RUN_ACTOR = "run"
 
 log = structlog.get_logger()
 
@@ -33,6 +36,7 @@ def record_dead_letter(
             queue=queue,
             args=args,
             key=key,
+            connection=connection_of_run(conn, actor, args),
             claim=claim if isinstance(claim, Claim) and claim.key == key else None,
             error=error,
             worker=deps.worker,
@@ -58,3 +62,17 @@ def item_of_message(actor: str, args: Sequence[object]) -> ItemKey | None:
         return None
     connection, kind, external_id = map(str, args[:3])
     return ItemKey(connection, Kind(kind), external_id) if kind in set(Kind) else None
+
+
+def run_of(actor: str, args: Sequence[object]) -> int | None:
+    """The run that a message is about, if it is about one."""
+    if actor != RUN_ACTOR or len(args) != 1 or type(args[0]) is not int:
+        return None
+    return int(args[0])
+
+
+def connection_of_run(conn: Connection, actor: str, args: Sequence[object]) -> str | None:
+    """The connection of the run that a message is about, ``None`` if it is about none."""
+    run_id = run_of(actor, args)
+    run = None if run_id is None else runs.get(conn, run_id)
+    return None if run is None else run.connection

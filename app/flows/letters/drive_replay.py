@@ -14,7 +14,7 @@ from app.domain import Status
 from app.errors import Unavailable
 from app.flows.connections import health
 from app.flows.deps import Deps
-from app.flows.letters.messages import RUN_ACTOR, run_of
+from app.flows.items.dead_letter import RUN_ACTOR, run_of
 from app.rules.letters.replaying import SendRate, allowed
 from app.stores import replays
 from app.stores.letters import dead_letters
@@ -33,20 +33,20 @@ POLL_SECONDS = 0.2
 
 PATIENCE = timedelta(minutes=10)
 """A replay stops after this long without a settled item: a person should look. While it has items of a paused
-connection it does not stop: they are owed, and settled when the connection answers again."""
+connection, or of a kind that must not be read, it does not stop: they are owed, and settled when they can be read."""
 
 log = structlog.get_logger()
 
 Paused = Callable[[Deps], Collection[str]]
-"""Returns the connections that must not be called now."""
+"""Returns what must not be read now, as ``health.resting`` does."""
 
 
 def drive_replay(
-    deps: Deps, replay_id: int, *, lease: float = LEASE, slice_: float = SLICE, paused: Paused = health.paused
+    deps: Deps, replay_id: int, *, lease: float = LEASE, slice_: float = SLICE, paused: Paused = health.resting
 ) -> None:
     """Continue a replay for ``slice_`` seconds, or to its end; does nothing if another worker has it, or it is over.
 
-    If everything left belongs to paused connections, this returns and the sweep enqueues the replay again.
+    If nothing that is left can be read now, this returns and the sweep enqueues the replay again.
     """
     token = uuid4().hex
     with deps.database.begin() as conn:
@@ -98,8 +98,9 @@ class _Driver:
             if not replays.hold(conn, id, self._token, now + self._lease):
                 return False
             progress = replays.judge(conn, id, now)
-            unfinished = replay_skips.unfinished_connections(conn, id) if paused else set()
-            end = self._end(conn, progress, waits=bool(paused & unfinished))
+            unfinished = replay_skips.unfinished_kinds(conn, id) if paused else set()
+            resting = {one for one in unfinished if paused & one.names}
+            end = self._end(conn, progress, waits=bool(resting))
             if end is not None:
                 replays.end(conn, id, *end, now)
                 log.info("replay_ended", replay=id, name=self._replay.name, **end._asdict())
@@ -107,7 +108,7 @@ class _Driver:
             count = self._may_send(progress)
             keys, message = replays.send(conn, id, count, now, paused) if count else ([], None)
             message = message or replays.unfinished(conn, id)
-            self.all_paused = bool(unfinished) and unfinished <= paused
+            self.all_paused = bool(unfinished) and resting == unfinished
         self._rate.sent(len(keys))
         self._deps.queue.enqueue(keys)
         if message is not None:
@@ -116,7 +117,7 @@ class _Driver:
         return True
 
     def _end(self, conn: Connection, progress: Progress, *, waits: bool) -> _End | None:
-        """How the replay ended, if it has. While it ``waits`` for a paused connection, ``PATIENCE`` does not count."""
+        """How the replay ended, if it has. While it ``waits`` for what cannot be read now, ``PATIENCE`` does not count."""
         if progress.failed:
             reason = replays.first_failure(conn, self._replay.id)
             return _End("stopped", reason and self._deps.redact(reason))

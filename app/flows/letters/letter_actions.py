@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from app.domain import ItemKey
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.flows.access import audit
 from app.flows.deps import Deps
+from app.flows.items.dead_letter import connection_of_run
 from app.flows.letters.letters import conditions, dead_terms, visible_letter
 from app.flows.letters.messages import check_args
 from app.rules.filters import spelled
@@ -55,15 +55,15 @@ def edit_args(deps: Deps, letter_id: int, args: Sequence[Any], why: str) -> None
         if letter.state != "dead":
             raise Conflict(f"dead letter {letter_id} is {letter.state}, only a dead one can be edited")
         key = check_args(deps, conn, letter.actor, args)
-        dead_letters.edit(conn, letter_id, args, key, _fingerprint(letter, key))
+        about = key.connection if key else connection_of_run(conn, letter.actor, args)
+        dead_letters.edit(conn, letter_id, args, key, about, _fingerprint(letter, about))
         before, after = {"args": letter.args}, {"args": list(args)}
         subject, connection = f"letter {letter_id}", letter.connection
         audit.note(deps, conn, "letters.edit", subject, connection=connection, before=before, after=after, why=reason)
 
 
-def _fingerprint(letter: Letter, key: ItemKey | None) -> str:
-    """The fingerprint that the letter would have if it had been about this item."""
-    connection = key.connection if key else None
+def _fingerprint(letter: Letter, connection: str | None) -> str:
+    """The fingerprint that the letter would have if it had been about this connection."""
     if letter.connection == connection:
         return letter.fingerprint
     return fingerprint(letter.error_type, letter.error, letter.place, connection)

@@ -8,18 +8,17 @@ from sqlalchemy import Connection
 from app.domain import ItemKey, Kind
 from app.errors import Conflict, InvalidRequest
 from app.flows.deps import Deps
-from app.flows.items.dead_letter import ITEM_ACTOR, item_of_message
+from app.flows.items.dead_letter import ITEM_ACTOR, RUN_ACTOR, connection_of_run, item_of_message
 from app.stores.letters.rows import Letter
-from app.stores.runs import runs
 
-RUN_ACTOR = "run"
 MAX_ID_LENGTH = 500
 
 
 def check_args(deps: Deps, conn: Connection, actor: str, args: Sequence[Any]) -> ItemKey | None:
     """The item that a message with these arguments is about, if any; raises ``InvalidRequest`` if they are not valid."""
     if actor == RUN_ACTOR:
-        if run_of(actor, args) is None or runs.get(conn, args[0]) is None:
+        connection = connection_of_run(conn, actor, args)
+        if connection is None or not deps.principal.can_see(connection):
             raise InvalidRequest("the arguments of 'run' are [<number of a run that exists>]")
         return None
     if actor != ITEM_ACTOR:
@@ -44,13 +43,6 @@ def check_replayable(letter: Letter) -> None:
         raise Conflict(
             f"letter {letter.id} names no item, so it would only die again; edit its arguments, or discard it"
         )
-
-
-def run_of(actor: str, args: Sequence[Any]) -> int | None:
-    """The run that a message is about, if it is about one."""
-    if actor != RUN_ACTOR or len(args) != 1 or type(args[0]) is not int:
-        return None
-    return int(args[0])
 
 
 def _lists_of_texts(args: Sequence[Any]) -> bool:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from app.domain import ItemKey
 from app.errors import Conflict, InvalidRequest, NotFound
 from app.flows.access import audit
-from app.flows.connections.health import paused
+from app.flows.connections.health import resting
 from app.flows.deps import Deps
 from app.flows.letters.letters import conditions, dead_terms, visible_letter
 from app.flows.letters.messages import check_replayable
@@ -29,7 +29,8 @@ class ReplayView(ReplayRow, frozen=True, kw_only=True):
     """A replay as it is now.
 
     ``per_second`` is its pace since it began, ``seconds_left`` what it needs at that pace. ``still_dead`` counts letters
-    of it that are dead (again). ``paused`` are the connections whose items wait until they answer.
+    of it that are dead (again). ``paused`` are the connections (``square``) and kinds (``square/vendor``) whose items
+    wait until they can be read.
     """
 
     progress: Progress
@@ -138,20 +139,20 @@ def abort_replay(deps: Deps, replay_id: int) -> None:
 
 def show_replay(deps: Deps, replay_id: int) -> ReplayView:
     """A replay as it is now; raises ``NotFound`` when the caller can see no such replay."""
-    paused_now = paused(deps)
+    resting_now = resting(deps)
     with deps.database.read() as conn:
-        return _view(deps, conn, _visible_replay(deps, conn, replay_id), paused_now)
+        return _view(deps, conn, _visible_replay(deps, conn, replay_id), resting_now)
 
 
 def list_replays(deps: Deps, *, limit: int = 50, before_id: int | None = None) -> list[ReplayView]:
     """Replays that the caller may see, newest first."""
-    paused_now = paused(deps)
+    resting_now = resting(deps)
     with deps.database.read() as conn:
         rows = replays.latest(conn, limit=limit, before_id=before_id)
-        return [_view(deps, conn, row, paused_now) for row in rows if _may_see(deps, conn, row.id)]
+        return [_view(deps, conn, row, resting_now) for row in rows if _may_see(deps, conn, row.id)]
 
 
-def _view(deps: Deps, conn: Connection, row: ReplayRow, paused_now: frozenset[str]) -> ReplayView:
+def _view(deps: Deps, conn: Connection, row: ReplayRow, resting_now: frozenset[str]) -> ReplayView:
     progress = replays.progress(conn, row.id)
     seconds = ((row.finished_at or deps.now()) - row.started_at).total_seconds() if row.started_at else 0.0
     pace = round((progress.done + progress.failed) / seconds, 1) if seconds > 0 else None
@@ -163,9 +164,14 @@ def _view(deps: Deps, conn: Connection, row: ReplayRow, paused_now: frozenset[st
         per_second=pace,
         seconds_left=round(progress.unfinished / pace) if pace and row.status == "running" else None,
         skipped=replay_skips.skipped(conn, row.id),
-        paused=sorted(paused_now & replay_skips.unfinished_connections(conn, row.id)) if going else [],
+        paused=sorted(_waits_for(conn, row.id, resting_now)) if going else [],
         still_dead=letter_search.count(conn, where) if row.of == "letters" else 0,
     )
+
+
+def _waits_for(conn: Connection, id: int, resting_now: frozenset[str]) -> set[str]:
+    names = set[str]().union(*(one.names for one in replay_skips.unfinished_kinds(conn, id)))
+    return names & resting_now
 
 
 def _visible_replay(deps: Deps, conn: Connection, replay_id: int) -> ReplayRow:

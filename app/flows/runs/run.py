@@ -1,6 +1,7 @@
 """Carries out a bulk run stage by stage: leased, checkpointed with every page, stoppable, and resumed where it stopped."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from uuid import uuid4
 
 import structlog
@@ -24,7 +25,7 @@ from app.flows.runs.run_state import ActiveRun, Blocked, Interrupted, Stopped
 from app.rules.calls.calling import RUN, calling_for
 from app.rules.calls.lanes import Lane, lane
 from app.rules.letters.retry import MAX_KILLS
-from app.rules.runs.checkpoint import Checkpoint, FailedStage
+from app.rules.runs.checkpoint import Checkpoint, FailedStage, Limited
 from app.rules.runs.strategies import ReadMode, Stage, stages
 from app.sources import exchanges
 from app.stores.runs import runs
@@ -41,6 +42,9 @@ READ: Mapping[ReadMode, Callable[[ActiveRun, Stage], None]] = {
 
 MOST_SILENCES = 10
 """How often a run is given back in one stage because the vendor did not answer, though its account did."""
+
+LONGEST_LIMIT = timedelta(hours=6)
+"""For how long a run that makes no progress is given back because the vendor, or our own call budget, limits it."""
 
 BY_CLOCK = "schedule"
 """The cause of runs that no person started."""
@@ -213,7 +217,7 @@ def _read_stage(run: ActiveRun, stage: Stage) -> Exception | None:
     except (Stopped, DatabaseFault, AuthRejected):  # the next kind would fare no better
         raise
     except RateLimited as error:
-        _retry_later(run, error)
+        _retry_while_limited(run, error)
         raise
     except (Unavailable, BadAnswer) as error:
         _retry_later(run, error)
@@ -247,10 +251,24 @@ def _leave_out(run: ActiveRun, stage: Stage, reason: str) -> None:
     run.counts_of(stage.kind).forbidden = reason
 
 
-def _retry_later(run: ActiveRun, error: Unavailable | BadAnswer | RateLimited) -> None:
+def _retry_later(run: ActiveRun, error: Unavailable | BadAnswer) -> None:
     """Raises ``Blocked`` the first ``MOST_SILENCES`` times, which gives the run back at its present place: a vendor that
-    limits us, or answers its account but not this kind, may be back in a moment."""
+    answers its account but not this kind may be back in a moment."""
     if run.checkpoint.silences < MOST_SILENCES:
         run.checkpoint.silences += 1
         run.save()
+        raise Blocked(health.Fault.CONNECTION, run.deps.redact(str(error))) from error
+
+
+def _retry_while_limited(run: ActiveRun, error: RateLimited) -> None:
+    """Raises ``Blocked``, which gives the run back at its present place, until it has made no progress for
+    ``LONGEST_LIMIT``: a limit says nothing against the run, and windows of an hour are common."""
+    now, processed = run.deps.now(), run.progress.processed
+    limited = run.checkpoint.limited
+    if limited is None or limited.processed != processed:
+        limited = Limited(now, processed)
+    is_over = now - limited.since >= LONGEST_LIMIT
+    run.checkpoint.limited = None if is_over else limited
+    run.save()
+    if not is_over:
         raise Blocked(health.Fault.CONNECTION, run.deps.redact(str(error))) from error

@@ -30,6 +30,9 @@ NEAR_DISCARD = timedelta(hours=16)
 MAX_CAUSES = 20
 """Open alerts about letters; causes with the most letters go first."""
 
+OF_CONNECTIONS = ("run:", "discard:", "subscription:", "gap:")
+"""The prefixes of alerts that only the rounds of their connection close."""
+
 MAX_MAILS = 10
 """Mails a round."""
 
@@ -38,12 +41,13 @@ log = structlog.get_logger()
 
 def watch(deps: Deps) -> None:
     """Raise and close alerts about connections that do not work, dead letters by cause, failed runs, and deliveries that
-    vendors are about to give up."""
+    vendors are about to give up. Those about connections that were removed from the settings close."""
     watch_connections(deps)
     _letters(deps)
     for connection in deps.sources:
         _near_discard(deps, connection)
         _failed_run(deps, connection)
+    _of_removed(deps)
 
 
 def check_subscriptions(deps: Deps) -> None:
@@ -106,7 +110,7 @@ def notify(deps: Deps) -> int:
         if alert is None:
             break
         try:
-            deps.mail(f"[tallyhook] {alert.title}", _text(deps, alert))
+            deps.mail(f"[tallyhook] {'over: ' if _ended_untold(alert) else ''}{alert.title}", _text(deps, alert))
         except TallyhookError as error:
             log.warning("not_mailed", alert=alert.id, error=str(error))
             break
@@ -151,6 +155,15 @@ def _failed_run(deps: Deps, connection: str) -> None:
         close_alert(deps, key)
 
 
+def _of_removed(deps: Deps) -> None:
+    """Close the alerts about connections that are not configured any more."""
+    with deps.database.read() as conn:
+        keys = alerts.open_beside(conn, deps.sources)
+    for key in keys:
+        if key.startswith(OF_CONNECTIONS):
+            close_alert(deps, key)
+
+
 def _near_discard(deps: Deps, connection: str) -> None:
     """Alert if a delivery took most of a day to reach us, or an outage lasts as long: the vendor may give up the next
     ones."""
@@ -174,6 +187,12 @@ def _near_discard(deps: Deps, connection: str) -> None:
         close_alert(deps, key)
 
 
+def _ended_untold(alert: Alert) -> bool:
+    """Whether the trouble was over before anybody was notified of it: one mail says both."""
+    return alert.closed_at is not None and not alert.key.endswith(":over")
+
+
 def _text(deps: Deps, alert: Alert) -> str:
     link = f"\n\n{deps.public_url}/alerts" if deps.public_url else ""
-    return f"{alert.detail}\n\nSince {alert.opened_at:%Y-%m-%d %H:%M} UTC ({alert.severity}).{link}\n"
+    ended = f", over since {alert.closed_at:%Y-%m-%d %H:%M} UTC" if _ended_untold(alert) else ""
+    return f"{alert.detail}\n\nSince {alert.opened_at:%Y-%m-%d %H:%M} UTC{ended} ({alert.severity}).{link}\n"

@@ -15,12 +15,20 @@ class FailedStage(msgspec.Struct, frozen=True):
     error: str
 
 
+class Limited(msgspec.Struct, frozen=True):
+    """Since when a run could not go on because calls were limited, and how many records it had processed then."""
+
+    since: datetime
+    processed: int
+
+
 class Checkpoint(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Where to go on. ``stage`` counts finished stages, ``chosen`` is the strategy that a smart run decided on.
 
     The rest is about the current stage: ``resume`` is the source's token, ``pages`` the number of stored pages,
     ``read_at`` when its read began, ``after`` the last item done, ``begun`` the records processed before it,
-    ``silences`` how often its vendor did not answer although the account did, ``upto`` where a slice ends.
+    ``silences`` how often its vendor did not answer although the account did, ``limited`` since when its calls are
+    limited, ``upto`` where a slice ends.
     ``failed`` are the earlier stages that failed.
     """
 
@@ -33,6 +41,7 @@ class Checkpoint(msgspec.Struct, kw_only=True, omit_defaults=True):
     chosen: Strategy | None = None
     failed: list[FailedStage] = []
     silences: int = 0
+    limited: Limited | None = None
     upto: datetime | None = None
 
     def next_stage(self, processed: int) -> "Checkpoint":

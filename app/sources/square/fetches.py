@@ -49,14 +49,20 @@ def _deleted_at(thing: Any) -> datetime | None:
 
 def _retrieve(client: Client, ids: Sequence[str]) -> tuple[dict[str, Any], list[Any]]:
     """The catalog objects by id, ``None`` for an unknown one, and those without a readable id."""
-    things = client.catalog_retrieve(ids) if ids else []
+    things = _objects(client, ids) if ids else []
     by_id = {id_in(thing): thing for thing in things}
     return {one: by_id.get(one) for one in ids}, [thing for thing in things if not id_in(thing)]
 
 
+def _objects(client: Client, ids: Sequence[str]) -> list[Any]:
+    """The catalog objects with these ids. Square shows deleted ones too, so an answer without any is asked for twice before
+    it is believed."""
+    return client.catalog_retrieve(ids) or client.catalog_retrieve(ids)
+
+
 def categories(client: Client, refs: Sequence[Ref]) -> Answer:
     """Categories by id."""
-    things = client.catalog_retrieve([ref.external_id for ref in refs])
+    things = _objects(client, [ref.external_id for ref in refs])
     result = readable(Kind.CATEGORY, [one for one in things if not _is_of_another_type(one)], mapping.category)
     gone, not_yet = absent(refs, result)
     return Answer(result.records, gone, not_yet, failed=result.failed)
@@ -71,10 +77,10 @@ def stock(client: Client, refs: Sequence[Ref]) -> Answer:
 
 def vendors(client: Client, refs: Sequence[Ref]) -> Answer:
     """An error that Square reports for one vendor inside a 200 concerns that vendor, unless it is about our token or
-    our rate."""
+    our rate. A vendor that Square does not know is an error as well: one that the answer leaves out is asked for again."""
     answers = client.vendors_retrieve([ref.external_id for ref in refs])
     result = readable(Kind.VENDOR, [one.vendor for one in answers.values() if one.vendor], parties.vendor)
-    later: list[Ref] = []
+    later = [ref for ref in refs if ref.external_id not in answers]
     for vendor_id, answer in answers.items():
         error = _trouble_with(answer)
         if isinstance(error, VendorRefused | Unmappable):

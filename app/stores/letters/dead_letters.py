@@ -87,15 +87,16 @@ def bury(
     now: datetime,
     redact: attempts.Redact = str,
     claim: Claim | None = None,
+    connection: str | None = None,
 ) -> int | None:
     """Write a dead letter with every recorded attempt and this last one; returns its id.
 
-    ``key`` is the item that the message was about, if any. ``claim`` is the lease under which it died: the changes that
-    it covers are settled as ``dead``; later changes stay owed. If somebody else holds the lease by now, nothing is
-    written and ``None`` is returned. Without a claim (the message died before it had one) the item is settled unless
-    somebody works on it. If the item has a dead letter of the same fingerprint, or a replayed one without a good
-    outcome since, that letter becomes dead again instead of a second one being written. A message that has a letter
-    already is left as it is.
+    ``key`` is the item that the message was about, if any; ``connection`` is that of a message without item. ``claim``
+    is the lease under which it died: the changes that it covers are settled as ``dead``; later changes stay owed. If
+    somebody else holds the lease by now, nothing is written and ``None`` is returned. Without a claim (the message died
+    before it had one) the item is settled unless somebody works on it. If the item has a dead letter of the same
+    fingerprint, or a replayed one without a good outcome since, that letter becomes dead again instead of a second one
+    being written. A message that has a letter already is left as it is.
     """
     known = _id_of(conn, message_id)
     if known is not None:
@@ -107,18 +108,19 @@ def bury(
     attempts_key = message_key(key) if key else message_id
     tries = _tries(conn, attempts_key, error, worker, now, redact)
     last, place = tries[-1], place_of(error)
+    about = key.connection if key else connection
     death = _Death(
         message_id=message_id,
         actor=actor,
         queue=queue,
         args=redact(_json(list(args))),
-        connection=key.connection if key else None,
+        connection=about,
         kind=str(key.kind) if key else None,
         external_id=key.external_id if key else None,
         cause=claim.cause if claim else None,
         error_type=last.error_type,
         error=last.error,
-        fingerprint=fingerprint(last.error_type, last.error, place, key.connection if key else None),
+        fingerprint=fingerprint(last.error_type, last.error, place, about),
         place=place,
         first_failed_at=tries[0].at,
         died_at=now,
@@ -213,15 +215,18 @@ def restore(conn: Connection, id: int, since: datetime) -> bool:
     return bool(conn.execute(update(_LETTERS).where(*conditions).values(values)).rowcount)
 
 
-def edit(conn: Connection, id: int, args: Sequence[Any], key: ItemKey | None, fingerprint: str) -> bool:
-    """Give a dead letter other arguments, the item that they name and its fingerprint; the original arguments are kept.
-    ``False`` if it is not dead."""
-    names = ("connection", "kind", "external_id")
+def edit(
+    conn: Connection, id: int, args: Sequence[Any], key: ItemKey | None, connection: str | None, fingerprint: str
+) -> bool:
+    """Give a dead letter other arguments, the item and the connection that they name and its fingerprint; the original
+    arguments are kept. ``False`` if it is not dead."""
+    names = ("kind", "external_id")
     values = {
         "args": _json(list(args)),
         "original_args": func.coalesce(_LETTERS.c.original_args, _LETTERS.c.args),
         "fingerprint": fingerprint,
-        **dict(zip(names, key or (None, None, None), strict=True)),
+        "connection": connection,
+        **dict(zip(names, key[1:] if key else (None, None), strict=True)),
     }
     conditions = (_LETTERS.c.id == id, _LETTERS.c.state == "dead")
     return bool(conn.execute(update(_LETTERS).where(*conditions).values(values)).rowcount)

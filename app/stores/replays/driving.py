@@ -65,14 +65,16 @@ _NEWEST = Statement("SELECT coalesce(max(id), 0) FROM settlements")
 _NEXT = Statement(
     """
     SELECT id, connection, kind, external_id, letter_id FROM replay_items
-    WHERE replay_id = :id AND state = 'waiting' AND connection NOT AMONG :paused ORDER BY id LIMIT :count
+    WHERE replay_id = :id AND state = 'waiting' AND connection NOT AMONG :paused
+          AND connection || '/' || kind NOT AMONG :paused
+    ORDER BY id LIMIT :count
     """
 )
 _MARK = Statement(
     """
     UPDATE replay_items SET state = 'sent', mark = :mark, sent_at = :now
     WHERE replay_id = :id AND letter_id = 0 AND id BETWEEN :first AND :last AND state = 'waiting'
-          AND connection NOT AMONG :paused
+          AND connection NOT AMONG :paused AND connection || '/' || kind NOT AMONG :paused
     """
 )
 _REPLAYED = Statement(
@@ -91,8 +93,8 @@ def send(
 ) -> tuple[list[ItemKey], Member | None]:
     """Owe the next items again and mark their letters as replayed; returns the items, to be enqueued.
 
-    Members of ``paused`` connections wait. The items end before the first member that is about no item; if that is the
-    very next member, it is returned instead.
+    Members of ``paused`` connections (``square``) and kinds (``square/vendor``) wait. The items end before the first
+    member that is about no item; if that is the very next member, it is returned instead.
     """
     excluded = bound_list(conn, sorted(paused))
     ready = [Member(*row) for row in _NEXT.run(conn, {"id": id, "count": count, "paused": excluded})]

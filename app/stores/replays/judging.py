@@ -61,4 +61,4 @@ def first_failure(conn: Connection, id: int) -> str | None:
     connection, kind, external_id, error = rows[0]
     key = f"{connection}/{kind}/{external_id}"
     attempts = _LAST_ATTEMPT.run(conn, {"key": key})
-    return f"{key if connection else 'a message'} failed: {attempts[0][0] if attempts else error or 'it died'}"
+    return f"{key if external_id else 'a message'} failed: {attempts[0][0] if attempts else error or 'it died'}"

@@ -1,4 +1,4 @@
-"""Members of a replay that cannot be sent: their connection was removed, or is paused."""
+"""Members of a replay that cannot be sent: their connection was removed, or cannot be read now."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, literal, select, update
 
 from app.stores import tables
-from app.stores.replays.rows import Skipped
+from app.stores.replays.rows import ItemKind, Skipped
 from app.stores.sql.statements import Statement
 
 _LETTERS = tables.core(tables.DeadLetter)
@@ -20,12 +20,12 @@ def skip(conn: Connection, id: int, connections: Collection[str], now: datetime)
     known = sorted(connections)
     why = literal("there is no connection '") + _ITEMS.c.connection + "'"
     waiting = (_ITEMS.c.replay_id == id, _ITEMS.c.state == "waiting")
-    gone = _ITEMS.c.connection.not_in([*known, ""])  # a message about no item has no connection
+    gone = _ITEMS.c.connection.not_in([*known, ""])  # a message that is about no connection
     skipped = conn.execute(
         update(_ITEMS).where(*waiting, gone).values(state=SKIPPED, ended_at=now, error=why)
     ).rowcount
     if skipped:
-        queued = (_LETTERS.c.replay_id == id, _LETTERS.c.state == "queued", _LETTERS.c.external_id.is_not(None))
+        queued = (_LETTERS.c.replay_id == id, _LETTERS.c.state == "queued")
         conn.execute(update(_LETTERS).where(*queued, _LETTERS.c.connection.not_in(known)).values(state="dead"))
     return int(skipped)
 
@@ -48,7 +48,10 @@ def skipped(conn: Connection, id: int) -> list[Skipped]:
     return [Skipped(*row) for row in conn.execute(query)]
 
 
-def unfinished_connections(conn: Connection, id: int) -> set[str]:
-    """The connections of members that wait for their turn or are on their way; "" for messages about no item."""
-    unfinished = (_ITEMS.c.replay_id == id, _ITEMS.c.state.in_(("waiting", "sending", "sent")))
-    return set(conn.execute(select(_ITEMS.c.connection).where(*unfinished).distinct()).scalars())
+def unfinished_kinds(conn: Connection, id: int) -> set[ItemKind]:
+    """Of which kinds members wait for their turn or are on their way; a message about no item has no kind (""), and may
+    have no connection."""
+    waiting = (_ITEMS.c.replay_id == id, _ITEMS.c.state.in_(("waiting", "sending", "sent")))
+    return {
+        ItemKind(*row) for row in conn.execute(select(_ITEMS.c.connection, _ITEMS.c.kind).where(*waiting).distinct())
+    }

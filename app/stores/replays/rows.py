@@ -44,6 +44,18 @@ class Member(msgspec.Struct, frozen=True):
         return ItemKey(self.connection, Kind(self.kind), self.external_id)
 
 
+class ItemKind(msgspec.Struct, frozen=True):
+    """A kind of a connection's items."""
+
+    connection: str
+    kind: str
+
+    @property
+    def names(self) -> set[str]:
+        """The names under which it may be said that it cannot be read: the connection's, and its own."""
+        return {self.connection, f"{self.connection}/{self.kind}"}
+
+
 class Progress(msgspec.Struct, frozen=True):
     """How many members of a replay are in each state; the states are explained at ``tables.ReplayItem``."""
 

@@ -131,7 +131,7 @@ _AGREEMENT = _both(
 )
 _LETTERS = Statement(
     """
-    SELECT connection, count(*) FROM dead_letters WHERE state = 'dead' AND connection IS NOT NULL GROUP BY connection
+    SELECT connection, count(*) FROM dead_letters WHERE state = 'dead' AND external_id IS NOT NULL GROUP BY connection
     """
 )
 _FAILED = Statement(

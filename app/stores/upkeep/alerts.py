@@ -1,5 +1,6 @@
 """Alerts: what a person should know, whether it is over, and whether somebody was notified."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 import msgspec
@@ -98,6 +99,12 @@ def open_keys(conn: Connection, prefix: str) -> list[str]:
     """The keys of open alerts that begin with a prefix."""
     conditions = (_ALERTS.c.closed_at.is_(None), _ALERTS.c.key.startswith(prefix, autoescape=True))
     return list(conn.execute(select(_ALERTS.c.key).where(*conditions)).scalars())
+
+
+def open_beside(conn: Connection, connections: Iterable[str]) -> list[str]:
+    """The keys of open alerts about any other connection than these."""
+    other = _ALERTS.c.connection.not_in(sorted(connections))
+    return list(conn.execute(select(_ALERTS.c.key).where(_ALERTS.c.closed_at.is_(None), other)).scalars())
 
 
 def latest(

@@ -199,6 +199,19 @@ def test_where_an_object_has_no_readable_id_no_other_counts_as_gone() -> None:
     assert not answer.covers
 
 
+@pytest.mark.parametrize(
+    ("ref", "thing"),
+    [
+        (Ref(Kind.PRODUCT, "I1"), item("I1", variation("V1"))),
+        (Ref(Kind.CATEGORY, "C1"), {"type": "CATEGORY", "id": "C1", "version": 1, "category_data": {"name": "Tea"}}),
+    ],
+)
+def test_one_answer_without_any_object_is_not_believed(ref: Ref, thing: Any) -> None:
+    bodies = iter([{}])
+    answer = stub({RETRIEVE: lambda asked: next(bodies, {"objects": [thing]})}).fetch([ref])
+    assert (len(answer.records), list(answer.gone)) == (1, [])
+
+
 def test_a_live_variation_without_an_item_is_no_tombstone() -> None:
     bare = {"type": "ITEM_VARIATION", "id": "V1", "item_variation_data": None}
     answer = stub({RETRIEVE: {"objects": [bare]}}).fetch([Ref(Kind.PRODUCT, "V1")])
@@ -433,6 +446,11 @@ def test_an_error_of_one_vendor_in_a_batch_concerns_that_one(category: str, outc
     answer = source.fetch([Ref(Kind.VENDOR, "S1"), Ref(Kind.VENDOR, "S2")])
     assert (list(answer.not_yet), [bad.external_id for bad in answer.failed]) == outcome
     assert (len(answer.records), list(answer.gone)) == (1, [])
+
+
+def test_a_vendor_that_the_answer_leaves_out_is_not_gone() -> None:
+    answer = stub({VENDORS_BY_ID: {}}).fetch([Ref(Kind.VENDOR, "S1")])
+    assert (list(answer.gone), list(answer.not_yet)) == ([], [Ref(Kind.VENDOR, "S1")])
 
 
 def category(id_: str, **data: Any) -> dict[str, Any]:
