@@ -25,19 +25,21 @@ from app.domain import (
     StockCount,
     Strategy,
 )
-from app.errors import Permanent
+from app.errors import BadAnswer, Permanent, Unavailable
 from app.flows.holds import holds
 from app.flows.holds.doubted import judged, settled
 from app.flows.items.leases import LeaseKeeper
 from app.flows.items.sync_item import sync_item
 from app.rules.guard.guard import POLL
 from app.stores import owed
+from app.stores.catalog import watermarks
 from app.stores.catalog.spool import Spool
 from app.stores.guard import Batch
 from app.stores.runs.run_row import Run
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, count, listing
 from tests.flows.test_holds import SIZE, go, only, price, prices, read_all
+from tests.flows.test_pull import pull
 from tests.rows import row_of
 
 ALL = [f"P{number:02}" for number in range(SIZE)]
@@ -76,6 +78,18 @@ class FamilySource(NamingSource):
         wanted = {ref.external_id for ref in refs}
         variations = [one.external_id for one in self.listings.values() if one.parent_id in wanted]
         return super().fetch([*refs, *(Ref(Kind.PRODUCT, id) for id in variations)])
+
+
+@pytest.mark.parametrize("error", [Unavailable("504 no answer"), BadAnswer("half a document")])
+def test_an_item_that_is_never_answered_keeps_no_poll_from_ending(database: Database, error: Exception) -> None:
+    world = World(database, NamingSource(batch=10))
+    world.source.put(*(listing(id) for id in ALL))
+    pull(world)
+    world.source.put(*(listing(id, 2, name="new") for id in ALL))
+    world.source.poison["P03"] = error
+    pull(world)
+    with database.read() as conn:
+        assert (watermarks.get(conn, SHOP, Kind.PRODUCT), owed.count(conn)) == ("2000000", SIZE)
 
 
 @pytest.fixture

@@ -444,6 +444,18 @@ def test_a_deep_run_deletes_only_what_the_source_confirms(world: World) -> None:
     assert [id for id, row in sorted(rows(world).items()) if row["deleted"]] == ["P004"]
 
 
+def test_a_deletion_that_is_never_answered_keeps_no_deep_run_from_ending(world: World) -> None:
+    fill(world, 30)
+    carry_out(world, ask(world, Strategy.FULL))
+    world.source.listings.pop("P003")
+    world.source.listings.pop("P004")
+    world.source.poison["P003"] = Unavailable("504 no answer")
+    world.clock.pass_(10)
+    ended = carry_out(world, ask(world, Strategy.FULL, deep=True))
+    gone = [id for id, row in sorted(rows(world).items()) if row["deleted"]]
+    assert (ended.status, gone) == ("completed", ["P004"])
+
+
 def test_a_forced_run_writes_what_the_guard_would_hold(world: World) -> None:
     fill(world, 60)
     carry_out(world, ask(world, Strategy.FULL))

@@ -1,11 +1,12 @@
 """A nightly run compares a slice of the older orders, so that edits without a trace are found within a month."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
-from app.domain import Kind, Strategy
+from app.domain import Answer, Kind, Ref, Strategy
+from app.errors import Unavailable
 from app.rules.drift.drift import DriftCause
 from app.rules.runs import slices as rules
 from app.rules.runs.slices import nights, rows_of_slice
@@ -60,6 +61,21 @@ def test_an_old_order_edited_without_a_trace_is_right_again_within_a_month(read:
     assert total(read, id) != truth(read, id)
     month(read)
     assert total(read, id) == truth(read, id)
+
+
+@pytest.mark.parametrize("vendor", ["finale"], indirect=True)
+def test_an_old_order_that_is_never_answered_harms_only_itself(read: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    fetch, asked = read.source.fetch, list[str]()
+
+    def hanging(refs: Sequence[Ref]) -> Answer:
+        asked.extend(ref.external_id for ref in refs if ref.kind is Kind.ORDER)
+        if asked and refs[0] == Ref(Kind.ORDER, asked[0]):
+            raise Unavailable("ReadTimeout: no answer within 30 s")
+        return fetch(refs)
+
+    monkeypatch.setattr(read.source, "fetch", hanging)
+    ended = read.run(Strategy.FULL)
+    assert (ended.status, ended.counts[Kind.ORDER].failed) == ("completed", 1)
 
 
 def test_drift_of_an_edit_without_a_trace_has_a_reason_of_its_own(read: Shop, vendor: str) -> None:

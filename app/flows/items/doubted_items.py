@@ -14,7 +14,9 @@ import structlog
 from sqlalchemy import Connection
 
 from app.domain import KINDS, Kind, MissingPolicy, Record, Ref, batches, key_of, row_hash
-from app.errors import AuthRejected, Permanent
+from app.errors import AuthRejected, BadAnswer, Permanent, Transient, Unavailable
+from app.flows.connections import health
+from app.flows.connections.health import Fault
 from app.flows.deps import Deps
 from app.flows.holds.doubted import Doubt, judged, settled
 from app.flows.holds.hold_back import leave_out, leave_unread
@@ -69,7 +71,12 @@ def judge_named(deps: Deps, connection: str, kind: Kind, ids: Sequence[str]) -> 
                 answer = source.fetch([Ref(kind, id) for id in some])
             except AuthRejected:
                 raise
-            except Permanent as error:
+            except (Permanent, Unavailable, BadAnswer) as error:
+                if (
+                    isinstance(error, Transient)
+                    and health.judge(deps, connection, kind, error, some) is not Fault.ITEM
+                ):
+                    raise
                 log.warning("named_not_judged", connection=connection, items=len(some), error=str(error))
                 continue
             reads.append(read_of(msgspec.structs.replace(answer, covers=sure_scopes(answer)), began))

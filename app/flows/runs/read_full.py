@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import Connection
 
 from app.domain import Cause, Kind, Page, Ref, Strategy, batches
-from app.errors import AuthRejected, Permanent
+from app.errors import AuthRejected, BadAnswer, Permanent, Transient, Unavailable
 from app.flows.items.bad_records import log_failures
 from app.flows.items.bulk_read import BulkResult
 from app.flows.items.pull import owe_unknown
@@ -171,7 +171,9 @@ def _gone(run: ActiveRun, refs: Sequence[Ref]) -> set[str]:
         answer = with_retries(run, partial(run.source.fetch, refs))
     except AuthRejected:
         raise
-    except Permanent as error:
+    except (Permanent, Unavailable, BadAnswer) as error:
+        if isinstance(error, Transient):
+            run.check_fault(refs[0].kind, error, [ref.external_id for ref in refs])
         log.warning("deletions_not_confirmed", run=run.id, items=len(refs), error=str(error))
         return set()
     return {ref.external_id for ref in answer.gone}

@@ -13,7 +13,7 @@ from msgspec import structs
 from sqlalchemy import Connection
 
 from app.domain import Answer, BadRecord, Kind, Page, Ref, batches
-from app.errors import BadAnswer, Permanent
+from app.errors import BadAnswer, Permanent, Unavailable
 from app.flows.items.bad_records import log_failures
 from app.flows.items.bulk_read import BulkResult
 from app.flows.runs.compare_kind import compare_kind, finish_comparison
@@ -117,7 +117,7 @@ def _fetched(run: ActiveRun, refs: Sequence[Ref]) -> Answer:
     """Fetch items; where they fail together, each by itself, so that one bad item does not harm the others."""
     try:
         return with_retries(run, partial(run.source.fetch, refs))
-    except (Permanent, BadAnswer) as error:
+    except (Permanent, Unavailable, BadAnswer) as error:
         run.check_fault(refs[0].kind, error, [ref.external_id for ref in refs])
         if len(refs) == 1:
             return Answer([], failed=[BadRecord(*refs[0], str(error))])
