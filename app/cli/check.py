@@ -35,4 +35,4 @@ def check(
 def _tell(finding: Finding) -> None:
     console.print(f"{_SIGNS[finding.state]}  ", end="")
     todo = f"; {finding.todo}" if finding.todo else ""
-    console.print(f"{finding.about}: {finding.said}{todo}", markup=False, soft_wrap=True)
+    console.lines(f"{finding.about}: {finding.said}{todo}")

@@ -15,9 +15,8 @@ from app.cli import access, check, connections, database, inbox, letter_actions,
 from app.cli import guard as guard_commands
 from app.cli import holds as holds_commands
 from app.cli.codes import EXPLAINED
-from app.cli.console import AsJson, Connection, console, open_deps, print_json
+from app.cli.console import AsJson, Connection, console, done, open_deps, print_json
 from app.cli.init import init
-from app.cli.outcome import print_run
 from app.cli.prove import prove
 from app.cli.up import Demo, run_stack
 from app.cli.wording import Commands
@@ -138,10 +137,7 @@ def reconcile(connection: Connection, as_json: AsJson = False) -> None:
     """Ask the workers for a full reconciliation of one connection now."""
     deps = open_deps()
     run_id = request_run(deps, connection, Strategy.FULL, Options(), cause="person")
-    if as_json:
-        print_run(deps, show_run(deps, run_id), as_json=True)
-    else:
-        console.print(f"Run {run_id} is waiting for a worker.")
+    done(f"Run {run_id} is waiting for a worker.", show_run(deps, run_id), as_json=as_json)
 
 
 @app.command()

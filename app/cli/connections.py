@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from app.cli.codes import FAILED, WELL
-from app.cli.console import AsJson, Connection, console, moment, open_deps, print_json
+from app.cli.console import AsJson, Connection, console, done, moment, open_deps, print_json
 from app.cli.tables import print_table
 from app.flows.connections import connections
 from app.flows.connections.connections import ConnectionView
@@ -28,8 +28,7 @@ def list_(as_json: AsJson = False) -> None:
         table.add_row(escape(view.connection), view.state, moment(view.since), f"{view.owed:,}")
     print_table(table, "No connection is configured.")
     for view in views:
-        for line in _lines(view):
-            console.print(line, markup=False, soft_wrap=True)
+        console.lines(*_lines(view))
 
 
 @app.command()
@@ -40,33 +39,21 @@ def pause(
 ) -> None:
     """Stop calling the vendor until `resume`; webhooks are still accepted, and nothing owed is lost."""
     view = connections.pause(open_deps(), connection, reason)
-    _answer(view, f"{connection} is paused; `tallyhook connections resume {connection}` ends it.", as_json)
+    done(f"{connection} is paused; `tallyhook connections resume {connection}` ends it.", view, as_json=as_json)
 
 
 @app.command()
 def resume(connection: Connection, as_json: AsJson = False) -> None:
     """End a pause; the workers fetch what is owed at once."""
-    _answer(connections.resume(open_deps(), connection), f"{connection} is no longer paused.", as_json)
+    done(f"{connection} is no longer paused.", connections.resume(open_deps(), connection), as_json=as_json)
 
 
 @app.command()
 def check(connection: Connection, as_json: AsJson = False) -> None:
     """Call the vendor now and report its answer; exit code 1 when it does not answer us."""
     checked = connections.check(open_deps(), connection)
-    if as_json:
-        print_json(checked)
-    else:
-        console.print(f"{connection}: {checked.said}", markup=False, soft_wrap=True)
-        for line in _lines(checked.now):
-            console.print(line, markup=False, soft_wrap=True)
+    done([f"{connection}: {checked.said}", *_lines(checked.now)], checked, as_json=as_json)
     raise typer.Exit(WELL if checked.answers else FAILED)
-
-
-def _answer(view: ConnectionView, said: str, as_json: bool) -> None:
-    if as_json:
-        print_json(view)
-    else:
-        console.print(said, markup=False, soft_wrap=True)
 
 
 def _lines(view: ConnectionView) -> Iterator[str]:

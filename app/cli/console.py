@@ -5,7 +5,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
@@ -35,6 +35,11 @@ class Terminal(Console):
     def render_str(self, text: str, **how: Any) -> Text:
         """As ``Console`` does, with the text made safe before its width is measured."""
         return super().render_str(for_terminal(text), **how)
+
+    def lines(self, *lines: str, style: str | None = None) -> None:
+        """Print lines as they are: without markup, and none of them is broken."""
+        for line in lines:
+            self.print(line, markup=False, soft_wrap=True, style=style)
 
 
 console = Terminal(highlight=False, width=None if sys.stdout.isatty() else 240)
@@ -80,17 +85,19 @@ def print_json(value: Any) -> None:
     typer.echo(json_for_terminal(msgspec.json.format(msgspec.json.encode(value), indent=2).decode()))
 
 
-def done(sentence: str, facts: Any, *, as_json: bool) -> None:
-    """Report that something was done: a sentence for people, the ``facts`` as one JSON document for programs."""
+def done(said: str | Iterable[str], facts: Any, *, as_json: bool) -> None:
+    """Report what was done or found: a sentence or lines for people, the ``facts`` as one JSON document for programs."""
     if as_json:
         print_json(facts)
     else:
-        console.print(sentence, markup=False, soft_wrap=True)
+        console.lines(*([said] if isinstance(said, str) else said))
 
 
-def page_of(rows: list[dict[str, Any]], limit: int) -> dict[str, Any]:
-    """A page for programs: ``next`` is the value for ``--before``, ``None`` after the last page."""
-    return {"rows": rows, "next": rows[-1]["id"] if len(rows) == limit else None}
+def page_of(rows: Sequence[Any], limit: int) -> dict[str, Any]:
+    """A page of structs or named tuples for programs: ``next`` is the value for ``--before``, ``None`` after the last
+    page."""
+    plain = [row._asdict() if hasattr(row, "_asdict") else msgspec.to_builtins(row) for row in rows]
+    return {"rows": plain, "next": plain[-1]["id"] if len(rows) == limit else None}
 
 
 def moment(value: datetime | str | None) -> str:

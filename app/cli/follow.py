@@ -120,7 +120,7 @@ def _given_back(deps: Deps, view: RunView, direct_run: DirectRun) -> bool:
     if direct_run.error is not None:
         raise direct_run.error
     reason = health.blocked(deps, view.connection) or "it continues where it stopped"
-    stderr.print(f"Run {view.id} waits: {reason}", markup=False, soft_wrap=True)
+    stderr.lines(f"Run {view.id} waits: {reason}")
     return True
 
 

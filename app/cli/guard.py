@@ -8,10 +8,10 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from app.cli.console import AsJson, console, print_json, stderr
-from app.cli.prove import server
 from app.prove.guard.crew import outcomes
 from app.prove.guard.report import line, tables, worst
 from app.prove.guard.trial import MANY_DISASTERS, MANY_LIVES, SIZES, Outcome, drawn
+from app.prove.real.databases import server
 
 app = typer.Typer(help="The guard that holds implausible batches.", no_args_is_help=True)
 
@@ -33,7 +33,7 @@ def try_(
         str,
         typer.Option(
             help="URL of a PostgreSQL server where databases may be created, or `postgresql` for a server of the"
-            " development wheel; default: SQLite files"
+            " development wheel; default: SQLite files (`sqlite`)"
         ),
     ] = "",
     as_json: AsJson = False,

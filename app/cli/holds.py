@@ -52,7 +52,7 @@ def show(hold_id: HoldId, as_json: AsJson = False) -> None:
     console.print(f"{headline} {moment(hold.held_at)} UTC{by}", soft_wrap=True)
     for finding in hold.findings:
         figures = f"({_told(finding.figures)})" if finding.figures else ""
-        console.print(f"  {finding.rule}: {finding.reason} {figures}", markup=False, soft_wrap=True)
+        console.lines(f"  {finding.rule}: {finding.reason} {figures}")
     table = Table("row", "field", "before", "after")
     for row in hold.sample:
         key = escape(row.key)

@@ -5,9 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
-from msgspec.structs import asdict
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
@@ -66,7 +64,7 @@ def list_(words: Words = None, limit: Limit = 50, before: Before = None, as_json
     text = filter_of(words)
     rows = inbox.find(open_deps(), text, limit=limit, before_id=before)
     if as_json:
-        print_json(page_of(msgspec.to_builtins(rows), limit))
+        print_json(page_of(rows, limit))
         return
     table = Table("id", "received", "connection", "type", "verdict", "items", "bytes", "event")
     for row in rows:
@@ -83,9 +81,6 @@ def list_(words: Words = None, limit: Limit = 50, before: Before = None, as_json
 def show(event_id: EventId, as_json: AsJson = False) -> None:
     """One delivery: its outcome, its headers and its body as received."""
     event = inbox.show(open_deps(), event_id)
-    if as_json:
-        print_json(event)
-        return
     lines = [
         f"Event {event.id} ({event.type}) of {event.connection}, {event.verdict}",
         f"received  {moment(event.received_at)} UTC; it happened {moment(event.occurred_at)}",
@@ -97,8 +92,7 @@ def show(event_id: EventId, as_json: AsJson = False) -> None:
         event.body if event.encoding == "utf-8" else f"(base64) {event.body}",
         *(("", event.pretty) if event.pretty is not None and event.pretty != event.body else ()),
     ]
-    for line in lines:
-        console.print(line, markup=False, soft_wrap=True)
+    done(lines, event, as_json=as_json)
 
 
 @app.command("replay")
@@ -127,13 +121,8 @@ def replay_(
 def gaps(limit: Limit = 20, before: Before = None, as_json: AsJson = False) -> None:
     """Times in which nothing was heard though something should have been, and what was done about each."""
     rows = outages.list_outages(open_deps(), limit=limit, before_id=before)
-    if as_json:
-        print_json(page_of(msgspec.to_builtins(rows), limit))
-        return
-    for row in rows:
-        console.print(f"{moment(row.began_at)}  {row.connection}: {row.sentence}", markup=False, soft_wrap=True)
-    if not rows:
-        console.print("As far as is known, nothing was ever missed.")
+    lines = [f"{moment(row.began_at)}  {row.connection}: {row.sentence}" for row in rows]
+    done(lines or "As far as is known, nothing was ever missed.", page_of(rows, limit), as_json=as_json)
 
 
 @app.command()
@@ -141,7 +130,7 @@ def alerts(limit: Limit = 20, before: Before = None, as_json: AsJson = False) ->
     """What a person should know: open alerts, past alerts, and which were mailed."""
     rows = found_alerts.list_alerts(open_deps(), limit=limit, before_id=before)
     if as_json:
-        print_json(page_of([asdict(row) for row in rows], limit))
+        print_json(page_of(rows, limit))
         return
     table = Table("opened", "closed", "mailed", "severity", "alert", "detail")
     for row in rows:
@@ -195,7 +184,7 @@ def _print_imported(result: Imported, as_json: bool) -> None:
     sentence = f"{result.new:,} new deliveries, {result.duplicates:,} here already, {len(bad):,} bad lines."
     done(sentence, {"new": result.new, "duplicates": result.duplicates, "bad": bad}, as_json=as_json)
     for one in result.bad[: 0 if as_json else MAX_BAD_LINES]:
-        stderr.print(f"line {one.number}: {one.why}", markup=False, soft_wrap=True)
+        stderr.lines(f"line {one.number}: {one.why}")
     if len(bad) > MAX_BAD_LINES and not as_json:
         stderr.print(f"and {len(bad) - MAX_BAD_LINES} more; --rejects FILE keeps them")
     if bad:

@@ -129,7 +129,7 @@ def _asked_name(settings: Settings, system: str) -> str:
         problem = f"there is a connection {slug!r} already" if slug in taken else slug_problem(slug)
         if problem is None:
             return slug
-        stderr.print(problem, markup=False, soft_wrap=True, style="red")
+        stderr.lines(problem, style="red")
 
 
 def _check_replaceable(slug: str, *, replace: bool) -> None:
@@ -192,7 +192,7 @@ def _let_in(draft: Draft, *, ask: bool, again: bool) -> tuple[Draft, Source]:
         except (BadConfiguration, VendorRefused) as error:
             if not ask or tried == TRIES:
                 raise
-            stderr.print(str(error), markup=False, soft_wrap=True, style="red")
+            stderr.lines(str(error), style="red")
             refused = {one.option for one in questions if one.is_secret and isinstance(error, VendorRefused)}
             draft = draft._replace(options={name: draft.options[name] for name in draft.options.keys() - refused})
         else:
@@ -215,7 +215,7 @@ def _asked_where() -> str | None:
         problem = public_url_problem(url)
         if problem is None:
             return url
-        stderr.print(problem, markup=False, soft_wrap=True, style="red")
+        stderr.lines(problem, style="red")
     return None
 
 
@@ -225,8 +225,7 @@ def _with_webhooks(draft: Draft, registered: Registered | None, *, ask: bool) ->
         return draft
     options = dict(registered.options)
     if registered.question is not None and ask:
-        for step in registered.todo:
-            stderr.print(f"- {step}", markup=False, soft_wrap=True)
+        stderr.lines(*(f"- {step}" for step in registered.todo))
         options[registered.question.option] = ask_person(registered.question)
     return draft._replace(options={**draft.options, **options})
 
@@ -259,7 +258,7 @@ def _tell_kinds(kinds: Sequence[KindCheck]) -> None:
     print_table(table, "")
     for one in kinds:
         if one.state is not State.WELL:
-            console.print(f"{one.kind}: {one.said}; {one.todo}".rstrip("; "), markup=False, soft_wrap=True)
+            console.lines(f"{one.kind}: {one.said}; {one.todo}".rstrip("; "))
 
 
 def _no_kinds(_: Sequence[KindCheck]) -> None:
@@ -267,15 +266,15 @@ def _no_kinds(_: Sequence[KindCheck]) -> None:
 
 
 def _tell(connected: Connected, settings: Settings) -> None:
-    console.print(f"Webhooks: {connected.webhooks}.", markup=False, soft_wrap=True)
-    for step in connected.todo:
-        console.print(f"  - {step}", markup=False, soft_wrap=True)
-    console.print(f"Written to {connected.file}, which only you can read:", markup=False, soft_wrap=True)
-    for name in connected.settings:
-        console.print(f"  {name}", markup=False, soft_wrap=True)
+    console.lines(
+        f"Webhooks: {connected.webhooks}.",
+        *(f"  - {step}" for step in connected.todo),
+        f"Written to {connected.file}, which only you can read:",
+        *(f"  {name}" for name in connected.settings),
+    )
     runs = run_file.is_held(settings.data_dir)
     after = "stop `tallyhook up` and start it again: it reads settings at its start" if runs else "tallyhook up"
-    console.print(f"Next: {after}", markup=False, soft_wrap=True)
+    console.lines(f"Next: {after}")
 
 
 def _cut(row: str) -> str:

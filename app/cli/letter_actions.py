@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Annotated
 
 import msgspec
@@ -17,7 +17,6 @@ from app.cli.console import (
     AsJson,
     Before,
     Limit,
-    console,
     done,
     moment,
     open_deps,
@@ -31,7 +30,7 @@ from app.cli.tables import print_table
 from app.errors import InvalidRequest
 from app.flows.deps import Deps
 from app.flows.letters import letter_actions, letters, replay
-from app.flows.letters.preview import MAX_ITEMS, PreviewedChange
+from app.flows.letters.preview import MAX_ITEMS, Preview, PreviewedChange
 from app.flows.letters.preview import preview as find_preview
 from app.flows.letters.replay import ReplayView
 
@@ -54,18 +53,7 @@ def preview(
 ) -> None:
     """What replaying the letters of a filter (or a number) would change; writes nothing."""
     result = find_preview(open_deps(), _numbers_or_filter(words), limit=limit)
-    if as_json:
-        print_json(result)
-        return
-    console.print(result.summary, markup=False, soft_wrap=True)
-    for item in result.items:
-        moot = " (moot)" if item.moot else ""
-        error = f": {item.error}" if item.error else ""
-        console.print(f"  {item_of(item)}{moot}: {item.outcome}{error}", markup=False, soft_wrap=True)
-    for row in result.rows:
-        console.print(f"    {_would(row)}", markup=False, soft_wrap=True)
-    if result.left_out:
-        console.print(f"{result.left_out} more items were not previewed; --limit previews more.")
+    done(_previewed(result), result, as_json=as_json)
 
 
 @dead.command("replay")
@@ -143,7 +131,7 @@ def replays(limit: Limit = 20, before: Before = None, as_json: AsJson = False) -
     """Replays, newest first, with the progress of each."""
     rows = replay.list_replays(open_deps(), limit=limit, before_id=before)
     if as_json:
-        print_json(page_of(msgspec.to_builtins(rows), limit))
+        print_json(page_of(rows, limit))
         return
     table = Table("id", "name", "status", "letters", "items", "done", "failed", "waiting", "asked", "by", "why")
     for row in rows:
@@ -207,6 +195,17 @@ def _print_replay(view: ReplayView, as_json: bool) -> None:
     waits = f" Waits for {', '.join(view.paused)}, which cannot be read now." if view.paused else ""
     sentence = f"Replay {view.id} ({view.name}) {view.status}{reason}. {view.items:,} items: {counts or 'none yet'}."
     done(sentence + waits, view, as_json=as_json)
+
+
+def _previewed(result: Preview) -> Iterator[str]:
+    yield result.summary
+    for item in result.items:
+        moot = " (moot)" if item.moot else ""
+        error = f": {item.error}" if item.error else ""
+        yield f"  {item_of(item)}{moot}: {item.outcome}{error}"
+    yield from (f"    {_would(row)}" for row in result.rows)
+    if result.left_out:
+        yield f"{result.left_out} more items were not previewed; --limit previews more."
 
 
 def _would(row: PreviewedChange) -> str:

@@ -43,7 +43,7 @@ def list_(words: Words = None, limit: Limit = 50, before: Before = None, as_json
     """Dead letters that a filter matches, the latest first; without a state, those that wait for a person."""
     page = letters.find(open_deps(), filter_of(words), limit=limit, before_id=before)
     if as_json:
-        print_json({"totals": page.totals, **page_of(msgspec.to_builtins(page.rows), limit)})
+        print_json({"totals": page.totals, **page_of(page.rows, limit)})
         return
     table = Table("id", "died", "item", "tries", "cause", "error", title=letters.sentence(page.totals))
     for letter in page.rows:
@@ -92,12 +92,10 @@ def show(
     if as_json:
         print_json(letter)
         return
-    for line in (*_head(letter), *_attempts(letter.attempts)):
-        console.print(line, markup=False, soft_wrap=True)
+    console.lines(*_head(letter), *_attempts(letter.attempts))
     for attempt in letter.attempts if whole else letter.attempts[-1:]:
         console.rule(f"attempt {attempt.number} at {moment(attempt.at)} by {attempt.worker}", align="left")
-        for line in _exchange(attempt.exchange):
-            console.print(line, markup=False, soft_wrap=True)
+        console.lines(*_exchange(attempt.exchange))
         console.print(attempt.traceback, markup=False, style="dim")
 
 

@@ -31,10 +31,9 @@ def print_run(deps: Deps, view: RunView, *, as_json: bool) -> None:
     if as_json:
         print_json({**to_builtins(view), "diff": _diff(rows, summary)} if view.dry_run else view)
         return
-    for sentence in sentences(view):
-        console.print(sentence, markup=False, soft_wrap=True)
+    console.lines(*sentences(view))
     if rows:
-        console.print(summary_line(summary), markup=False, soft_wrap=True)
+        console.lines(summary_line(summary))
         print_table(differences(rows, f"the first {len(rows)}" if len(rows) == SHOWN else "all of them"), "")
         console.print(f"More: tallyhook drift {view.connection} --run {view.id}")
 

@@ -29,7 +29,8 @@ def prove(
     database: Annotated[
         str,
         typer.Option(
-            help="URL of an empty PostgreSQL database, or `postgresql` for a server of the development wheel"
+            help="URL of an empty PostgreSQL database, or `postgresql` for a server of the development wheel;"
+            " default: SQLite files (`sqlite`)"
         ),
     ] = "",
     processes: Annotated[int, typer.Option(help="rounds with real processes afterwards", min=0)] = 0,
@@ -69,30 +70,14 @@ def _tell_failing(tally: Tally, crew: Sequence[Hand], *, anew: bool) -> None:
 def _databases(named: str, hands: int) -> Iterator[list[str]]:
     """The URLs of databases for the proof alone, one for each simulation at a time; a named database is only one. Empty URLs
     mean SQLite files."""
-    if not named:
-        yield [""] * hands
-        return
-    with server(named) as url:
-        if named == "postgresql":
+    with databases.server(named) as url:
+        if not url:
+            yield [""] * hands
+        elif named == databases.POSTGRESQL:
             yield [url, *(databases.another(url, number) for number in range(1, hands))]
         else:
             prepare(url)
             yield [url]
-
-
-@contextmanager
-def server(named: str) -> Iterator[str]:
-    """The given URL; for ``postgresql``, that of a server which runs for the proof alone."""
-    if named != "postgresql":
-        yield named
-        return
-    try:
-        with databases.postgresql(durable=False) as database:
-            yield database.url
-    except ImportError:
-        raise BadConfiguration(
-            "the development wheel of PostgreSQL is not installed; name a database by its URL"
-        ) from None
 
 
 def _dials(faults: str) -> set[Dial]:

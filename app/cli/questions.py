@@ -74,15 +74,15 @@ def drift(
     rows, summary = list_differences(deps, connection, **wanted, limit=limit, before_id=before)
     if as_json:
         counted = None if summary is None else [one._asdict() for one in summary]
-        advised_rows = [{**row._asdict(), "advice": advice_on(row.cause)} for row in rows]
-        print_json({"summary": counted, **page_of(advised_rows, limit)})
+        page = page_of(rows, limit)
+        advised = [{**row, "advice": advice_on(row["cause"])} for row in page["rows"]]
+        print_json({"summary": counted, **page, "rows": advised})
         return
     if summary:
-        console.print(summary_line(summary), markup=False, soft_wrap=True)
+        console.lines(summary_line(summary))
     filtered = any(value is not None for value in wanted.values())
     print_table(differences(rows, "differences, newest first"), _no_difference(filtered=filtered))
-    for line in advice_lines(rows):
-        console.print(line, markup=False, soft_wrap=True)
+    console.lines(*advice_lines(rows))
 
 
 def gaps(

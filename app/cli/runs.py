@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Annotated
 
 import typer
-from msgspec import to_builtins
 from rich.markup import escape
 from rich.table import Table
 
@@ -87,7 +86,7 @@ def history(
     deps = open_deps()
     views = list_runs(deps, connection, status=status, strategy=strategy, limit=limit, before_id=before)
     if as_json:
-        print_json(page_of(to_builtins(views), limit))
+        print_json(page_of(views, limit))
     else:
         print_table(run_table(views), NO_RUN)
 
@@ -111,7 +110,7 @@ def failed(
         run_id = request_run(deps, connection, Strategy.RETRY, Options(), cause="person")
         follow_run(deps, run_id, direct=direct, no_wait=no_wait, as_json=as_json)
     if as_json:
-        print_json({"counts": counts, **page_of([row._asdict() for row in rows], limit)})
+        print_json({"counts": counts, **page_of(rows, limit)})
         return
     table = Table("id", "failed", "item", "category", "tries", "run", "error", title=_counted(counts))
     for row in rows:

@@ -7,7 +7,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from app.cli.console import AsJson, Connection, console, moment, open_deps, print_json, stderr
+from app.cli.console import AsJson, Connection, done, moment, open_deps, print_json, stderr
 from app.cli.here import settings_here
 from app.cli.tables import print_table
 from app.flows.deps import Deps
@@ -50,13 +50,9 @@ def set_(
         raise typer.BadParameter(f"job {job} has no times yet; give a CRON")
     zone = timezone or kept.get("timezone") or settings_here().timezone
     saved = save(deps, connection, job, wanted, zone, not off)
-    if as_json:
-        print_json(saved)
-        return
-    for said in _sentences(saved):
-        console.print(said, markup=False, soft_wrap=True)
-    if saved["warning"]:
-        stderr.print(f"Warning: {saved['warning']}", style="yellow", markup=False, soft_wrap=True)
+    done(_sentences(saved), saved, as_json=as_json)
+    if saved["warning"] and not as_json:
+        stderr.lines(f"Warning: {saved['warning']}", style="yellow")
 
 
 def _kept(deps: Deps, connection: str, job: str) -> Mapping[str, Any]:

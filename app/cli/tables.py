@@ -12,7 +12,7 @@ def print_table(table: Table, empty: str, *, more: str | None = None) -> None:
 
     ``more`` says how to see the rows after it."""
     if table.row_count == 0:
-        console.print(empty, soft_wrap=True, markup=False)
+        console.lines(empty)
     elif not _fits(table):
         for line in _lines(table):
             console.print(line, soft_wrap=True)
@@ -22,7 +22,7 @@ def print_table(table: Table, empty: str, *, more: str | None = None) -> None:
     else:
         console.print(table)
     if more is not None:
-        console.print(more, markup=False, soft_wrap=True)
+        console.lines(more)
 
 
 def _fits(table: Table) -> bool:

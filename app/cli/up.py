@@ -158,7 +158,7 @@ def _await(child: Child, port: int) -> None:
     if await_port(port, alive=lambda: child.alive):
         return
     still = child.alive
-    console.print(child.last_words(8), markup=False, soft_wrap=True, style="yellow")
+    console.lines(child.last_words(8), style="yellow")
     if still:
         raise Unavailable(f"{child.name} does not answer on port {port} (above is the end of {child.log})")
     raise Unavailable(f"{child.name} died at its start (above is the end of {child.log})")

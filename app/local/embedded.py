@@ -13,7 +13,7 @@ import redis
 
 from app.errors import Conflict, Unavailable
 from app.local.children import Child
-from app.local.private import close_folder
+from app.local.private import close_folder, replace_file
 from app.local.run_file import LOCK
 
 
@@ -62,11 +62,11 @@ def valkey(binary: Path, folder: Path, log: Path) -> tuple[Child, str]:
     folder.mkdir(parents=True, exist_ok=True)
     port, password = free_port(0), token_urlsafe(16)
     config = folder / "valkey.conf"  # not the command line, where every user of the machine could read the password
-    config.touch(mode=0o600)
-    config.write_text(
+    settings = (
         f'bind 127.0.0.1\nport {port}\ndir "{folder.absolute()}"\nrequirepass {password}\n'
         'appendonly yes\nappendfsync everysec\nsave ""\nmaxmemory-policy noeviction\n'
     )
+    replace_file(config, settings.encode())
     return Child("valkey", [str(binary), str(config)], {}, log), f"redis://:{password}@127.0.0.1:{port}/0"
 
 

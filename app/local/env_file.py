@@ -1,6 +1,5 @@
 """The settings file: written as a whole or not at all, readable by its owner only, its other lines as they were."""
 
-import os
 from collections.abc import Iterable, Mapping
 from io import StringIO
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from app.errors import Conflict, InvalidRequest
+from app.local.private import replace_file
 
 
 def names_in(path: Path) -> set[str]:
@@ -27,7 +27,7 @@ def write(path: Path, settings: Mapping[str, str], *, drop: Iterable[str] = (), 
     text = "\n".join([*_without_blank_end(kept), *([f"# {title}"] if title else []), *added]) + "\n"
     _check(text, settings)
     try:
-        _replace(path.resolve(), text)
+        replace_file(path.resolve(), text.encode())
     except OSError as error:
         raise Conflict(f"{path} cannot be written: {error.strerror}; nothing was changed") from error
 
@@ -75,15 +75,3 @@ def _check(text: str, settings: Mapping[str, str]) -> None:
             raise InvalidRequest(
                 f"the value of {name} cannot be kept in a settings file; set it in the environment instead"
             )
-
-
-def _replace(path: Path, text: str) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

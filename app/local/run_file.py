@@ -1,10 +1,11 @@
 """A small file in the data folder that tells every other command how to reach what runs there."""
 
 import fcntl
-import os
 from pathlib import Path
 
 import msgspec
+
+from app.local.private import replace_file
 
 NAME = "running.json"
 LOCK = "lock"
@@ -24,11 +25,7 @@ class Running(msgspec.Struct, omit_defaults=True):
 
 def write(folder: Path, running: Running) -> None:
     """Write the file; only this user can read it, because it holds credentials."""
-    part = folder / f"{NAME}.part"
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(msgspec.json.encode(running))
-    part.replace(folder / NAME)
+    replace_file(folder / NAME, msgspec.json.encode(running))
 
 
 def clear(folder: Path) -> None:

@@ -6,12 +6,29 @@ import msgspec
 from sqlalchemy import Connection, text
 
 from app.domain import Kind
-from app.prove.compare import differences, held_as_it_is, item_of, rows_here, rows_there, wrong_rows
+from app.prove.compare import differences, held_as_it_is, item_of, rows_here, rows_there, was_bad, wrong_rows
 from app.prove.faults import Dial
-from app.prove.shop import KINDS, Key, Shop
+from app.prove.shop import KINDS, Shop
 from app.prove.town import Town
 from app.rules.letters.retry import MAX_KILLS
 from app.stores.runs import failed_items
+
+UNWANTED = {
+    "still owed: {connection} {kind} {id} after {attempts} attempts": """
+        SELECT connection, kind, external_id AS id, attempts FROM owed_items WHERE external_id <> '*'""",
+    "stored twice: {connection} {id}": """
+        SELECT connection, event_id AS id FROM inbox_events GROUP BY 1, 2 HAVING count(*) > 1""",
+    "drift told twice in one run: {connection} {run_id} {kind} {id}": """
+        SELECT connection, run_id, kind, item AS id FROM drift
+        WHERE run_id IS NOT NULL GROUP BY 1, 2, 3, 4 HAVING count(*) > 1""",
+    "a foreign delivery was followed: {connection} {id}": """
+        SELECT connection, external_id AS id FROM settlements WHERE kind = 'order' AND external_id LIKE 'X%'
+        UNION SELECT connection, external_id FROM owed_items WHERE kind = 'order' AND external_id LIKE 'X%'""",
+}
+"""The sentence about a row that must not exist, and the question that finds such rows."""
+
+MOST = 5
+"""Rows of each question that are reported."""
 
 
 class Finding(NamedTuple):
@@ -60,7 +77,7 @@ class Checks:
                 continue  # a replica did not show it yet, or still did, or has no versions: the poll repairs that
             if has_replicas and (kind, item) in shop.ever_ahead:
                 continue  # only a complete read repairs that
-            if (kind, item) not in unsure and not self._was_bad(shop, kind, key, item):
+            if (kind, item) not in unsure and not was_bad(shop, kind, key):
                 words = f"settled, but wrong until the next complete read: {name} {kind} {'/'.join(key)} {how}"
                 self.find(words, name, item, key[0])
 
@@ -73,9 +90,6 @@ class Checks:
                     last[change.kind, change.external_id] = hook.acknowledged_at is None
         delta_shows_all = polled and not shop.style.seconds
         return {item for item, unheard in last.items() if unheard and not delta_shows_all}
-
-    def _was_bad(self, shop: Shop, kind: Kind, key: Key, item: str) -> bool:
-        return (kind, key[0]) in shop.ever_bad or (kind, item) in shop.ever_bad
 
     # in the end
 
@@ -107,17 +121,6 @@ class Checks:
             ):
                 self.find(f"bad and not listed: {words} ({harm.field})", name, item, key[0])
 
-    def nothing_owed(self) -> None:
-        """No item is owed."""
-        with self._town.database.read() as conn:
-            question = "SELECT connection, kind, external_id, attempts FROM owed_items WHERE external_id <> '*'"
-            for row in list(conn.execute(text(question)))[:5]:
-                self.find(
-                    f"still owed: {row.connection} {row.kind} {row.external_id} after {row.attempts} attempts",
-                    row.connection,
-                    row.external_id,
-                )
-
     def nothing_lost(self) -> None:
         """Each acknowledged delivery is stored, and each item that it named was settled since."""
         with self._town.database.read() as conn:
@@ -135,18 +138,13 @@ class Checks:
                     words = f"acknowledged and never looked at: {name} {one.kind} {one.external_id} ({id})"
                     self.find(words, name, one.external_id)
 
-    def nothing_doubled(self) -> None:
-        """No delivery and no drift row exists twice."""
-        questions = {
-            "stored twice": "SELECT connection, event_id AS id FROM inbox_events GROUP BY 1, 2 HAVING count(*) > 1",
-            "drift told twice in one run": """
-                SELECT connection, run_id || ' ' || kind || ' ' || item AS id
-                FROM drift WHERE run_id IS NOT NULL GROUP BY 1, 2 HAVING count(*) > 1""",
-        }
+    def nothing_unwanted(self) -> None:
+        """No item is owed, no delivery and no drift row exists twice, and a delivery about another account makes us
+        fetch nothing."""
         with self._town.database.read() as conn:
-            for what, question in questions.items():
-                for row in conn.execute(text(question)):
-                    self.find(f"{what}: {row.connection} {row.id}", row.connection, str(row.id).split()[-1])
+            for sentence, question in UNWANTED.items():
+                for row in conn.execute(text(question)).mappings().fetchmany(MOST):
+                    self.find(sentence.format_map(row), row["connection"], row["id"])
 
     def no_letters(self) -> None:
         """A dead letter is for what a person must do: no fault of the database, outage, deploy or kill makes one."""
@@ -156,17 +154,13 @@ class Checks:
             )
             for row in letters:
                 shop = self._town.shops.get(row.connection or "")
-                if shop is not None and row.kind and self._is_of_a_bad_record(shop, Kind(row.kind), row.external_id):
+                if shop is not None and row.kind and was_bad(shop, Kind(row.kind), (row.external_id,)):
                     continue
                 if row.error_type == "KilledWorker" and self._killed_thrice():
                     continue
                 error = f"{row.error_type}: {row.error[:100]}"
                 words = f"dead letter: {row.actor} {row.connection} {row.kind} {row.external_id}: {error}"
                 self.find(words, row.connection or "", str(row.external_id))
-
-    def _is_of_a_bad_record(self, shop: Shop, kind: Kind, id: str) -> bool:
-        """Whether what was asked for by this id was bad at some time, or something that comes with it."""
-        return self._was_bad(shop, kind, (id,), item_of(shop, kind, (id,)))
 
     def _killed_thrice(self) -> bool:
         """Whether there were enough kills to suspect a message; a process that is stopped past its lease looks killed
@@ -187,15 +181,6 @@ class Checks:
                 if not killed and not forbidden:
                     words = f"failed run {row.id} ({row.strategy} of {row.connection}): {error[:140]}"
                     self.find(words, "run", str(row.id))
-
-    def nothing_foreign_followed(self) -> None:
-        """A delivery about another account makes us fetch nothing."""
-        question = """
-            SELECT connection, external_id FROM settlements WHERE kind = 'order' AND external_id LIKE 'X%'
-            UNION SELECT connection, external_id FROM owed_items WHERE kind = 'order' AND external_id LIKE 'X%'"""
-        with self._town.database.read() as conn:
-            for row in list(conn.execute(text(question)))[:3]:
-                self.find(f"a foreign delivery was followed: {row.connection} {row.external_id}", row.connection)
 
     def nobody_died(self) -> None:
         """No thread ended with an error, which would leave its work undone."""

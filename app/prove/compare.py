@@ -1,12 +1,12 @@
-"""Compares our tables with the simulated truth, row by row."""
+"""Compares our tables with the truth of a shop in memory, row by row, without any of our flows."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, select
 
-from app.domain import RECORDS, Kind, Record
+from app.domain import RECORDS, Kind, Record, key_of
 from app.prove.harm import Harm
 from app.prove.shop import Key, Shop
 from app.stores.tables import CATALOG
@@ -17,6 +17,29 @@ class Unreadable(Exception):
 
 
 Row = Mapping[str, Any]
+
+
+class Measured(NamedTuple):
+    """The number of rows on either side, and the keys of those that differ."""
+
+    rows: int
+    differing: frozenset[Key]
+
+    @property
+    def share(self) -> float:
+        """The share of rows that are equal."""
+        return 1.0 if not self.rows else 1 - len(self.differing) / self.rows
+
+
+def measured(conn: Connection, connection: str, kind: Kind, records: Iterable[Record]) -> Measured:
+    """Compare all content of our rows and of the true records. A quantity of zero equals a missing row."""
+    here = rows_here(conn, connection, kind)
+    there = {key_of(record): _content(record) for record in records}
+    for one, other in ((there, here), (here, there)):
+        for key in [key for key, row in one.items() if key not in other and row.get("quantity") == 0]:
+            del one[key]
+    keys = here.keys() | there.keys()
+    return Measured(len(keys), frozenset(key for key in keys if here.get(key) != there.get(key)))
 
 
 def fields_of(kind: Kind) -> list[str]:
@@ -74,6 +97,11 @@ def item_of(shop: Shop, kind: Kind, key: Key) -> str:
     if kind is Kind.PRODUCT and shop.style.varied:
         return key[0].partition("v")[0]
     return "*" if kind is Kind.STOCK and shop.style.seconds else key[0]
+
+
+def was_bad(shop: Shop, kind: Kind, key: Key) -> bool:
+    """Whether a row, or the item that it comes with, was bad at some time."""
+    return not shop.ever_bad.isdisjoint({(kind, key[0]), (kind, item_of(shop, kind, key))})
 
 
 def held_as_it_is(row: Row | None, record: Record, harm: Harm) -> bool:

@@ -8,111 +8,58 @@ from enum import StrEnum
 
 
 class Dial(StrEnum):
-    """A kind of fault. The value is its name on the command line."""
+    """A kind of fault: its name on the command line, and its meaning for people."""
 
-    HOOKS_LOST = "hooks-lost"
-    HOOKS_DOUBLED = "hooks-doubled"
-    HOOKS_REORDERED = "hooks-reordered"
-    HOOKS_LATE = "hooks-late"
-    HOOKS_FOREIGN = "hooks-foreign"
-    QUEUE_FLUSHED = "queue-flushed"
-    QUEUE_DOUBLED = "queue-doubled"
-    QUEUE_REORDERED = "queue-reordered"
-    KILLED = "killed"
-    STOPPED = "stopped"
-    DEPLOYED = "deployed"
-    DB_ENDED = "db-ended"
-    DB_READ_ONLY = "db-read-only"
-    DB_LOCKED = "db-locked"
-    DB_DEADLOCK = "db-deadlock"
-    DB_SERIALISATION = "db-serialisation"
-    DB_ANSWER_LOST = "db-answer-lost"
-    DB_AWAY = "db-away"
-    CLOCK_SKEWED = "clock-skewed"
-    CLOCK_JUMPS = "clock-jumps"
-    BAD_RECORDS = "bad-records"
-    FUTURE_RECORDS = "future-records"
-    VENDOR_EMPTY = "vendor-empty"
-    VENDOR_SHORT = "vendor-short"
-    VENDOR_HTML = "vendor-html"
-    VENDOR_TRUNCATED = "vendor-truncated"
-    VENDOR_401 = "vendor-401"
-    VENDOR_403 = "vendor-403"
-    VENDOR_429 = "vendor-429"
-    VENDOR_5XX = "vendor-5xx"
-    VENDOR_HANGS = "vendor-hangs"
-    VENDOR_LAGS = "vendor-lags"
-    VENDOR_SLOW = "vendor-slow"
-    RESUME_LOST = "resume-lost"
-    BUDGETS = "budgets"
-    STORMS = "storms"
-    RUNS = "runs"
-    RUNS_CANCELLED = "runs-cancelled"
-    RUNS_RESUMED = "runs-resumed"
-    DRY_RUNS = "dry-runs"
-    REPLAYS = "replays"
-    CREDENTIALS_CHANGED = "credentials-changed"
+    meaning: str
 
+    def __new__(cls, name: str, meaning: str = "") -> "Dial":  # ``Dial(name)`` alone finds one
+        dial = str.__new__(cls, name)
+        dial._value_, dial.meaning = name, meaning
+        return dial
 
-MEANING: dict[Dial, str] = {
-    Dial.HOOKS_LOST: "webhooks that the vendor never sends",
-    Dial.HOOKS_DOUBLED: "webhooks delivered twice",
-    Dial.HOOKS_REORDERED: "webhooks that overtake each other",
-    Dial.HOOKS_LATE: "webhooks that come hours late",
-    Dial.HOOKS_FOREIGN: "webhooks about another account, and test events",
-    Dial.QUEUE_FLUSHED: "the queue emptied (FLUSHALL), or a message lost",
-    Dial.QUEUE_DOUBLED: "messages handed out twice",
-    Dial.QUEUE_REORDERED: "messages handed out in any order",
-    Dial.KILLED: "a process killed, before, within or after a commit",
-    Dial.STOPPED: "a process stopped past its lease (SIGSTOP)",
-    Dial.DEPLOYED: "a process stopped gracefully and started again",
-    Dial.DB_ENDED: "a session ended in the middle of a transaction",
-    Dial.DB_READ_ONLY: "the database read-only for a while",
-    Dial.DB_LOCKED: "the database locked by another program for a while",
-    Dial.DB_DEADLOCK: "a transaction undone by a deadlock",
-    Dial.DB_SERIALISATION: "a transaction undone by a serialisation failure",
-    Dial.DB_ANSWER_LOST: "a commit that was made and whose answer was lost",
-    Dial.DB_AWAY: "the database away for a while",
-    Dial.CLOCK_SKEWED: "a host whose clock is off",
-    Dial.CLOCK_JUMPS: "a host whose clock jumps",
-    Dial.BAD_RECORDS: "records that cannot be read or held",
-    Dial.FUTURE_RECORDS: "records dated in the future",
-    Dial.VENDOR_EMPTY: "answers without a row",
-    Dial.VENDOR_SHORT: "answers that lack some rows",
-    Dial.VENDOR_HTML: "HTML instead of an answer",
-    Dial.VENDOR_TRUNCATED: "reads cut off in the middle",
-    Dial.VENDOR_401: "credentials refused for a while",
-    Dial.VENDOR_403: "one kind forbidden for a while",
-    Dial.VENDOR_429: "too many requests",
-    Dial.VENDOR_5XX: "answers 500 to 504",
-    Dial.VENDOR_HANGS: "calls that hang until they time out",
-    Dial.VENDOR_LAGS: "single reads that lag behind by some seconds",
-    Dial.VENDOR_SLOW: "calls that take long, so that others overtake them",
-    Dial.RESUME_LOST: "a place in a read that the vendor forgot",
-    Dial.BUDGETS: "call budgets that are tight",
-    Dial.STORMS: "hundreds of edits at once",
-    Dial.RUNS: "bulk runs started by people",
-    Dial.RUNS_CANCELLED: "runs cancelled",
-    Dial.RUNS_RESUMED: "runs resumed",
-    Dial.DRY_RUNS: "dry runs",
-    Dial.REPLAYS: "dead letters and deliveries replayed",
-    Dial.CREDENTIALS_CHANGED: "credentials changed, and every process deployed anew with them",
-}
-"""The meaning of each dial, for people."""
+    HOOKS_LOST = "hooks-lost", "webhooks that the vendor never sends"
+    HOOKS_DOUBLED = "hooks-doubled", "webhooks delivered twice"
+    HOOKS_REORDERED = "hooks-reordered", "webhooks that overtake each other"
+    HOOKS_LATE = "hooks-late", "webhooks that come hours late"
+    HOOKS_FOREIGN = "hooks-foreign", "webhooks about another account, and test events"
+    QUEUE_FLUSHED = "queue-flushed", "the queue emptied (FLUSHALL), or a message lost"
+    QUEUE_DOUBLED = "queue-doubled", "messages handed out twice"
+    QUEUE_REORDERED = "queue-reordered", "messages handed out in any order"
+    KILLED = "killed", "a process killed, before, within or after a commit"
+    STOPPED = "stopped", "a process stopped past its lease (SIGSTOP)"
+    DEPLOYED = "deployed", "a process stopped gracefully and started again"
+    DB_ENDED = "db-ended", "a session ended in the middle of a transaction"
+    DB_READ_ONLY = "db-read-only", "the database read-only for a while"
+    DB_LOCKED = "db-locked", "the database locked by another program for a while"
+    DB_DEADLOCK = "db-deadlock", "a transaction undone by a deadlock"
+    DB_SERIALISATION = "db-serialisation", "a transaction undone by a serialisation failure"
+    DB_ANSWER_LOST = "db-answer-lost", "a commit that was made and whose answer was lost"
+    DB_AWAY = "db-away", "the database away for a while"
+    CLOCK_SKEWED = "clock-skewed", "a host whose clock is off"
+    CLOCK_JUMPS = "clock-jumps", "a host whose clock jumps"
+    BAD_RECORDS = "bad-records", "records that cannot be read or held"
+    FUTURE_RECORDS = "future-records", "records dated in the future"
+    VENDOR_EMPTY = "vendor-empty", "answers without a row"
+    VENDOR_SHORT = "vendor-short", "answers that lack some rows"
+    VENDOR_HTML = "vendor-html", "HTML instead of an answer"
+    VENDOR_TRUNCATED = "vendor-truncated", "reads cut off in the middle"
+    VENDOR_401 = "vendor-401", "credentials refused for a while"
+    VENDOR_403 = "vendor-403", "one kind forbidden for a while"
+    VENDOR_429 = "vendor-429", "too many requests"
+    VENDOR_5XX = "vendor-5xx", "answers 500 to 504"
+    VENDOR_HANGS = "vendor-hangs", "calls that hang until they time out"
+    VENDOR_LAGS = "vendor-lags", "single reads that lag behind by some seconds"
+    VENDOR_SLOW = "vendor-slow", "calls that take long, so that others overtake them"
+    RESUME_LOST = "resume-lost", "a place in a read that the vendor forgot"
+    BUDGETS = "budgets", "call budgets that are tight"
+    STORMS = "storms", "hundreds of edits at once"
+    RUNS = "runs", "bulk runs started by people"
+    RUNS_CANCELLED = "runs-cancelled", "runs cancelled"
+    RUNS_RESUMED = "runs-resumed", "runs resumed"
+    DRY_RUNS = "dry-runs", "dry runs"
+    REPLAYS = "replays", "dead letters and deliveries replayed"
+    CREDENTIALS_CHANGED = "credentials-changed", "credentials changed, and every process deployed anew with them"
 
-BENIGN = frozenset(
-    {
-        Dial.HOOKS_LOST,
-        Dial.HOOKS_DOUBLED,
-        Dial.HOOKS_REORDERED,
-        Dial.HOOKS_LATE,
-        Dial.QUEUE_FLUSHED,
-        Dial.QUEUE_DOUBLED,
-        Dial.QUEUE_REORDERED,
-        Dial.KILLED,
-    }
-)
-"""Loss, repetition and sudden death: the faults that the engine was first built for."""
 
 LIKELY = 0.3
 """The probability that a dial is on: few at once, so that one does not hide another, but every pair meets now and then."""

@@ -18,7 +18,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from app.prove.real import databases
-from app.prove.real.databases import ProvingDatabase
+from app.prove.real.databases import POSTGRESQL, SQLITE, ProvingDatabase
 from app.prove.real.mischief import MISCHIEF, WEBHOOKS, Scene
 from app.prove.real.stack import Simulated, Stack, eventually, running
 from app.prove.real.truth import differences, lost
@@ -86,7 +86,8 @@ def rounds(
     rounds alternate with PostgreSQL where its wheel is installed. ``without`` names mischief (keys of ``MISCHIEF``)
     to leave out.
     """
-    kinds = [database] if database else ["sqlite", "postgresql"] if _has_postgresql() else ["sqlite"]
+    known = [SQLITE, POSTGRESQL] if _has_postgresql() else [SQLITE]
+    kinds = [database] if database else known
     return [
         finding
         for number in range(count)
@@ -133,9 +134,9 @@ def _installation(database: ProvingDatabase, folder: Path, seed: int) -> Iterato
 
 
 def _database(kind: str, folder: Path) -> AbstractContextManager[ProvingDatabase]:
-    if kind == "sqlite":
+    if kind == SQLITE:
         return databases.sqlite(folder)
-    return databases.postgresql() if kind == "postgresql" else databases.existing(kind)
+    return databases.postgresql() if kind == POSTGRESQL else databases.existing(kind)
 
 
 def _has_postgresql() -> bool:

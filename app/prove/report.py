@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from rich.table import Table
 
 from app.prove.campaign import Tally
-from app.prove.faults import MEANING, Dial
+from app.prove.faults import Dial
 from app.prove.simulate import Outcome
 
 CHECKED = (
@@ -26,7 +26,7 @@ def injected(tally: Tally, dials: Collection[Dial]) -> Table:
     table = Table("fault", "happened", title="What was injected", title_justify="left")
     for dial in Dial:
         if dial in dials:
-            table.add_row(MEANING[dial], f"{tally.seen[dial]:,}")
+            table.add_row(dial.meaning, f"{tally.seen[dial]:,}")
     return table
 
 

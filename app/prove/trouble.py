@@ -197,16 +197,16 @@ class Trouble:
     # what they stand on
 
     def _weather(self, what: str, least: float, most: float) -> bool:
-        seconds = self._rng.uniform(least, most)
-        self._town.note("database", f"{what.removesuffix('_until').replace('_', ' ')} for {seconds:.1f} s")
-        setattr(self._town.weather, what, self._stage.now + seconds)
-        return True
+        return self._lasting(self._town.weather, "database", what, least, most)
 
     def _vendor(self, what: str, least: float, most: float) -> bool:
         name = self._rng.choice(sorted(self._town.vendors))
+        return self._lasting(self._town.vendors[name], name, what, least, most)
+
+    def _lasting(self, whose: object, name: str, what: str, least: float, most: float) -> bool:
         seconds = self._rng.uniform(least, most)
-        self._town.note(name, f"{what.removesuffix('_until')} for {seconds:.1f} s")
-        setattr(self._town.vendors[name], what, self._stage.now + seconds)
+        self._town.note(name, f"{what.removesuffix('_until').replace('_', ' ')} for {seconds:.1f} s")
+        setattr(whose, what, self._stage.now + seconds)
         return True
 
     def _forbid(self) -> bool:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from app.domain import ALL_ITEMS, Kind, StockCount, row_hash
 from app.prove.checks import Checks
-from app.prove.compare import item_of
+from app.prove.compare import item_of, was_bad
 from app.prove.faults import Dial
 from app.prove.shop import KINDS, Key, Shop
 from app.prove.town import Town
@@ -93,7 +93,11 @@ class Watch:
         if self._town.faults.has(Dial.VENDOR_LAGS) and not shop.style.seconds:
             return  # of single reads that lag behind rows may well go back
         for row, states in self._states.items():
-            if row.shop == name and not self._town.vendors[name].lied[row.kind] and not self._was_bad(shop, row):
+            if (
+                row.shop == name
+                and not self._town.vendors[name].lied[row.kind]
+                and not was_bad(shop, row.kind, row.key)
+            ):
                 state = held.get(row)
                 self._stays_right(shop, row, state, owed)
                 if row in held and row.kind not in shop.style.whole and not shop.style.seconds:
@@ -134,12 +138,6 @@ class Watch:
             )
             self._find(f"went back: {row.shop} {row.kind} {'/'.join(row.key)} {what}", shop, row)
             self._at[row] = earlier[-1] if earlier else before
-
-    def _was_bad(self, shop: Shop, row: Row) -> bool:
-        return (row.kind, row.key[0]) in shop.ever_bad or (
-            row.kind,
-            item_of(shop, row.kind, row.key),
-        ) in shop.ever_bad
 
     def _find(self, words: str, shop: Shop, row: Row) -> None:
         ids = (item_of(shop, row.kind, row.key), row.key[0])

@@ -26,7 +26,7 @@ from app.flows.access.sign_in import SignedIn
 from app.flows.deps import Deps
 from app.rules.access.networks import network_of
 from app.web.api.reading import body_of
-from app.web.callers import CHALLENGE
+from app.web.callers import CHALLENGE, unauthenticated
 from app.web.problems import Problem, problem_of
 from app.web.webhooks import Limits
 
@@ -201,8 +201,7 @@ class AuthMiddleware:
         ):
             back = request.scope["path"]
             return RedirectResponse(f"/login?next={quote(back, safe='/')}" if back != "/" else "/login", 303)
-        message = "sign in, or send Authorization: Bearer <token>; `tallyhook tokens create` makes one"
-        return Problem(401, "unauthenticated", message, headers=CHALLENGE).response()
+        return unauthenticated().response()
 
     async def _within(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer within ``ANSWER_TIMEOUT``, or with 503."""

@@ -18,8 +18,13 @@ def require_role(request: Request, role: Role) -> Principal:
     """The caller, if it has the role; raises ``Problem`` 401 (unknown) or 403 (known, without the role)."""
     principal = principal_of(request)
     if principal is None:
-        message = "sign in, or send Authorization: Bearer <token>; `tallyhook tokens create` makes one"
-        raise Problem(401, "unauthenticated", message, headers=CHALLENGE)
+        raise unauthenticated()
     if not principal.role.includes(role):
         raise Problem(403, "forbidden", f"this needs the role {role}; {principal.name} is {principal.role}")
     return principal
+
+
+def unauthenticated() -> Problem:
+    """The answer to an unknown caller."""
+    message = "sign in, or send Authorization: Bearer <token>; `tallyhook tokens create` makes one"
+    return Problem(401, "unauthenticated", message, headers=CHALLENGE)

@@ -18,7 +18,7 @@ STATIC = _HERE / "static"
 
 
 def render(request: Request, template: str, status: int = 200, **context: Any) -> HTMLResponse:
-    """A page. Templates also see ``who`` (the caller, or ``None``) and ``csrf``, which every form must send along."""
+    """A page. Templates also see ``principal`` (the caller, or ``None``) and ``csrf``, which every form must send along."""
     known = {"principal": principal_of(request), "csrf": request.scope.get("csrf", ""), "path": request.scope["path"]}
     return HTMLResponse(_TEMPLATES.get_template(template).render(**known, **context), status)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import structlog
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.errors import DatabaseFault
@@ -16,6 +16,7 @@ from app.flows.inbox.receive import Arrival, Full, Intake, check_ids
 from app.rules.access.redaction import REMOVED, carries_secret
 from app.rules.inbox.arriving import came_to
 from app.sources.base import PayloadInvalid, SignatureInvalid
+from app.web.problems import Problem
 from app.web.timeout_group import TimeoutGroup
 
 COMMIT_TIMEOUT = 8.0
@@ -80,7 +81,7 @@ class Webhooks:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         try:
             with self._reads:
-                body = await self._read(headers, receive)
+                body = await read_body(headers.get("content-length", ""), receive, self._limits.body)
         except TooLarge:
             return _refuse(413, "too_large", f"a delivery may have at most {self._limits.body} bytes")
         except TimeoutError:
@@ -115,22 +116,23 @@ class Webhooks:
             return _busy("the delivery could not be written")
         return ACCEPTED
 
-    async def _read(self, headers: dict[str, str], receive: Receive) -> bytes:
-        declared = headers.get("content-length", "")
-        if declared.isascii() and declared.isdigit() and (len(declared) > 18 or int(declared) > self._limits.body):
+
+async def read_body(declared: str, receive: Receive, limit: int) -> bytes:
+    """A body of at most ``limit`` bytes, whose length the sender has ``declared``; raises ``TooLarge`` or ``CutShort``."""
+    if declared.isascii() and declared.isdigit() and (len(declared) > 18 or int(declared) > limit):
+        raise TooLarge
+    chunks: list[bytes] = []
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise CutShort
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
+        if size > limit:
             raise TooLarge
-        chunks: list[bytes] = []
-        size, more = 0, True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise CutShort
-            chunks.append(message.get("body", b""))
-            size += len(chunks[-1])
-            if size > self._limits.body:
-                raise TooLarge
-            more = message.get("more_body", False)
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        more = message.get("more_body", False)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 class WebhookMiddleware:
@@ -159,10 +161,8 @@ _carries_secret = lru_cache(maxsize=1024)(carries_secret)
 
 
 def _refuse(status: int, code: str, message: str) -> Response:
-    return JSONResponse({"error": {"code": code, "message": message, "details": None}}, status_code=status)
+    return Problem(status, code, message).response()
 
 
 def _busy(message: str) -> Response:
-    response = _refuse(503, "busy", message)
-    response.headers["Retry-After"] = "2"
-    return response
+    return Problem(503, "busy", message, headers={"Retry-After": "2"}).response()

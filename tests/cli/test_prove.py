@@ -24,3 +24,9 @@ def test_a_single_seed_can_be_repeated() -> None:
 def test_a_fault_that_there_is_not_is_refused_with_those_there_are() -> None:
     with pytest.raises(BadConfiguration, match="there are hooks-lost"):
         CliRunner().invoke(app, ["prove", "--faults", "fire"], catch_exceptions=False)
+
+
+def test_sqlite_named_as_the_database_means_sqlite_files() -> None:
+    result = CliRunner().invoke(app, ["prove", "--runs", "1", "--faults", "none", "--database", "sqlite"])
+    assert result.exit_code == 0, result.output
+    assert "Nothing was found in 1 seeds." in result.output

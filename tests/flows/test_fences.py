@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from app.domain import ALL_ITEMS, Answer, BadRecord, Cause, Change, ItemKey, Kind, Listing, Ref, Scope, StockCount
 from app.errors import Unavailable, Unmappable
-from app.flows.items.bulk_read import reconcile
+from app.flows.items.bulk_read import BulkRead
 from app.flows.items.dead_letter import record_dead_letter
 from app.flows.items.fetching import read_of
 from app.flows.items.held_items import HeldItems, split
@@ -558,7 +558,7 @@ def test_an_item_that_a_whole_read_did_not_show_during_its_fetch_is_looked_at_ag
         answer = fetch(refs)
         del world.source.listings["A"]
         world.clock.pass_(30)
-        reconcile(world.deps, SHOP, Kind.PRODUCT, lambda: world.source.full(Kind.PRODUCT))
+        BulkRead(world.deps, SHOP, Kind.PRODUCT, lambda: world.source.full(Kind.PRODUCT)).reconcile()
         return answer
 
     world.source.fetch = hanging  # type: ignore[method-assign]

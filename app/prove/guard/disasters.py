@@ -1,18 +1,21 @@
 """What goes wrong at vendors: each function makes the shop's lists show something false. ``night`` counts from 0."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from app.domain import ON_HAND, Kind, Listing, StockCount
 from app.prove.guard.shop import Shop
+
+Happen = Callable[[Shop, int], None]
+Fields = Mapping[str, object]
 
 
 class Case(NamedTuple):
     """A disaster or an ordinary event: ``happen`` is called every night."""
 
     name: str
-    happen: Callable[[Shop, int], None]
+    happen: Happen
     nights: int = 1
 
 
@@ -67,13 +70,29 @@ def _decay(shop: Shop, night: int) -> None:
         del shown[key]
 
 
-def _prices(factor: float) -> Callable[[Shop, int], None]:
+def _some(
+    records: Callable[[Shop], Sequence[Any]], fields: Callable[[Any], Fields], *, least: float = 0.4, rows: int = 4
+) -> Happen:
+    """A share of some records, at least ``least`` and at least so many ``rows``, is shown with other fields."""
+
     def happen(shop: Shop, night: int) -> None:
         shop.lie()
-        for product in shop.drawn(shop.products(), shop.rng.uniform(0.5, 1.0), 4):
-            shop.spoil(product, price_minor=max(1, round((product.price_minor or 0) * factor)))
+        for record in shop.drawn(records(shop), shop.rng.uniform(least, 1.0), rows):
+            shop.spoil(record, **fields(record))
 
     return happen
+
+
+def _all_counts(shop: Shop, quantity: Callable[[Decimal], Decimal]) -> None:
+    shop.lie()
+    for count in shop.counts():
+        shop.spoil(count, quantity=quantity(count.quantity))
+
+
+def _prices(factor: float) -> Happen:
+    return _some(
+        Shop.products, lambda one: {"price_minor": max(1, round((one.price_minor or 0) * factor))}, least=0.5
+    )
 
 
 def _exchange(shop: Shop, night: int) -> None:
@@ -82,30 +101,14 @@ def _exchange(shop: Shop, night: int) -> None:
     _prices(rate)(shop, night)
 
 
-def _currency(shop: Shop, night: int) -> None:
-    shop.lie()
-    for product in shop.drawn(shop.products(), shop.rng.uniform(0.4, 1.0), 4):
-        shop.spoil(product, currency="JPY")
-
-
 def _prices_lost(shop: Shop, night: int) -> None:
     price = shop.rng.choice((0, None))
-    shop.lie()
-    for product in shop.drawn(shop.products(), shop.rng.uniform(0.4, 1.0), 4):
-        shop.spoil(product, price_minor=price)
+    _some(Shop.products, lambda one: {"price_minor": price})(shop, night)
 
 
 def _names_shifted(shop: Shop, night: int) -> None:
     column = shop.rng.choice(("sku", "description", "category"))
-    shop.lie()
-    for product in shop.drawn(shop.products(), shop.rng.uniform(0.4, 1.0), 4):
-        shop.spoil(product, name=getattr(product, column), sku=product.name)
-
-
-def _names_lost(shop: Shop, night: int) -> None:
-    shop.lie()
-    for product in shop.drawn(shop.products(), shop.rng.uniform(0.4, 1.0), 4):
-        shop.spoil(product, name=None)
+    _some(Shop.products, lambda one: {"name": getattr(one, column), "sku": one.name})(shop, night)
 
 
 def _skus_swapped(shop: Shop, night: int) -> None:
@@ -123,32 +126,17 @@ def _rows_mixed(shop: Shop, night: int) -> None:
         shop.spoil(other, external_id=product.external_id)
 
 
-def _deactivated(shop: Shop, night: int) -> None:
-    shop.lie()
-    for product in shop.drawn(shop.products(), shop.rng.uniform(0.6, 1.0), 5):
-        shop.spoil(product, active=False)
-
-
 def _stock_zero(shop: Shop, night: int) -> None:
-    shop.lie()
-    for count in shop.counts():
-        shop.spoil(count, quantity=Decimal(0))
+    _all_counts(shop, lambda quantity: Decimal(0))
 
 
-def _stock_times(factor: str) -> Callable[[Shop, int], None]:
-    def happen(shop: Shop, night: int) -> None:
-        shop.lie()
-        for count in shop.drawn(shop.counts(), shop.rng.uniform(0.6, 1.0), 5):
-            shop.spoil(count, quantity=count.quantity * Decimal(factor))
-
-    return happen
+def _stock_times(factor: str) -> Happen:
+    return _some(Shop.counts, lambda one: {"quantity": one.quantity * Decimal(factor)}, least=0.6, rows=5)
 
 
 def _same_step(shop: Shop, night: int) -> None:
     step = shop.rng.choice((100, 1000, -1))
-    shop.lie()
-    for count in shop.counts():
-        shop.spoil(count, quantity=count.quantity + step)
+    _all_counts(shop, lambda quantity: quantity + step)
 
 
 def _another_account(shop: Shop, night: int) -> None:
@@ -174,9 +162,7 @@ def _another_account(shop: Shop, night: int) -> None:
 def _location_lost(shop: Shop, night: int) -> None:
     """Counts come with a place that does not exist."""
     place = shop.rng.choice(("null", "undefined", "0"))
-    shop.lie()
-    for count in shop.drawn(shop.counts(), shop.rng.uniform(0.5, 1.0), 5):
-        shop.spoil(count, location_id=place)
+    _some(Shop.counts, lambda one: {"location_id": place}, least=0.5, rows=5)(shop, night)
 
 
 def _place_missing(shop: Shop, night: int) -> None:
@@ -217,13 +203,13 @@ DISASTERS = (
     Case("prices /100", _prices(0.01)),
     Case("prices x10", _prices(10)),
     Case("prices at a rate of exchange", _exchange),
-    Case("another currency", _currency),
+    Case("another currency", _some(Shop.products, lambda one: {"currency": "JPY"})),
     Case("prices lost", _prices_lost),
     Case("names shifted into another column", _names_shifted),
-    Case("names lost", _names_lost),
+    Case("names lost", _some(Shop.products, lambda one: {"name": None})),
     Case("SKUs swapped", _skus_swapped),
     Case("rows mixed up", _rows_mixed),
-    Case("all deactivated", _deactivated),
+    Case("all deactivated", _some(Shop.products, lambda one: {"active": False}, least=0.6, rows=5)),
     Case("stock all zero", _stock_zero),
     Case("stock x10", _stock_times("10")),
     Case("stock /100", _stock_times("0.01")),

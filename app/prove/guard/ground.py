@@ -70,7 +70,7 @@ class Ground:
             self._databases.copy("empty", name)
             with closing(open_database(self._databases.url(name))) as database:
                 with closing(Life(database, source)) as life:
-                    life.night()
+                    life.read()
                 database.checkpoint()
             self._shops[seed, size] = _Opened(source, name)
         return self._shops[seed, size]

@@ -1,27 +1,21 @@
 """One trial: a case happens to a shop for some nights, and the harm and the holds are measured."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import literal, select
+from sqlalchemy import select
 
-from app.channels.queue import NullQueue
-from app.domain import ALL_ITEMS, RECORDS, Cause, Change, ItemKey, Kind, Options, Strategy, row_hash
-from app.flows.deps import Deps
-from app.flows.items.leases import LeaseKeeper
-from app.flows.items.sync_item import sync_item
-from app.flows.runs.request_run import request_run
-from app.flows.runs.run import run
+from app.domain import Kind
+from app.prove.compare import measured
 from app.prove.guard.disasters import DISASTERS
 from app.prove.guard.lives import LIVES
 from app.prove.guard.shop import Shop, ShopSource
-from app.stores import owed
+from app.prove.memory import SHOP, Copy
 from app.stores.sql.engine import Database
-from app.stores.tables import CATALOG, Hold, core
+from app.stores.tables import Hold, core
 
-SHOP = "shop"
 SIZES = (10, 50, 500, 5_000)
 MANY_DISASTERS, MANY_LIVES = 240, 312
 
@@ -90,18 +84,12 @@ def opened(seed: int, size: int) -> ShopSource:
     return ShopSource(shop, stock_is_whole=seed % 5 < 3, shows_zeros=seed % 5 > 0)
 
 
-class Life:
+class Life(Copy):
     """A shop and its copy in a database, for some nights."""
 
     def __init__(self, database: Database, source: ShopSource) -> None:
-        self._database = database
         self._shop = source.shop
-        self._deps = Deps(database, NullQueue(), {SHOP: source}, {SHOP: source}, worker="guard", now=self._now)
-        self._keeper = LeaseKeeper(database)
-
-    def close(self) -> None:
-        """End the thread that renews leases."""
-        self._keeper.stop()
+        super().__init__(database, source, lambda: self._shop.now)
 
     def tried(self, trial: Trial) -> Outcome:
         """Let the case happen, and measure."""
@@ -111,43 +99,20 @@ class Life:
             case.happen(self._shop, night)
             self._shop.now += timedelta(hours=1)
             if trial.poll_first:
-                self._poll()
+                self.poll()
             self._shop.now += timedelta(hours=3)
-            self.night()
-        with self._database.read() as conn:
+            self.read()
+        with self.database.read() as conn:
             held = [f"{kind}: {reason}" for kind, reason in conn.execute(select(_holds.c.kind, _holds.c.reason))]
         return Outcome(trial, self._wrong(), held)
-
-    def night(self) -> None:
-        """The nightly run."""
-        run_id = request_run(self._deps, SHOP, Strategy.FULL, Options(), cause="schedule")
-        run(self._deps, self._keeper, run_id, patience=0.0)
-
-    def _now(self) -> datetime:
-        return self._shop.now
-
-    def _poll(self) -> None:
-        for kind in ShopSource.kinds:
-            with self._database.begin() as conn:
-                change = Change(kind, ALL_ITEMS)
-                owed.owe(conn, SHOP, [change], Cause.POLL, self._now())
-            sync_item(self._deps, self._keeper, ItemKey(SHOP, kind, ALL_ITEMS))
 
     def _wrong(self) -> float:
         """The largest share of wrong rows of any kind."""
         return max(self._wrong_of(kind) for kind in (Kind.PRODUCT, Kind.STOCK))
 
     def _wrong_of(self, kind: Kind) -> float:
-        """The share of wrong rows of a kind; a count of zero equals a missing count."""
-        rows = {key: hash for key, hash in self._rows(kind) if hash is not None}
-        truth = {key: row_hash(one) for key, one in self._shop.truth[kind].items() if getattr(one, "quantity", 1)}
-        wrong = sum(rows.get(key) != truth.get(key) for key in rows.keys() | truth.keys())
-        return float(wrong / max(1, len(truth)))
-
-    def _rows(self, kind: Kind) -> Iterator[tuple[tuple[str, ...], int | None]]:
-        table = CATALOG[kind]
-        keys = [table.c[name] for name in RECORDS[kind].key_fields]
-        quantity = table.c.quantity if kind is Kind.STOCK else literal(1)
-        with self._database.read() as conn:
-            for *key, hash, units in conn.execute(select(*keys, table.c.row_hash, quantity).where(~table.c.deleted)):
-                yield tuple(key), hash if units else None
+        """The wrong rows of a kind, as a share of the true ones; a count of zero counts as none."""
+        truth = self._shop.truth[kind].values()
+        with self.database.read() as conn:
+            wrong = measured(conn, SHOP, kind, truth).differing
+        return len(wrong) / max(1, sum(bool(getattr(one, "quantity", 1)) for one in truth))

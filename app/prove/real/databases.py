@@ -12,7 +12,10 @@ from typing import Any, Protocol
 import psycopg
 from psycopg import sql
 
+from app.errors import BadConfiguration
 from app.stores.sql.engine import open_database
+
+SQLITE, POSTGRESQL = "sqlite", "postgresql"
 
 Harm = Callable[[], AbstractContextManager[None]]
 
@@ -57,6 +60,22 @@ def postgresql(*, durable: bool = True) -> Iterator[ProvingDatabase]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def server(named: str) -> Iterator[str]:
+    """The URL of the database named for a proof: empty for SQLite files, and for ``postgresql`` that of a server that runs
+    for the proof alone. Raises ``BadConfiguration`` without its wheel."""
+    if named != POSTGRESQL:
+        yield "" if named == SQLITE else named
+        return
+    try:
+        with postgresql(durable=False) as database:
+            yield database.url
+    except ImportError:
+        raise BadConfiguration(
+            "the development wheel of PostgreSQL is not installed; name a database by its URL"
+        ) from None
+
+
 def another(url: str, number: int) -> str:
     """The URL of one more database at the server of ``url``, as that one is now; nobody may have that one open."""
     address, mark, options = url.partition("?")
@@ -83,7 +102,7 @@ def _migrate(url: str) -> None:
 class _Sqlite:
     """Another program can lock the file for longer than anybody waits for it."""
 
-    name = "sqlite"
+    name = SQLITE
 
     def __init__(self, file: Path) -> None:
         self.url = f"sqlite:///{file}"
@@ -101,7 +120,7 @@ class _Sqlite:
 class _Existing:
     """Sessions end, and those that are opened now stay read-only, as after a failover."""
 
-    name = "postgresql"
+    name = POSTGRESQL
 
     def __init__(self, url: str) -> None:
         self.url = url

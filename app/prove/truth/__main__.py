@@ -5,7 +5,7 @@ import logging
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from statistics import median
@@ -25,13 +25,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=60, help="how many")
     parser.add_argument("--first", type=int, default=0, help="the first one")
-    parser.add_argument("--database", default="", help="`postgresql`: a server of the development wheel")
+    known = (databases.SQLITE, databases.POSTGRESQL)
+    parser.add_argument("--database", choices=known, default=known[0], help="files, or a server of the wheel")
     parser.add_argument("--wrong", action="store_true", help="also print each difference that was reported wrongly")
     args = parser.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     outcomes = []
-    with ExitStack() as stack:
-        url = stack.enter_context(_postgresql()) if args.database else ""
+    with databases.server(args.database) as url:
         for seed in range(args.first, args.first + args.seeds):
             with _database(url) as database:
                 outcomes.append(experiment(seed, database))
@@ -93,12 +93,6 @@ def _wrong(outcomes: list[Outcome]) -> Iterator[str]:
             if not agreement.right:
                 yield f"seed {outcome.seed}: {agreement}"
         yield from (f"seed {outcome.seed}: invented {words}" for words in outcome.invented)
-
-
-@contextmanager
-def _postgresql() -> Iterator[str]:
-    with databases.postgresql(durable=False) as server:
-        yield server.url
 
 
 @contextmanager

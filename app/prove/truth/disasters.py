@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import NamedTuple
 
 from app.domain import Kind
@@ -47,7 +48,7 @@ def _restored(tables: Sequence[str] | None) -> Callable[[Story, Sequence[str], D
         story.at(back_to, back_up)
         for id in ids:
             at = back_to + story.rng.uniform(0.05, 0.9) * (day.ended - back_to)
-            story.at(at, lambda id=id: story.edit_with_event(id))  # type: ignore[misc]
+            story.at(at, partial(story.edit_with_event, id))
         story.at(day.ended, restore)
         return back_to - later(15)
 
@@ -71,7 +72,7 @@ def _down(story: Story, ids: Sequence[str], day: Day) -> datetime:
     story.at(began, lambda: setattr(story.life, "is_up", False))
     for id in ids:
         at = began + story.rng.uniform(0.02, 0.98) * (ended - began)
-        story.at(at, lambda id=id: story.wrong(PRODUCT, id, story.edit(id)))  # type: ignore[misc]
+        story.at(at, partial(story.harm, PRODUCT, id))
     story.at(ended, story.life.restart)
     return day.ended
 
@@ -80,10 +81,8 @@ def _polls_off(story: Story, ids: Sequence[str], day: Day) -> datetime:
     story.at(day.quiet_from, lambda: story.life.schedule_polls(on=False))
     for id in ids:
         at = day.quiet_from + story.rng.uniform(0.02, 1.0) * (day.ended - day.quiet_from)
-        if story.rng.random() < 0.3:
-            story.at(at, lambda id=id: story.wrong(STOCK, id, story.recount(id)))  # type: ignore[misc]
-        else:
-            story.at(at, lambda id=id: story.wrong(PRODUCT, id, story.edit(id)))  # type: ignore[misc]
+        kind = STOCK if story.rng.random() < 0.3 else PRODUCT
+        story.at(at, partial(story.harm, kind, id))
     return day.ended
 
 
@@ -91,16 +90,15 @@ def _refused(*, named: bool) -> Callable[[Story, Sequence[str], Day], datetime]:
     def befalls(story: Story, ids: Sequence[str], day: Day) -> datetime:
         for id in ids:
             at = day.quiet_from + story.rng.uniform(0.02, 0.9) * (day.ended - day.quiet_from)
-            counted = named and story.rng.random() < 0.3
-            story.at(at, lambda id=id, counted=counted: _refuse(story, id, counted=counted, named=named))  # type: ignore[misc]
+            kind = STOCK if named and story.rng.random() < 0.3 else PRODUCT
+            story.at(at, partial(_refuse, story, kind, id, named=named))
         return day.ended
 
     return befalls
 
 
-def _refuse(story: Story, id: str, *, counted: bool, named: bool) -> None:
-    kind = STOCK if counted else PRODUCT
-    story.wrong(kind, id, story.recount(id) if counted else story.edit(id))
+def _refuse(story: Story, kind: Kind, id: str, *, named: bool) -> None:
+    story.harm(kind, id)
     seconds = story.rng.uniform(0.01, 1.5)
     story.after(later(seconds), lambda: story.life.refuse(kind, id if named else None))
 

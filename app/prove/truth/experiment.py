@@ -11,10 +11,11 @@ from msgspec import UNSET
 
 from app.domain import Kind
 from app.flows.runs.correct_reasons import correct_reasons
+from app.prove.compare import Measured, measured
+from app.prove.memory import SHOP
 from app.prove.truth.disasters import DISASTERS, Day
 from app.prove.truth.injuries import FIRST_OF_ALL, INJURIES, POLLS_MEND, UNHEARD, WHOLE_KIND, WITHOUT_A_TIME, item
 from app.prove.truth.life import OPENED, Life
-from app.prove.truth.measure import measured
 from app.prove.truth.story import Story, Wrong, later
 from app.rules.drift.drift import DriftCause
 from app.stores.runs import drift, runs
@@ -83,7 +84,7 @@ def _lived(seed: int, story: Story) -> Outcome:
     story.tell(last)
     for step in story.before_run:
         step()
-    wrong = {(kind, id) for kind in story.life.shop.kinds for id in measured(story.life, kind).differing}
+    wrong = {(kind, "/".join(key)) for kind in story.life.shop.kinds for key in _measured(story.life, kind).differing}
     run_id = _night(story)
     agreements = _agreements(story.life, run_id)
     for span, step in sorted(story.after_run, key=lambda one: one[0]):
@@ -101,10 +102,10 @@ def _settle_in(story: Story) -> None:
         life.shop.put(f"P{number:03d}", OPENED - timedelta(days=number))
         life.shop.count(f"P{number:03d}", 5 + number)
     life.beat()
-    life.nightly()
+    life.read()
     life.pass_to(OPENED + DAY)
     life.beat()
-    life.nightly()
+    life.read()
 
 
 def _plan(story: Story, rng: Random) -> datetime:
@@ -164,7 +165,7 @@ def _night(story: Story) -> int:
         story.life.pass_to(story.now + timedelta(seconds=20))
 
     story.life.shop.at_read = begin
-    run_id = story.life.nightly()
+    run_id = story.life.read()
     story.life.shop.at_read = lambda kind: None
     return run_id
 
@@ -175,9 +176,14 @@ def _agreements(life: Life, run_id: int) -> list[Agreement]:
     counts = {} if found is None else found.counts
     shares = {kind: counts[kind].agreement if kind in counts else None for kind in life.shop.kinds}
     return [
-        Agreement(kind, None if share is UNSET else share, measured(life, kind).share)
+        Agreement(kind, None if share is UNSET else share, _measured(life, kind).share)
         for kind, share in shares.items()
     ]
+
+
+def _measured(life: Life, kind: Kind) -> Measured:
+    with life.database.read() as conn:
+        return measured(conn, SHOP, kind, life.shop.shown(kind))
 
 
 def _compare(

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from app.domain import ALL_ITEMS, Cause, Kind, Strategy
-from app.errors import Unavailable, Unmappable
+from app.errors import TallyhookError, Unavailable, Unmappable
 from app.flows.letters.letter_actions import discard
 from app.prove.truth.shop import PLACE, STATE
 from app.prove.truth.story import Story, later
@@ -15,24 +15,42 @@ PRODUCT, STOCK = Kind.PRODUCT, Kind.STOCK
 HOUR = timedelta(hours=1)
 
 
+Befalls = Callable[[Story, str], None]
+
+TABLES = {PRODUCT: ("listings", "external_id"), STOCK: ("stock", "listing_id")}
+"""The table of a kind, and the column that names the product."""
+
+UNREADABLE_PRICE = Unmappable("price is x")
+
+
 class Injury(NamedTuple):
     """What becomes of a product ``id`` (or its count), and the reason that should be told of it."""
 
     cause: DriftCause
-    befalls: Callable[[Story, str], None]
+    befalls: Befalls
 
 
-def _missed_edit(story: Story, id: str) -> None:
-    story.wrong(PRODUCT, id, story.edit(id))
+def _all(*parts: Befalls) -> Befalls:
+    """One after the other."""
+
+    def befalls(story: Story, id: str) -> None:
+        for part in parts:
+            part(story, id)
+
+    return befalls
 
 
-def _missed_count(story: Story, id: str) -> None:
-    story.wrong(STOCK, id, story.recount(id))
+def _edited(story: Story, id: str) -> None:
+    story.harm(PRODUCT, id)
 
 
-def _missed_twice(story: Story, id: str) -> None:
-    story.wrong(PRODUCT, id, story.edit(id))
-    story.after(timedelta(minutes=9), lambda: story.wrong(PRODUCT, id, story.edit(id)))
+def _recounted(story: Story, id: str) -> None:
+    story.harm(STOCK, id)
+
+
+def _edited_twice(story: Story, id: str) -> None:
+    story.harm(PRODUCT, id)
+    story.after(timedelta(minutes=9), lambda: story.harm(PRODUCT, id))
 
 
 def _new_product(story: Story, id: str) -> None:
@@ -50,160 +68,107 @@ def _gone(story: Story, id: str) -> None:
     story.wrong(PRODUCT, id, story.now)
 
 
-def _backlog(story: Story, id: str) -> None:
-    story.wrong(PRODUCT, id, story.edit(id))
-    story.life.event(PRODUCT, id, work=False)
-
-
-def _backlog_count(story: Story, id: str) -> None:
-    story.wrong(STOCK, id, story.recount(id))
-    story.life.event(STOCK, id, work=False)
-
-
-def _deletion_owed(story: Story, id: str) -> None:
-    _gone(story, id)
-    story.life.event(PRODUCT, id, work=False)
+def _owed(kind: Kind) -> Befalls:
+    return lambda story, id: story.life.event(kind, id, work=False)
 
 
 def _owed_in_the_run(story: Story, id: str) -> None:
-    story.wrong(PRODUCT, id, story.edit(id))
     story.during(lambda: story.life.event(PRODUCT, id, work=False))
 
 
-def _whole_owed(story: Story, id: str) -> None:
-    story.wrong(PRODUCT, id, story.edit(id))
-    story.life.owe_whole(PRODUCT, Cause.WEBHOOK)
+def _whole_owed(kind: Kind, cause: Cause) -> Befalls:
+    return lambda story, id: story.life.owe_whole(kind, cause)
 
 
-def _whole_count_owed(story: Story, id: str) -> None:
-    story.wrong(STOCK, id, story.recount(id))
-    story.life.owe_whole(STOCK, Cause.POLL)
+def _polled(story: Story, id: str) -> None:
+    story.life.owe_whole(PRODUCT)
+    story.life.work(PRODUCT, ALL_ITEMS)
 
 
 def _poll_failing(story: Story, id: str) -> None:
-    story.wrong(PRODUCT, id, story.edit(id))
     story.life.shop.refuses[PRODUCT] = Unavailable("503")
-    story.life.owe_whole(PRODUCT)
-    story.life.work(PRODUCT, ALL_ITEMS)
+    _polled(story, id)
     story.before(lambda: story.life.shop.refuses.clear())
 
 
 def _hours_late(story: Story, id: str) -> None:
-    story.wrong(PRODUCT, id, story.edit(id))
     story.afterwards(story.rng.uniform(0.5, 9.0) * HOUR, lambda: story.life.event(PRODUCT, id))
 
 
 def _in_the_run(story: Story, id: str) -> None:
-    def change() -> None:
-        story.wrong(PRODUCT, id, story.edit(id))
-
-    story.during(change)
+    story.during(lambda: story.harm(PRODUCT, id))
     story.afterwards(story.rng.uniform(0.0, 0.1) * HOUR, lambda: story.life.event(PRODUCT, id))
 
 
-def _dead(story: Story, id: str) -> None:
-    story.wrong(PRODUCT, id, story.edit(id))
-    story.life.shop.poison[id] = Unmappable("price is x")
-    story.life.event(PRODUCT, id)
-    story.before(lambda: story.life.shop.poison.clear())
+def _failing(kind: Kind, error: TallyhookError) -> Befalls:
+    """A worker cannot fetch it."""
 
+    def befalls(story: Story, id: str) -> None:
+        story.life.shop.poison[id] = error
+        story.life.event(kind, id)
+        story.before(lambda: story.life.shop.poison.clear())
 
-def _dead_count(story: Story, id: str) -> None:
-    story.wrong(STOCK, id, story.recount(id))
-    story.life.shop.poison[id] = Unmappable("quantity is x")
-    story.life.event(STOCK, id)
-    story.before(lambda: story.life.shop.poison.clear())
-
-
-def _dead_deletion(story: Story, id: str) -> None:
-    _gone(story, id)
-    story.life.shop.poison[id] = Unmappable("price is x")
-    story.life.event(PRODUCT, id)
-    story.before(lambda: story.life.shop.poison.clear())
+    return befalls
 
 
 def _discarded(story: Story, id: str) -> None:
-    _dead(story, id)
     story.after(later(5), lambda: discard(story.life.deps, f"item:{id}", "nobody needs it"))
 
 
-def _retrying(story: Story, id: str) -> None:
-    story.wrong(PRODUCT, id, story.edit(id))
-    story.life.shop.poison[id] = Unavailable("503")
-    story.life.event(PRODUCT, id)
-    story.before(lambda: story.life.shop.poison.clear())
-
-
-def _failed_in_a_read(story: Story, id: str) -> None:
-    story.wrong(PRODUCT, id, story.edit(id))
+def _unreadable(story: Story, id: str) -> None:
     story.life.shop.unreadable.add(id)
-    story.life.owe_whole(PRODUCT)
-    story.life.work(PRODUCT, ALL_ITEMS)
     story.before(lambda: story.life.shop.unreadable.clear())
 
 
-def _failed_in_a_run(story: Story, id: str) -> None:
-    story.wrong(PRODUCT, id, story.edit(id))
-    story.life.shop.unreadable.add(id)
+def _read_by_a_run(story: Story, id: str) -> None:
     story.life.read(Strategy.CATALOG)
-    story.before(lambda: story.life.shop.unreadable.clear())
 
 
 def _superseded(story: Story, id: str) -> None:
     """An old letter, made good by a later event; then an event is dropped."""
     story.edit(id)
-    story.life.shop.poison[id] = Unmappable("price is x")
+    story.life.shop.poison[id] = UNREADABLE_PRICE
     story.life.event(PRODUCT, id)
 
     def good() -> None:
         story.life.shop.poison.pop(id, None)
-        story.edit(id)
-        story.life.event(PRODUCT, id)
+        story.edit_with_event(id)
 
     story.after(later(4), good)
-    story.after(later(9), lambda: story.wrong(PRODUCT, id, story.edit(id)))
+    story.after(later(9), lambda: story.harm(PRODUCT, id))
 
 
-def _hand(set: str, kind: Kind = PRODUCT) -> Callable[[Story, str], None]:
-    table, key = ("listings", "external_id") if kind is PRODUCT else ("stock", "listing_id")
+def _by_hand(statement: str, kind: Kind = PRODUCT) -> Befalls:
+    """A statement about the row by a person; ``TABLE`` in it is the table."""
+    table, key = TABLES[kind]
 
     def befalls(story: Story, id: str) -> None:
         moment = f"'{story.now:%Y-%m-%d %H:%M:%S}.000000'"
         if story.life.database.dialect == "postgresql":
             moment = f"'{story.now:%Y-%m-%d %H:%M:%S}+00'"
-        story.life.by_hand(f"UPDATE {table} SET {set} WHERE {key} = '{id}'".replace("MOMENT", moment))
+        written = statement.replace("TABLE", table).replace("MOMENT", moment)
+        story.life.by_hand(f"{written} WHERE {key} = '{id}'")
         story.wrong(kind, id, story.now)
 
     return befalls
 
 
-def _hand_delete(kind: Kind) -> Callable[[Story, str], None]:
-    table, key = ("listings", "external_id") if kind is PRODUCT else ("stock", "listing_id")
+def _inserted_by_hand(kind: Kind, columns: str) -> Befalls:
+    """A person copies the row under another key; ``columns`` are those that it needs beside the key and ours."""
+    table, key = TABLES[kind]
+    columns = f"connection, {key}, {columns}, deleted, version, row_hash, read_at, written_at"
 
     def befalls(story: Story, id: str) -> None:
-        story.life.by_hand(f"DELETE FROM {table} WHERE {key} = '{id}'")
-        story.wrong(kind, id, story.now)
+        values = columns.replace(key, f"'{id}-mine'").replace("sku", f"'{id}-mine'")
+        story.life.by_hand(f"INSERT INTO {table} ({columns}) SELECT {values} FROM {table} WHERE {key} = '{id}'")
+        story.wrong(kind, f"{id}-mine", story.now)
 
     return befalls
-
-
-def _hand_insert(story: Story, id: str) -> None:
-    columns = "connection, external_id, sku, name, active, deleted, version, row_hash, read_at, written_at"
-    values = columns.replace("external_id, sku", f"'{id}-mine', '{id}-mine'")
-    story.life.by_hand(f"INSERT INTO listings ({columns}) SELECT {values} FROM listings WHERE external_id = '{id}'")
-    story.wrong(PRODUCT, f"{id}-mine", story.now)
-
-
-def _hand_insert_count(story: Story, id: str) -> None:
-    columns = "connection, listing_id, location_id, state, quantity, deleted, version, row_hash, read_at, written_at"
-    values = columns.replace("listing_id", f"'{id}-mine'")
-    story.life.by_hand(f"INSERT INTO stock ({columns}) SELECT {values} FROM stock WHERE listing_id = '{id}'")
-    story.wrong(STOCK, f"{id}-mine", story.now)
 
 
 def _stale(story: Story, id: str) -> None:
     story.life.shop.stale[id] = story.life.shop.products[id]
-    story.wrong(PRODUCT, id, story.edit(id))
+    story.harm(PRODUCT, id)
     story.after(later(1), lambda: story.life.event(PRODUCT, id))
     story.before(lambda: story.life.shop.stale.clear())
 
@@ -213,39 +178,47 @@ def item(kind: Kind, id: str) -> str:
     return id if kind is PRODUCT else f"{id}/{PLACE}/{STATE}"
 
 
+_dead = _failing(PRODUCT, UNREADABLE_PRICE)
+
 INJURIES: Mapping[str, Injury] = {
-    "webhook dropped": Injury(DriftCause.MISSED, _missed_edit),
-    "webhook of a count dropped": Injury(DriftCause.MISSED, _missed_count),
-    "two webhooks dropped": Injury(DriftCause.MISSED, _missed_twice),
+    "webhook dropped": Injury(DriftCause.MISSED, _edited),
+    "webhook of a count dropped": Injury(DriftCause.MISSED, _recounted),
+    "two webhooks dropped": Injury(DriftCause.MISSED, _edited_twice),
     "webhook of a new product dropped": Injury(DriftCause.MISSED, _new_product),
     "silent edit": Injury(DriftCause.SILENT, _silent),
     "deletion without an event": Injury(DriftCause.MISSED, _gone),
     "old letter made good, then an event dropped": Injury(DriftCause.MISSED, _superseded),
-    "owed in a backlog": Injury(DriftCause.LATE, _backlog),
-    "deletion owed in a backlog": Injury(DriftCause.LATE, _deletion_owed),
-    "count owed in a backlog": Injury(DriftCause.LATE, _backlog_count),
-    "owed during the run": Injury(DriftCause.LATE, _owed_in_the_run),
-    "whole kind owed": Injury(DriftCause.LATE, _whole_owed),
-    "whole stock owed": Injury(DriftCause.LATE, _whole_count_owed),
-    "event hours after the run": Injury(DriftCause.LATE, _hours_late),
+    "owed in a backlog": Injury(DriftCause.LATE, _all(_edited, _owed(PRODUCT))),
+    "deletion owed in a backlog": Injury(DriftCause.LATE, _all(_gone, _owed(PRODUCT))),
+    "count owed in a backlog": Injury(DriftCause.LATE, _all(_recounted, _owed(STOCK))),
+    "owed during the run": Injury(DriftCause.LATE, _all(_edited, _owed_in_the_run)),
+    "whole kind owed": Injury(DriftCause.LATE, _all(_edited, _whole_owed(PRODUCT, Cause.WEBHOOK))),
+    "whole stock owed": Injury(DriftCause.LATE, _all(_recounted, _whole_owed(STOCK, Cause.POLL))),
+    "event hours after the run": Injury(DriftCause.LATE, _all(_edited, _hours_late)),
     "changed during the run": Injury(DriftCause.LATE, _in_the_run),
-    "dead letter": Injury(DriftCause.FAILED, _dead),
-    "count in a dead letter": Injury(DriftCause.FAILED, _dead_count),
-    "deletion in a dead letter": Injury(DriftCause.FAILED, _dead_deletion),
-    "discarded letter": Injury(DriftCause.FAILED, _discarded),
-    "retrying": Injury(DriftCause.FAILED, _retrying),
-    "failed in a read": Injury(DriftCause.FAILED, _failed_in_a_read),
-    "failed in a run": Injury(DriftCause.FAILED, _failed_in_a_run),
-    "poll failing": Injury(DriftCause.FAILED, _poll_failing),
-    "update by hand": Injury(DriftCause.LOCAL, _hand("name = 'mine'")),
-    "count updated by hand": Injury(DriftCause.LOCAL, _hand("quantity = quantity + 5", STOCK)),
-    "update by hand moving written_at": Injury(DriftCause.LOCAL, _hand("name = 'mine', written_at = MOMENT")),
-    "update by hand setting row_hash": Injury(DriftCause.LOCAL, _hand("name = 'mine', row_hash = 12345")),
-    "soft delete by hand": Injury(DriftCause.LOCAL, _hand("deleted = true")),
-    "delete by hand": Injury(DriftCause.LOCAL, _hand_delete(PRODUCT)),
-    "count deleted by hand": Injury(DriftCause.LOCAL, _hand_delete(STOCK)),
-    "insert by hand": Injury(DriftCause.LOCAL, _hand_insert),
-    "count inserted by hand": Injury(DriftCause.LOCAL, _hand_insert_count),
+    "dead letter": Injury(DriftCause.FAILED, _all(_edited, _dead)),
+    "count in a dead letter": Injury(
+        DriftCause.FAILED, _all(_recounted, _failing(STOCK, Unmappable("quantity is x")))
+    ),
+    "deletion in a dead letter": Injury(DriftCause.FAILED, _all(_gone, _dead)),
+    "discarded letter": Injury(DriftCause.FAILED, _all(_edited, _dead, _discarded)),
+    "retrying": Injury(DriftCause.FAILED, _all(_edited, _failing(PRODUCT, Unavailable("503")))),
+    "failed in a read": Injury(DriftCause.FAILED, _all(_edited, _unreadable, _polled)),
+    "failed in a run": Injury(DriftCause.FAILED, _all(_edited, _unreadable, _read_by_a_run)),
+    "poll failing": Injury(DriftCause.FAILED, _all(_edited, _poll_failing)),
+    "update by hand": Injury(DriftCause.LOCAL, _by_hand("UPDATE TABLE SET name = 'mine'")),
+    "count updated by hand": Injury(DriftCause.LOCAL, _by_hand("UPDATE TABLE SET quantity = quantity + 5", STOCK)),
+    "update by hand moving written_at": Injury(
+        DriftCause.LOCAL, _by_hand("UPDATE TABLE SET name = 'mine', written_at = MOMENT")
+    ),
+    "update by hand setting row_hash": Injury(
+        DriftCause.LOCAL, _by_hand("UPDATE TABLE SET name = 'mine', row_hash = 12345")
+    ),
+    "soft delete by hand": Injury(DriftCause.LOCAL, _by_hand("UPDATE TABLE SET deleted = true")),
+    "delete by hand": Injury(DriftCause.LOCAL, _by_hand("DELETE FROM TABLE")),
+    "count deleted by hand": Injury(DriftCause.LOCAL, _by_hand("DELETE FROM TABLE", STOCK)),
+    "insert by hand": Injury(DriftCause.LOCAL, _inserted_by_hand(PRODUCT, "sku, name, active")),
+    "count inserted by hand": Injury(DriftCause.LOCAL, _inserted_by_hand(STOCK, "location_id, state, quantity")),
     "vendor answered stale": Injury(DriftCause.STALE, _stale),
 }
 """The injuries by name. ``disasters`` has those that harm many rows."""

@@ -3,24 +3,15 @@ runs."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import count
 from typing import Any
 
 from sqlalchemy import delete, insert, select
 from sqlmodel import SQLModel
 
-from app.channels.queue import NullQueue
-from app.domain import ALL_ITEMS, Cause, Change, Delivery, ItemKey, Kind, Options, Ref, Strategy
-from app.errors import TallyhookError
-from app.flows.deps import Deps
-from app.flows.items.dead_letter import ITEM_ACTOR, record_dead_letter
-from app.flows.items.leases import LeaseKeeper
-from app.flows.items.sync_item import sync_item
-from app.flows.runs.request_run import request_run
-from app.flows.runs.run import run
+from app.domain import Change, Delivery, Kind, Ref
+from app.prove.memory import SHOP, Copy
 from app.prove.truth.shop import Shop
 from app.rules.runs.jobs import POLL
-from app.stores import owed
 from app.stores.inbox import inbox, refusals
 from app.stores.inbox.inbox import Arrival
 from app.stores.sql.engine import Database
@@ -28,7 +19,6 @@ from app.stores.tables import Schedule, core
 from app.stores.upkeep import heartbeats, marks
 from app.stores.upkeep.marks import Mark
 
-SHOP = "shop"
 OPENED = datetime(2026, 3, 2, 3, tzinfo=UTC)
 
 Tables = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -45,53 +35,24 @@ class Clock:
         return self.moment
 
 
-class Life:
+class Life(Copy):
     """A shop, our copy of it, and everything that may happen to either."""
 
     def __init__(self, database: Database) -> None:
         self.shop = Shop()
         self.clock = Clock()
-        self.database = database
-        sources = {SHOP: self.shop}
-        self.deps = Deps(database, NullQueue(), sources, sources, worker="experiment", now=self.clock)
-        self.keeper = LeaseKeeper(database)
-        self._numbers = count(1)
+        super().__init__(database, self.shop, self.clock)
         self._process = ("web@one", self.clock())
         self._seen: Mark | None = None
         self.is_up = True
 
-    def close(self) -> None:
-        """End the thread that renews leases."""
-        self.keeper.stop()
-
     def event(self, kind: Kind, id: str, *, work: bool = True) -> None:
         """A webhook arrives; with ``work`` the item that it owes is processed."""
-        delivery = Delivery(f"event {next(self._numbers)}", "changed", [Change(kind, id)])
+        delivery = Delivery(f"event {next(self.numbers)}", "changed", [Change(kind, id)])
         with self.database.begin() as conn:
             inbox.accept(conn, [Arrival(SHOP, delivery, {}, b"{}", self.clock())])
         if work:
             self.work(kind, id)
-
-    def work(self, kind: Kind, id: str) -> None:
-        """A worker processes an owed item; a final failure becomes a dead letter."""
-        key = ItemKey(SHOP, kind, id)
-        try:
-            sync_item(self.deps, self.keeper, key)
-        except TallyhookError as error:
-            args = [SHOP, str(kind), id]
-            name = f"message {next(self._numbers)}"
-            record_dead_letter(self.deps, message_id=name, actor=ITEM_ACTOR, queue="live", args=args, error=error)
-
-    def owe_whole(self, kind: Kind, cause: Cause = Cause.POLL) -> None:
-        """Owe a look at the whole kind."""
-        with self.database.begin() as conn:
-            owed.owe(conn, SHOP, [Change(kind, ALL_ITEMS)], cause, self.clock())
-
-    def poll(self) -> None:
-        """Poll every kind."""
-        for kind in self.shop.kinds:
-            self.owe_whole(kind)
-            self.work(kind, ALL_ITEMS)
 
     def schedule_polls(self, *, on: bool) -> None:
         """Switch the schedule of the polls on or off."""
@@ -119,23 +80,13 @@ class Life:
     def restart(self) -> None:
         """Start another web process."""
         self.is_up = True
-        self._process = (f"web@{next(self._numbers)}", self.clock())
+        self._process = (f"web@{next(self.numbers)}", self.clock())
         self.beat()
 
     def by_hand(self, sql: str) -> None:
         """Write into our tables as a stranger would."""
         with self.database.begin() as conn:
             conn.exec_driver_sql(sql)
-
-    def nightly(self) -> int:
-        """Make the complete read of a night; returns the run's number."""
-        return self.read(Strategy.FULL)
-
-    def read(self, strategy: Strategy) -> int:
-        """Request a run and carry it out; returns its number."""
-        run_id = request_run(self.deps, SHOP, strategy, Options(), cause="schedule")
-        run(self.deps, self.keeper, run_id, patience=0.0)
-        return run_id
 
     def backup(self) -> Tables:
         """Every row of every table except for the audit log."""

@@ -100,6 +100,10 @@ class Story:
         self.life.shop.count(id, int(self.life.shop.counts[id].quantity) + self.rng.randint(1, 9))
         return self.now
 
+    def harm(self, kind: Kind, id: str) -> None:
+        """Let the shop edit or recount a product now, which makes our row wrong."""
+        self.wrong(kind, id, self.recount(id) if kind is Kind.STOCK else self.edit(id))
+
     def wrong(self, kind: Kind, id: str, since: datetime) -> None:
         """Note that our row is wrong since a moment."""
         self.found.append(Wrong(self.telling, kind, id, since, self.life.is_up))

@@ -1,5 +1,4 @@
-"""The HTTP API: every operation is declared once, at the end of the module that has its function; its route and its
-documentation both come from there.
+"""The HTTP API: every operation is declared once, at its function; its route and its documentation both come from there.
 
 ``params`` and ``responses`` hold the types of requests and answers, ``runs`` and ``queries`` carry operations out,
 ``reading`` parses a request, and ``app.web.problems`` turns an error into an answer.

@@ -7,8 +7,11 @@ from msgspec import UNSET, UnsetType
 
 from app.flows.connections import connections
 from app.flows.deps import Deps
-from app.web.api.operation import Operation
+from app.web.api.operation import Operations
+from app.web.api.pages import given
 from app.web.api.params import Params, Text
+
+CONNECTION = "/api/connections/{connection}"
 
 
 class ForbiddenKind(msgspec.Struct, frozen=True, rename="camel"):
@@ -55,63 +58,33 @@ class Pause(Params, frozen=True, kw_only=True):
     reason: Text | UnsetType = UNSET
 
 
+operations = Operations()
+
+
+@operations.get("/api/connections", "state, since when and why, and the kinds that may not be read")
 def list_connections(deps: Deps, params: Params) -> Connections:
-    """The state of every connection."""
+    """The state of each connection."""
     return Connections([_state(view) for view in connections.list_connections(deps)])
 
 
+@operations.post(CONNECTION + "/pause", "it is paused; webhooks are still accepted", errors=(409,))
 def pause_connection(deps: Deps, connection: str, params: Pause) -> ConnectionState:
-    """Stop calling the vendor until the connection is resumed."""
-    return _state(connections.pause(deps, connection, None if params.reason is UNSET else params.reason))
+    """Stop calling a connection's vendor until it is resumed."""
+    return _state(connections.pause(deps, connection, given(params.reason)))
 
 
+@operations.post(CONNECTION + "/resume", "workers fetch what is owed", errors=(409, 422))
 def resume_connection(deps: Deps, connection: str, params: Params) -> ConnectionState:
     """End a person's pause."""
     return _state(connections.resume(deps, connection))
 
 
+@operations.post(CONNECTION + "/check", "the vendor's answer, and the connection's state after it", errors=(422,))
 def check_connection(deps: Deps, connection: str, params: Params) -> CheckedConnection:
-    """Call the vendor now."""
+    """Call a connection's vendor now."""
     checked = connections.check(deps, connection)
     return CheckedConnection(checked.answers, checked.said, _state(checked.now))
 
 
 def _state(view: connections.ConnectionView) -> ConnectionState:
     return msgspec.convert(view, ConnectionState, from_attributes=True)
-
-
-CONNECTION = "/api/connections/{connection}"
-
-OPERATIONS = (
-    Operation(
-        "GET",
-        "/api/connections",
-        list_connections,
-        "The state of each connection",
-        "state, since when and why, and the kinds that may not be read",
-    ),
-    Operation(
-        "POST",
-        CONNECTION + "/pause",
-        pause_connection,
-        "Stop calling a connection's vendor until it is resumed",
-        "it is paused; webhooks are still accepted",
-        errors=(409,),
-    ),
-    Operation(
-        "POST",
-        CONNECTION + "/resume",
-        resume_connection,
-        "End a person's pause",
-        "workers fetch what is owed",
-        errors=(409, 422),
-    ),
-    Operation(
-        "POST",
-        CONNECTION + "/check",
-        check_connection,
-        "Call a connection's vendor now",
-        "the vendor's answer, and the connection's state after it",
-        errors=(422,),
-    ),
-)

@@ -9,9 +9,12 @@ from app.errors import NotFound
 from app.flows.deps import Deps
 from app.flows.holds import holds
 from app.flows.holds.holds import HoldView
-from app.web.api.operation import SYNC, Operation
+from app.web.api.operation import SYNC, Operations
+from app.web.api.pages import given
 from app.web.api.params import Moment, Params
-from app.web.api.spelling import camel
+from app.web.api.spelling import camel, camel_rows
+
+HOLD = SYNC + "/holds/{id}"
 
 HoldId = Annotated[int, Meta(ge=1, le=2**63 - 1, description="a hold's number")]
 
@@ -34,27 +37,37 @@ class Holds(msgspec.Struct, frozen=True):
     holds: list[dict[str, Any]]
 
 
+operations = Operations()
+
+
+@operations.get(SYNC + "/holds", "each with the rules that held it")
 def list_holds(deps: Deps, connection: str, params: Params) -> Holds:
-    """The batches that wait for a person."""
-    return Holds([_camel(hold) for hold in holds.list_(deps, connection)])
+    """Batches that wait for a person."""
+    return Holds(camel_rows(holds.list_(deps, connection)))
 
 
+@operations.get(HOLD, "rules, figures and sample rows")
 def show_hold(deps: Deps, connection: str, params: OfHold) -> dict[str, Any]:
-    """The rules that held it, and some of its rows, before and after."""
-    return _camel(_of(deps, connection, params))
+    """Show a held batch."""
+    return camel(_of(deps, connection, params))
 
 
+@operations.post(
+    HOLD + "/release",
+    "exactly its rows are written, except those for which something newer was written since",
+    errors=(409,),
+)
 def release_hold(deps: Deps, connection: str, path_params: OfHold, params: Release) -> dict[str, Any]:
-    """Write exactly the rows of the hold."""
+    """Write the rows of a held batch."""
     _of(deps, connection, path_params)
-    until = None if params.believe_until is UNSET else params.believe_until
-    return _camel(holds.release(deps, path_params.id, believed_until=until))
+    return camel(holds.release(deps, path_params.id, believed_until=given(params.believe_until)))
 
 
+@operations.post(HOLD + "/dismiss", "our rows stay; a later implausible read is held again", errors=(409, 422))
 def dismiss_hold(deps: Deps, connection: str, params: OfHold) -> dict[str, Any]:
-    """Keep our rows."""
+    """Dismiss a held batch."""
     _of(deps, connection, params)
-    return _camel(holds.dismiss(deps, params.id))
+    return camel(holds.dismiss(deps, params.id))
 
 
 def _of(deps: Deps, connection: str, params: OfHold) -> HoldView:
@@ -63,34 +76,3 @@ def _of(deps: Deps, connection: str, params: OfHold) -> HoldView:
     if hold.connection != connection:
         raise NotFound(f"{connection} has no hold {params.id}", "hold")
     return hold
-
-
-def _camel(hold: msgspec.Struct) -> dict[str, Any]:
-    spelled: dict[str, Any] = camel(msgspec.to_builtins(hold))
-    return spelled
-
-
-HOLD = SYNC + "/holds/{id}"
-
-OPERATIONS = (
-    Operation(
-        "GET", SYNC + "/holds", list_holds, "Batches that wait for a person", "each with the rules that held it"
-    ),
-    Operation("GET", HOLD, show_hold, "Show a held batch", "rules, figures and sample rows"),
-    Operation(
-        "POST",
-        HOLD + "/release",
-        release_hold,
-        "Write the rows of a held batch",
-        "exactly its rows are written, except those for which something newer was written since",
-        errors=(409,),
-    ),
-    Operation(
-        "POST",
-        HOLD + "/dismiss",
-        dismiss_hold,
-        "Dismiss a held batch",
-        "our rows stay; a later implausible read is held again",
-        errors=(409, 422),
-    ),
-)

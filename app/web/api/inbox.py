@@ -2,18 +2,19 @@
 
 from typing import Annotated, Any
 
-import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from app.flows.deps import Deps
 from app.flows.inbox import inbox
 from app.flows.letters.replay import RATE
-from app.web.api.operation import Operation
-from app.web.api.pages import before_last, one_more, page
+from app.web.api.operation import Operations
+from app.web.api.pages import given, one_more, rows_page
 from app.web.api.params import Most, Params, RowId
-from app.web.api.replays import Name, Rate, ReplayLink, link
+from app.web.api.replays import WAITS, Name, Rate, ReplayLink, link
 from app.web.api.responses import Rows
 from app.web.api.spelling import camel
+
+INBOX = "/api/inbox"
 
 Filter = Annotated[
     str,
@@ -49,60 +50,31 @@ class ReplayEvents(Params, frozen=True, kw_only=True):
     canary: bool = True
 
 
+operations = Operations()
+
+
+@operations.get(INBOX, "a page, newest first", heavy=True)
 def list_events(deps: Deps, params: EventPage) -> Rows:
-    """Deliveries, newest first."""
-    before = None if params.before_id is UNSET else params.before_id
+    """Deliveries that a filter matches."""
+    before = given(params.before_id)
     events = inbox.find(deps, params.filter, limit=one_more(params.limit), before_id=before)
-    rows, following = page("/api/inbox", params, msgspec.to_builtins(events), before_last)
-    return Rows(camel(rows), following)
+    return rows_page(INBOX, params, events)
 
 
+@operations.get(INBOX + "/{id:int}", "headers, body, verdict, and the outcome of each item", heavy=True)
 def show_event(deps: Deps, params: OfEvent) -> dict[str, Any]:
-    """One delivery and its outcome."""
+    """One delivery as received, and its outcome."""
     event = inbox.show(deps, params.id)
-    return {**camel(msgspec.to_builtins(event)), "headers": event.headers}
+    return {**camel(event), "headers": event.headers}
 
 
+@operations.post(INBOX + "/{id:int}/replay", WAITS, status=202, errors=(409, 422))
 def replay_event(deps: Deps, params: OfEvent) -> ReplayLink:
     """Fetch the items of one delivery again."""
     return link(deps, inbox.replay_event(deps, params.id))
 
 
+@operations.post(INBOX + "/replay", WAITS, status=202, heavy=True)
 def replay_events(deps: Deps, params: ReplayEvents) -> ReplayLink:
-    """Fetch the items of many deliveries again."""
+    """Fetch the items of all deliveries that a filter matches again."""
     return link(deps, inbox.replay_events(deps, params.filter, params.name, rate=params.rate, canary=params.canary))
-
-
-INBOX = "/api/inbox"
-
-_WAITS = "the replay waits for a worker, or is under way"
-
-OPERATIONS = (
-    Operation("GET", INBOX, list_events, "Deliveries that a filter matches", "a page, newest first", heavy=True),
-    Operation(
-        "GET",
-        INBOX + "/{id:int}",
-        show_event,
-        "One delivery as received, and its outcome",
-        "headers, body, verdict, and the outcome of each item",
-        heavy=True,
-    ),
-    Operation(
-        "POST",
-        INBOX + "/{id:int}/replay",
-        replay_event,
-        "Fetch the items of one delivery again",
-        _WAITS,
-        status=202,
-        errors=(409, 422),
-    ),
-    Operation(
-        "POST",
-        INBOX + "/replay",
-        replay_events,
-        "Fetch the items of all deliveries that a filter matches again",
-        _WAITS,
-        status=202,
-        heavy=True,
-    ),
-)

@@ -8,11 +8,14 @@ from msgspec import UNSET, Meta, UnsetType
 from app.flows.deps import Deps
 from app.flows.letters import letters
 from app.flows.letters.letters import Totals
-from app.web.api.operation import Operation
-from app.web.api.pages import before_last, one_more, page
+from app.web.api.operation import Operations
+from app.web.api.pages import given, one_more, page
 from app.web.api.params import Most, Params, RowId
 from app.web.api.responses import Next, Row
-from app.web.api.spelling import camel
+from app.web.api.spelling import camel, camel_rows
+
+LETTERS = "/api/dead-letters"
+LETTER = LETTERS + "/{id:int}"
 
 Filter = Annotated[
     str,
@@ -62,45 +65,27 @@ class Groups(msgspec.Struct, frozen=True):
     rows: list[Row]
 
 
+operations = Operations()
+
+
+@operations.get(LETTERS, "a page, and totals", heavy=True)
 def list_letters(deps: Deps, params: LetterPage) -> Letters:
-    """Dead letters, the latest first."""
-    before = None if params.before_id is UNSET else params.before_id
+    """Dead letters that a filter matches."""
+    before = given(params.before_id)
     matches = letters.find(deps, params.filter, limit=one_more(params.limit), before_id=before)
-    rows, following = page("/api/dead-letters", params, msgspec.to_builtins(matches.rows), before_last)
-    return Letters(matches.totals, camel(rows), following)
+    rows, following = page(LETTERS, params, matches.rows)
+    return Letters(matches.totals, camel_rows(rows), following)
 
 
+@operations.get(LETTERS + "/groups", "groups, the largest first", heavy=True)
 def group_letters(deps: Deps, params: LetterGroups) -> Groups:
     """Dead letters by cause or by item."""
     group = letters.groups_by_cause if params.by == "cause" else letters.groups_by_item
     groups = group(deps, params.filter, limit=params.limit)
-    return Groups(groups.totals, camel(msgspec.to_builtins(groups.rows)))
+    return Groups(groups.totals, camel_rows(groups.rows))
 
 
+@operations.get(LETTER, "the letter with its attempts, and the outcomes of its item since")
 def show_letter(deps: Deps, params: OfLetter) -> dict[str, Any]:
-    """Everything about one letter."""
-    letter: dict[str, Any] = camel(msgspec.to_builtins(letters.show(deps, params.id)))
-    return letter
-
-
-LETTERS = "/api/dead-letters"
-LETTER = LETTERS + "/{id:int}"
-
-OPERATIONS = (
-    Operation("GET", LETTERS, list_letters, "Dead letters that a filter matches", "a page, and totals", heavy=True),
-    Operation(
-        "GET",
-        LETTERS + "/groups",
-        group_letters,
-        "Dead letters by cause or by item",
-        "groups, the largest first",
-        heavy=True,
-    ),
-    Operation(
-        "GET",
-        LETTER,
-        show_letter,
-        "Everything about one dead letter",
-        "the letter with its attempts, and the outcomes of its item since",
-    ),
-)
+    """Everything about one dead letter."""
+    return camel(letters.show(deps, params.id))

@@ -1,14 +1,16 @@
-"""An operation of the API: declared once, beside its function; its route and its documentation come from there."""
+"""An operation of the API: declared once, at its function; its route and its documentation come from there."""
 
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 
 from app.domain import Role
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 SYNC = "/api/sync-{connection}"
 """The path of what is about one connection."""
@@ -24,8 +26,8 @@ class Operation:
 
     Fields of the params that the path names come from the path, the others from the query, or of a change from the body.
     If there is a body and the path names something, ``call`` takes the params of the path before those of the body.
-    ``summary`` says what it does, ``description`` what the response is. ``errors`` are the statuses that it may answer
-    beside those that follow from the rest. ``role`` is the least role that the caller needs: by default viewers may look
+    ``description`` says what the response is. ``errors`` are the statuses that it may answer beside those that follow from
+    the rest. ``role`` is the least role that the caller needs: by default viewers may look
     and operators may change. A token that may not see the connection gets a 404. A ``heavy`` operation may read much: few
     are answered at once (``web.heavy``), and those that only look have a time limit.
     """
@@ -33,7 +35,6 @@ class Operation:
     method: str
     path: str
     call: Callable[..., Any]
-    summary: str
     description: str
     status: int = 200
     errors: tuple[int, ...] = ()
@@ -59,6 +60,11 @@ class Operation:
     def url(self) -> str:
         """The path as OpenAPI spells it."""
         return _CONVERTED.sub("", self.path)
+
+    @property
+    def summary(self) -> str:
+        """What it does: the sentence of the function."""
+        return (self.call.__doc__ or "").removesuffix(".")
 
     @property
     def name(self) -> str:
@@ -107,3 +113,26 @@ class Operation:
         type_ = self.path_params if self.in_body else self.params
         for field in () if type_ is None else msgspec.structs.fields(type_):
             yield field.encode_name, "path" if field.encode_name in self.in_path() else "query", field
+
+
+class Operations(list[Operation]):
+    """The operations of a module: ``@operations.get(path, description)`` above a function, and the like, declares one."""
+
+    def get(self, path: str, description: str, **more: Any) -> Callable[[F], F]:
+        """An operation that looks."""
+        return self._declare("GET", path, description, more)
+
+    def post(self, path: str, description: str, **more: Any) -> Callable[[F], F]:
+        """An operation that does something."""
+        return self._declare("POST", path, description, more)
+
+    def put(self, path: str, description: str, **more: Any) -> Callable[[F], F]:
+        """An operation that sets something."""
+        return self._declare("PUT", path, description, more)
+
+    def _declare(self, method: str, path: str, description: str, more: dict[str, Any]) -> Callable[[F], F]:
+        def declared(call: F) -> F:
+            self.append(Operation(method, path, call, description, **more))
+            return call
+
+        return declared

@@ -3,14 +3,6 @@
 from app.web.api import access, connections, holds, inbox, letters, queries, replays, runs, watching
 from app.web.api.operation import Operation
 
-OPERATIONS: tuple[Operation, ...] = (
-    *runs.OPERATIONS,
-    *queries.OPERATIONS,
-    *holds.OPERATIONS,
-    *connections.OPERATIONS,
-    *letters.OPERATIONS,
-    *replays.OPERATIONS,
-    *inbox.OPERATIONS,
-    *watching.OPERATIONS,
-    *access.OPERATIONS,
-)
+_ROOMS = (runs, queries, holds, connections, letters, replays, inbox, watching, access)
+
+OPERATIONS: tuple[Operation, ...] = tuple(one for room in _ROOMS for one in room.operations)

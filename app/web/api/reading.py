@@ -7,12 +7,12 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from app.web.api.operation import Operation
 from app.web.api.params import check
 from app.web.problems import Problem
-from app.web.webhooks import Limits
+from app.web.webhooks import CutShort, Limits, TooLarge, read_body
 
 MOST_PARAMETERS = 100
 
@@ -79,23 +79,15 @@ def _literal(text: str) -> Any:
 
 async def body_of(request: Request, limits: Limits) -> bytes:
     """The body, within the limits of size and time; raises ``Problem``."""
-    declared = request.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and (len(declared) > 18 or int(declared) > limits.body):
-        raise _too_large(limits)
-    chunks: list[bytes] = []
-    size = 0
     try:
         async with asyncio.timeout(limits.seconds):
-            async for chunk in request.stream():
-                chunks.append(chunk)
-                size += len(chunk)
-                if size > limits.body:
-                    raise _too_large(limits)
+            return await read_body(request.headers.get("content-length", ""), request.receive, limits.body)
+    except TooLarge:
+        raise Problem(413, "too_large", f"a body may have at most {limits.body} bytes") from None
     except TimeoutError:
         raise Problem(408, "too_slow", f"the body must arrive within {limits.seconds:g} s") from None
-    except ClientDisconnect:
+    except CutShort:
         raise Problem(400, "cut_short", "the sender went away before the body was complete") from None
-    return b"".join(chunks)
 
 
 def _decoded(operation: Operation, body: bytes) -> Any:
@@ -148,7 +140,3 @@ def _names(operation: Operation) -> str:
 
 def _bad(message: str) -> Problem:
     return Problem(400, "bad_request", message)
-
-
-def _too_large(limits: Limits) -> Problem:
-    return Problem(413, "too_large", f"a body may have at most {limits.body} bytes")

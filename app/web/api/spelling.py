@@ -1,19 +1,24 @@
 """Spells the names of fields as the API does: ``failed_at`` inside is ``failedAt`` outside."""
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
 
 THEIRS = frozenset({"fields", "failed_items", "options"})
 """Objects whose keys are data (columns, categories), not names of ours."""
 
 
-T = TypeVar("T")
+def camel(value: Any) -> dict[str, Any]:
+    """A row (a struct, a named tuple or a mapping) as an object with its keys in camel case, at any depth."""
+    if isinstance(value, msgspec.Struct):
+        value = msgspec.to_builtins(value)
+    return dict(_spelled(value._asdict() if hasattr(value, "_asdict") else value))
 
 
-def camel(value: T) -> T:
-    """The value with its objects' keys in camel case, at any depth."""
-    spelled: T = _spelled(value)
-    return spelled
+def camel_rows(values: Iterable[Any]) -> list[dict[str, Any]]:
+    """Each row as ``camel`` spells it."""
+    return [camel(value) for value in values]
 
 
 def _spelled(value: Any) -> Any:

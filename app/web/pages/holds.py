@@ -9,7 +9,7 @@ from starlette.routing import Route
 from app.errors import InvalidRequest
 from app.flows.deps import Deps
 from app.flows.holds import holds
-from app.web.pages.shared import acting, id_of, showing
+from app.web.pages.shared import acting, acting_on, id_of, showing
 
 HOLDS = "/holds"
 
@@ -19,9 +19,9 @@ def hold_routes(deps: Deps) -> list[Route]:
     return [
         Route(HOLDS, showing(deps, _list), methods=["GET"]),
         Route(HOLDS + "/{id:int}", showing(deps, _show), methods=["GET"]),
-        Route(HOLDS + "/{id:int}/release", acting(deps, _release), methods=["POST"]),
+        Route(HOLDS + "/{id:int}/release", acting(deps, acting_on(holds.release, HOLDS)), methods=["POST"]),
         Route(HOLDS + "/{id:int}/meant", acting(deps, _meant), methods=["POST"]),
-        Route(HOLDS + "/{id:int}/dismiss", acting(deps, _dismiss), methods=["POST"]),
+        Route(HOLDS + "/{id:int}/dismiss", acting(deps, acting_on(holds.dismiss, HOLDS)), methods=["POST"]),
     ]
 
 
@@ -34,20 +34,10 @@ def _show(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
     return "hold.html", {"hold": holds.show(deps, id_of(request)), "tomorrow": tomorrow.isoformat()}
 
 
-def _release(deps: Deps, request: Request, form: dict[str, str]) -> str:
-    holds.release(deps, id_of(request))
-    return f"{HOLDS}/{id_of(request)}"
-
-
 def _meant(deps: Deps, request: Request, form: dict[str, str]) -> str:
     try:
         until = datetime.strptime(form.get("until", ""), "%Y-%m-%d").replace(tzinfo=UTC)
     except ValueError:
         raise InvalidRequest("the day until which similar batches are believed must be like 2026-11-28") from None
     holds.release(deps, id_of(request), believed_until=until)
-    return f"{HOLDS}/{id_of(request)}"
-
-
-def _dismiss(deps: Deps, request: Request, form: dict[str, str]) -> str:
-    holds.dismiss(deps, id_of(request))
     return f"{HOLDS}/{id_of(request)}"

@@ -13,7 +13,7 @@ from app.flows.deps import Deps
 from app.flows.letters import letter_actions, letters, replay
 from app.flows.letters.preview import preview
 from app.web.heavy import HeavyReads
-from app.web.pages.shared import PAGE, acting, before_of, filter_of, id_of, older, showing
+from app.web.pages.shared import PAGE, acting, acting_on, before_of, filter_of, id_of, older, showing
 
 LETTERS = "/dead-letters"
 REPLAYS = "/replays"
@@ -29,11 +29,13 @@ def letter_routes(deps: Deps, heavy: HeavyReads) -> list[Route]:
         Route(LETTERS + "/{id:int}", showing(deps, _show), methods=["GET"]),
         Route(LETTERS + "/{id:int}/replay", acting(deps, _replay_one), methods=["POST"]),
         Route(LETTERS + "/{id:int}/discard", acting(deps, _discard_one), methods=["POST"]),
-        Route(LETTERS + "/{id:int}/restore", acting(deps, _restore), methods=["POST"]),
+        Route(
+            LETTERS + "/{id:int}/restore", acting(deps, acting_on(letter_actions.restore, LETTERS)), methods=["POST"]
+        ),
         Route(LETTERS + "/{id:int}/args", acting(deps, _edit), methods=["POST"]),
         Route(REPLAYS, showing(deps, _replays, heavy=heavy), methods=["GET"]),
         Route(REPLAYS + "/{id:int}", showing(deps, _show_replay), methods=["GET"]),
-        Route(REPLAYS + "/{id:int}/abort", acting(deps, _abort), methods=["POST"]),
+        Route(REPLAYS + "/{id:int}/abort", acting(deps, acting_on(replay.abort_replay, REPLAYS)), methods=["POST"]),
     ]
 
 
@@ -47,7 +49,7 @@ def _list(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
         "rows": page.rows,
         "causes": letters.groups_by_cause(deps, text, limit=10).rows,
         "items": letters.groups_by_item(deps, text, limit=10).rows,
-        "older": older(LETTERS, msgspec.to_builtins(page.rows), text),
+        "older": older(LETTERS, page.rows, text),
         "rate": replay.RATE,
     }
     return "letters.html", context
@@ -85,11 +87,6 @@ def _discard_one(deps: Deps, request: Request, form: dict[str, str]) -> str:
     return f"{LETTERS}/{id_of(request)}"
 
 
-def _restore(deps: Deps, request: Request, form: dict[str, str]) -> str:
-    letter_actions.restore(deps, id_of(request))
-    return f"{LETTERS}/{id_of(request)}"
-
-
 def _edit(deps: Deps, request: Request, form: dict[str, str]) -> str:
     try:
         args = msgspec.json.decode(form.get("args", ""), type=list[Any])
@@ -101,13 +98,8 @@ def _edit(deps: Deps, request: Request, form: dict[str, str]) -> str:
 
 def _replays(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
     rows = replay.list_replays(deps, limit=PAGE, before_id=before_of(request))
-    return "replays.html", {"rows": rows, "older": older(REPLAYS, msgspec.to_builtins(rows))}
+    return "replays.html", {"rows": rows, "older": older(REPLAYS, rows)}
 
 
 def _show_replay(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
     return "replay.html", {"one": replay.show_replay(deps, id_of(request))}
-
-
-def _abort(deps: Deps, request: Request, form: dict[str, str]) -> str:
-    replay.abort_replay(deps, id_of(request))
-    return f"{REPLAYS}/{id_of(request)}"

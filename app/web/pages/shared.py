@@ -1,6 +1,6 @@
 """What pages share: the caller's parts, forms, and refusals shown where they happened."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
@@ -63,6 +63,16 @@ def acting(deps: Deps, act: Act, role: Role = Role.OPERATOR, *, heavy: HeavyRead
     return post
 
 
+def acting_on(flow: Callable[[Deps, int], object], page: str) -> Act:
+    """Carries out what needs nothing but the number in the path; the next page is the one of that thing."""
+
+    def act(deps: Deps, request: Request, form: dict[str, str]) -> str:
+        flow(deps, id_of(request))
+        return f"{page}/{id_of(request)}"
+
+    return act
+
+
 def filter_of(request: Request) -> str:
     """The filter in the address of a page."""
     return request.query_params.get("filter", "")
@@ -82,11 +92,11 @@ def id_of(request: Request) -> int:
     return number
 
 
-def older(path: str, rows: list[dict[str, Any]], text: str = "") -> str | None:
-    """The address of the next page, if this one is full."""
+def older(path: str, rows: Sequence[Any], text: str = "", *, by: str = "id") -> str | None:
+    """The address of the next page, if this one is full; it begins after the last row by its field ``by``."""
     if len(rows) < PAGE:
         return None
-    return f"{path}?{urlencode({'filter': text, 'before': rows[-1]['id']})}"
+    return f"{path}?{urlencode({'filter': text, 'before': getattr(rows[-1], by)})}"
 
 
 def _wrong(request: Request, error: Exception) -> Response:

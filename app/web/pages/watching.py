@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import msgspec
-from msgspec.structs import asdict
 from starlette.requests import Request
 from starlette.routing import Route
 
@@ -34,7 +32,7 @@ def watching_routes(deps: Deps, heavy: HeavyReads) -> list[Route]:
 def _inbox(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
     text = filter_of(request)
     rows = inbox.find(deps, text, limit=PAGE, before_id=before_of(request))
-    return "inbox.html", {"filter": text, "rows": rows, "older": older(INBOX, msgspec.to_builtins(rows), text)}
+    return "inbox.html", {"filter": text, "rows": rows, "older": older(INBOX, rows, text)}
 
 
 def _event(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
@@ -47,18 +45,17 @@ def _replay(deps: Deps, request: Request, form: dict[str, str]) -> str:
 
 def _gaps(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
     rows = outages.list_outages(deps, limit=PAGE, before_id=before_of(request))
-    return "gaps.html", {"rows": rows, "older": older("/gaps", msgspec.to_builtins(rows))}
+    return "gaps.html", {"rows": rows, "older": older("/gaps", rows)}
 
 
 def _alerts(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
-    rows = [asdict(alert) for alert in alerts.list_alerts(deps, limit=PAGE, before_id=before_of(request))]
+    rows = alerts.list_alerts(deps, limit=PAGE, before_id=before_of(request))
     return "alerts.html", {"rows": rows, "older": older("/alerts", rows)}
 
 
 def _audit(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
     rows = audit.list_entries(deps, limit=PAGE, before_number=before_of(request))
-    numbered = [{**asdict(row), "id": row.number} for row in rows]
-    return "audit.html", {"rows": numbered, "older": older("/audit", numbered)}
+    return "audit.html", {"rows": rows, "older": older("/audit", rows, by="number")}
 
 
 def _access(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
