@@ -207,7 +207,7 @@ def test_where_an_object_has_no_readable_id_no_other_counts_as_gone() -> None:
     ],
 )
 def test_one_answer_without_any_object_is_not_believed(ref: Ref, thing: Any) -> None:
-    bodies = iter([{}])
+    bodies = iter([dict[str, Any]()])
     answer = stub({RETRIEVE: lambda asked: next(bodies, {"objects": [thing]})}).fetch([ref])
     assert (len(answer.records), list(answer.gone)) == (1, [])
 
