@@ -82,7 +82,7 @@ def forbidden(deps: Deps, connection: str) -> frozenset[Kind]:
 
 
 def resting(deps: Deps) -> frozenset[str]:
-    """What must not be read now, by name: connections (``square``) and single kinds (``square/vendor``); cached for about
+    """What must not be read now, by name: connections (``shop``) and single kinds (``shop/vendor``); cached for about
     a second."""
     return frozenset(row.connection if row.kind is None else f"{row.connection}/{row.kind}" for row in blocking(deps))
 

@@ -29,7 +29,7 @@ class ReplayView(ReplayRow, frozen=True, kw_only=True):
     """A replay as it is now.
 
     ``per_second`` is its pace since it began, ``seconds_left`` what it needs at that pace. ``still_dead`` counts letters
-    of it that are dead (again). ``paused`` are the connections (``square``) and kinds (``square/vendor``) whose items
+    of it that are dead (again). ``paused`` are the connections (``shop``) and kinds (``shop/vendor``) whose items
     wait until they can be read.
     """
 

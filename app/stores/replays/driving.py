@@ -93,7 +93,7 @@ def send(
 ) -> tuple[list[ItemKey], Member | None]:
     """Owe the next items again and mark their letters as replayed; returns the items, to be enqueued.
 
-    Members of ``paused`` connections (``square``) and kinds (``square/vendor``) wait. The items end before the first
+    Members of ``paused`` connections (``shop``) and kinds (``shop/vendor``) wait. The items end before the first
     member that is about no item; if that is the very next member, it is returned instead.
     """
     excluded = bound_list(conn, sorted(paused))
