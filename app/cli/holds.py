@@ -34,7 +34,7 @@ def list_(as_json: AsJson = False) -> None:
             hold.kind,
             str(hold.rows),
             hold.reason,
-            _told(hold.summary),
+            _figures_text(hold.summary),
         )
     more = "Its rows, and how to decide: tallyhook holds show <id>" if waiting else None
     print_table(table, "Nothing is held.", more=more)
@@ -51,7 +51,7 @@ def show(hold_id: HoldId, as_json: AsJson = False) -> None:
     headline = f"Hold {hold_id}: {hold.connection} {hold.kind}, {hold.rows} rows, {hold.state}; found"
     console.print(f"{headline} {moment(hold.held_at)} UTC{by}", soft_wrap=True)
     for finding in hold.findings:
-        figures = f"({_told(finding.figures)})" if finding.figures else ""
+        figures = f"({_figures_text(finding.figures)})" if finding.figures else ""
         console.lines(f"  {finding.rule}: {finding.reason} {figures}")
     table = Table("row", "field", "before", "after")
     for row in hold.sample:
@@ -96,5 +96,5 @@ def dismiss(hold_id: HoldId, as_json: AsJson = False) -> None:
     done(f"Hold {hold_id} is dismissed.", hold, as_json=as_json)
 
 
-def _told(figures: Mapping[str, Any]) -> str:
+def _figures_text(figures: Mapping[str, Any]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {figure}" for name, figure in figures.items())

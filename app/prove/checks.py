@@ -89,7 +89,7 @@ class Checks:
                 for change in hook.delivery.changes:
                     last[change.kind, change.external_id] = hook.acknowledged_at is None
         delta_shows_all = polled and not shop.style.seconds
-        return {item for item, unheard in last.items() if unheard and not delta_shows_all}
+        return {item for item, is_unknown in last.items() if is_unknown and not delta_shows_all}
 
     # in the end
 

@@ -39,12 +39,12 @@ class Answer:
     def set_result(self, result: object) -> None:
         """The delivery is committed."""
         self._good = True
-        self._loop.stage.wake(self._waiting, 0.001)
+        self._loop.stage.notify(self._waiting, 0.001)
 
     def set_exception(self, error: BaseException) -> None:
         """It is not."""
         self._good = False
-        self._loop.stage.wake(self._waiting, 0.001)
+        self._loop.stage.notify(self._waiting, 0.001)
 
     def wait(self) -> bool:
         """Wait for the result; ``True`` when the delivery was committed."""

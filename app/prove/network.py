@@ -37,7 +37,7 @@ class Messages:
         waiting.append(one)
         if self._faults.happens(Dial.QUEUE_DOUBLED, 0.1):
             waiting.append(one)
-        self._stage.wake(self._idle[one.queue_name], self._stage.rng.expovariate(200.0), most=2)
+        self._stage.notify(self._idle[one.queue_name], self._stage.rng.expovariate(200.0), most=2)
 
     def take(self, process: Process, queue: str, stopping: Callable[[], bool]) -> dramatiq.Message[None] | None:
         """The next message; ``None`` when the process is to stop."""
@@ -61,7 +61,7 @@ class Messages:
     def wake_all(self) -> None:
         """Let idle consumers check whether they are to stop."""
         for idle in self._idle.values():
-            self._stage.wake(idle)
+            self._stage.notify(idle)
 
     def give_back(self, process: Process) -> None:
         """A process is gone: the messages that it had taken return, unless the queue was flushed meanwhile."""

@@ -150,7 +150,7 @@ class _Story:
         for host in list(town.hosts):
             if not host.dead:
                 town.end(host)
-            town.bury(host, gracefully=True)
+            town.remove(host, gracefully=True)
         self._stage.pause(9.0)
         town.closing, town.slow = False, True
         town.populate()

@@ -85,7 +85,7 @@ class Stage:
         self._switch()
 
     def park(self, timeout: float | None, waiting: list[Task]) -> None:
-        """Wait in a list until another thread calls ``wake``, at most ``timeout`` seconds."""
+        """Wait in a list until another thread calls ``notify``, at most ``timeout`` seconds."""
         me = self.current
         if me.inside:
             raise RuntimeError(f"{me.name} waits for another thread while it has a transaction open")
@@ -99,7 +99,7 @@ class Stage:
             if me in waiting:
                 waiting.remove(me)
 
-    def wake(self, waiting: list[Task], delay: float = 0.0, most: int | None = None) -> None:
+    def notify(self, waiting: list[Task], delay: float = 0.0, most: int | None = None) -> None:
         """Let threads that wait in a list continue after a delay."""
         for task in waiting[:most]:
             waiting.remove(task)
@@ -169,5 +169,5 @@ class Stage:
             self.failure = self.failure or error
         finally:
             task.done = True
-            self.wake(task.waiters)
+            self.notify(task.waiters)
             self._hand_over(task)

@@ -60,7 +60,7 @@ def _events(stage: Stage) -> None:
 
     def set_(self: threading.Event) -> None:
         really_set(self)
-        stage.wake(waiting.get(id(self), []))
+        stage.notify(waiting.get(id(self), []))
 
     def wait(self: threading.Event, timeout: float | None = None) -> bool:
         if not self.is_set() and timeout != 0:
@@ -92,7 +92,7 @@ class SimLock:
     def release(self) -> None:
         """Like ``threading.Lock``'s."""
         self._taken = False
-        self._stage.wake(self._waiting, most=1)
+        self._stage.notify(self._waiting, most=1)
 
     def locked(self) -> bool:
         """Like ``threading.Lock``'s."""

@@ -99,7 +99,7 @@ class Town:
         host.dead = True
         self.stage.hurry(host)
 
-    def bury(self, host: Host, *, gracefully: bool) -> None:
+    def remove(self, host: Host, *, gracefully: bool) -> None:
         """Forget a dead process, return its messages to the queue in time, and start another process in its place."""
         self.hosts.remove(host)
         self.stage.spawn(
@@ -128,7 +128,7 @@ class Town:
         """The supervisor: restarts dead processes."""
         while not self.closing:
             for host in [host for host in self.hosts if host.dead]:
-                self.bury(host, gracefully=host.stopping)
+                self.remove(host, gracefully=host.stopping)
             self.stage.pause(1.0)
 
     # webhooks
@@ -147,7 +147,7 @@ class Town:
         def answered(good: bool) -> None:
             self.stage.pause(self.stage.rng.expovariate(200.0))
             answers.append(good)
-            self.stage.wake(waiting)
+            self.stage.notify(waiting)
 
         self.stage.spawn(f"{web.name} request", lambda: web.receive(hook, answered), web, 0.001)
         self.stage.park(VENDOR_WAITS, waiting)

@@ -34,7 +34,7 @@ def installation(sqlite_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: obj
         try:
             raise Unmappable("price: expected a number, got 'free'")
         except Unmappable as error:
-            dead_letters.bury(
+            dead_letters.record(
                 conn,
                 message_id="m1",
                 actor="sync_item",

@@ -129,7 +129,7 @@ def furnished(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> Terminal:
         owed.owe(conn, SHOP, [Change(Kind.PRODUCT, "P01")], Cause.WEBHOOK, EPOCH)
         inbox.accept(conn, [Arrival(SHOP, delivery, {"x-word": "friend"}, b"{}", terminal.deps.now())])
         about = {"message_id": "m1", "actor": "sync_item", "queue": "live", "args": list(map(str, key)), "key": key}
-        dead_letters.bury(conn, **about, error=Unmappable("price: free"), worker="here", now=EPOCH)  # type: ignore[arg-type]
+        dead_letters.record(conn, **about, error=Unmappable("price: free"), worker="here", now=EPOCH)  # type: ignore[arg-type]
         holds.hold(
             conn,
             connection=SHOP,

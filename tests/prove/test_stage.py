@@ -69,7 +69,7 @@ def test_whoever_is_woken_waits_no_longer() -> None:
 
     stage.spawn("work", work, None)
     stage.pause(1.0)
-    stage.wake(waiting)
+    stage.notify(waiting)
     stage.pause(1.0)
     assert seen == [1.0]
 

@@ -25,7 +25,7 @@ def _error(words: str = "no such thing") -> BaseException:
 
 def _bury(database: Database, key: ItemKey | None = KEY, message_id: str = "m1", words: str = "no such thing") -> int:
     with database.begin() as conn:
-        id = dead_letters.bury(
+        id = dead_letters.record(
             conn,
             message_id=message_id,
             actor="sync_item",
@@ -187,7 +187,7 @@ def test_a_letter_tells_where_it_was_raised_and_which_cause_it_has(database: Dat
 
 def test_a_secret_does_not_get_into_a_letter(database: Database) -> None:
     with database.begin() as conn:
-        id = dead_letters.bury(
+        id = dead_letters.record(
             conn,
             message_id="m1",
             actor="sync_item",

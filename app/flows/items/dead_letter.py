@@ -29,7 +29,7 @@ def record_dead_letter(
     key = item_of_message(actor, args)
     claim = getattr(error, "claim", None)
     letter = deps.database.transact(
-        lambda conn: dead_letters.bury(
+        lambda conn: dead_letters.record(
             conn,
             message_id=message_id,
             actor=actor,

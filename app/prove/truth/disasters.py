@@ -43,7 +43,7 @@ def _restored(tables: Sequence[str] | None) -> Callable[[Story, Sequence[str], D
             story.life.restore(kept)
             for id in ids:
                 story.wrong(PRODUCT, id, story.now)
-            story.life.beat()
+            story.life.heartbeat()
 
         story.at(back_to, back_up)
         for id in ids:

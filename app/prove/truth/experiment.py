@@ -14,7 +14,15 @@ from app.flows.runs.correct_reasons import correct_reasons
 from app.prove.compare import Measured, measured
 from app.prove.memory import SHOP
 from app.prove.truth.disasters import DISASTERS, Day
-from app.prove.truth.injuries import FIRST_OF_ALL, INJURIES, POLLS_MEND, UNHEARD, WHOLE_KIND, WITHOUT_A_TIME, item
+from app.prove.truth.injuries import (
+    FIRST_OF_ALL,
+    INJURIES,
+    NOT_WHILE_DOWN,
+    POLLS_MEND,
+    WHOLE_KIND,
+    WITHOUT_A_TIME,
+    item,
+)
 from app.prove.truth.life import OPENED, Life
 from app.prove.truth.story import Story, Wrong, later
 from app.rules.drift.drift import DriftCause
@@ -101,10 +109,10 @@ def _settle_in(story: Story) -> None:
     for number in range(PRODUCTS):
         life.shop.put(f"P{number:03d}", OPENED - timedelta(days=number))
         life.shop.count(f"P{number:03d}", 5 + number)
-    life.beat()
+    life.heartbeat()
     life.read()
     life.pass_to(OPENED + DAY)
-    life.beat()
+    life.heartbeat()
     life.read()
 
 
@@ -126,7 +134,7 @@ def _plan(story: Story, rng: Random) -> datetime:
     _ordinary_life(story, ids, Day(began, quiet, until), polled=polled)
     names = [name for name in INJURIES if name not in WHOLE_KIND]
     if whole is not None or disaster == "polls off":
-        names = [name for name in names if name not in UNHEARD]
+        names = [name for name in names if name not in NOT_WHILE_DOWN]
     if disaster is not None and DISASTERS[disaster].hides:
         names = [name for name in names if name not in WITHOUT_A_TIME]
     drawn = rng.sample(names, k=min(len(names), 13)) + ([] if whole is None else [whole])
@@ -218,6 +226,6 @@ def _expected(one: Wrong) -> tuple[str, DriftCause]:
     if one.name not in INJURIES:
         return one.name, DISASTERS[one.name].cause
     cause = INJURIES[one.name].cause
-    if cause is DriftCause.MISSED and one.name in UNHEARD and not one.heard:
+    if cause is DriftCause.MISSED and one.name in NOT_WHILE_DOWN and not one.heard:
         return "webhook dropped while we were down", DriftCause.DOWN
     return one.name, cause

@@ -238,7 +238,7 @@ WHOLE_KIND = ("whole kind owed", "whole stock owed", "poll failing")
 """An injury of a whole kind also explains every other missed change of that kind: a day has at most one, and then none of
 those."""
 
-UNHEARD = frozenset(
+NOT_WHILE_DOWN = frozenset(
     name for name, one in INJURIES.items() if one.cause is DriftCause.MISSED and name in POLLS_MEND
 ) | {"event hours after the run", "changed during the run", "owed during the run"}
 

@@ -68,7 +68,7 @@ class Life(Copy):
         with self.database.begin() as conn:
             refusals.note(conn, SHOP, self.clock(), "bad signature", items)
 
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         """Record a heartbeat of the web process, if it is up."""
         if not self.is_up:
             return
@@ -81,7 +81,7 @@ class Life(Copy):
         """Start another web process."""
         self.is_up = True
         self._process = (f"web@{next(self.numbers)}", self.clock())
-        self.beat()
+        self.heartbeat()
 
     def by_hand(self, sql: str) -> None:
         """Write into our tables as a stranger would."""

@@ -59,7 +59,7 @@ class Story:
             moment, number, self.telling, step = min(due)
             self._steps.remove((moment, number, self.telling, step))
             self.life.pass_to(moment)
-            self.life.beat()
+            self.life.heartbeat()
             step()
         self.life.pass_to(until)
 

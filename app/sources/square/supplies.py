@@ -7,7 +7,7 @@ from app.sources.square.catalog_wire import Json, Money, Supply, VariationData
 
 def supplies_of(own: VariationData) -> list[Supply]:
     """The vendors, blank entries left out; the newer spelling comes first, where both are there."""
-    return _told(map(_filled, own.vendor_information or ())) or _told(_older(own))
+    return _named_entries(map(_filled, own.vendor_information or ())) or _named_entries(_older(own))
 
 
 def main_supply(supplies: Sequence[Supply]) -> Supply:
@@ -15,7 +15,7 @@ def main_supply(supplies: Sequence[Supply]) -> Supply:
     return next((one for one in supplies if one.vendor_id), supplies[0] if supplies else Supply())
 
 
-def _told(entries: Iterable[Supply]) -> list[Supply]:
+def _named_entries(entries: Iterable[Supply]) -> list[Supply]:
     return [one for one in entries if one.vendor_id or one.vendor_code or one.unit_cost_money]
 
 

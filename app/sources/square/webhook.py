@@ -83,16 +83,16 @@ class SquareReceiver:
     def parse(self, headers: Mapping[str, str], body: bytes) -> Delivery:
         """The delivery; an event about no item of ours is ignored, never refused."""
         event = decoded(body, Event, 'a JSON object with "type", "event_id" and "data"')
-        aside = self._set_aside(event)
-        changes = () if aside else tuple(dict.fromkeys(map(bounded, changes_of(event))))
+        verdict = self._set_aside(event)
+        changes = () if verdict else tuple(dict.fromkeys(map(bounded, changes_of(event))))
         return Delivery(
             event_id=event.event_id,
             type=event.type,
             alarm=event.type == "oauth.authorization.revoked",
             changes=changes,
-            ignored=not changes and aside is None,
+            ignored=not changes and verdict is None,
             occurred_at=moment_in({"at": event.created_at}, "at"),
-            set_aside=aside,
+            set_aside=verdict,
         )
 
     def _set_aside(self, event: Event) -> Verdict | None:

@@ -102,7 +102,7 @@ class Differ:
                 elif seen[at]:
                     self._see_again(at, key, record, digest)
                 else:
-                    self._see(at, key, record, digest)
+                    self._compare(at, key, record, digest)
 
     def diff(self, scope: Scope | None = None, exempt: Collection[str] = ()) -> Diff:
         """The result; ``scope`` is what the read was complete for, if it was. If absence means zero, rows that are zero
@@ -166,7 +166,7 @@ class Differ:
         self._places.append(place)
         self._note_gone(key, record)
 
-    def _see(self, at: int, key: str, record: Record, digest: int) -> None:
+    def _compare(self, at: int, key: str, record: Record, digest: int) -> None:
         ahead = record.version - self._versions[at]
         flags = self._flags[at]
         if digest == self._hashes[at]:
@@ -198,12 +198,12 @@ class Differ:
         if spool == _PASSED:
             if record.version >= self._passed[key].version:
                 del self._passed[key]
-                self._see(at, key, record, digest)
+                self._compare(at, key, record, digest)
             return
         if ahead < 0 or (ahead == 0 and digest == self._hashes[at]):
             return
         if spool == _SAME or (spool == _TOUCHED and digest != self._hashes[at]):
-            self._see(at, key, record, digest)
+            self._compare(at, key, record, digest)
             return
         self._spools[spool].replace(self._places[at], record, digest)
         self._hashes[at], self._versions[at] = digest, record.version

@@ -74,7 +74,7 @@ class _Death(NamedTuple):
     died_at: datetime
 
 
-def bury(
+def record(
     conn: Connection,
     *,
     message_id: str,

@@ -40,14 +40,14 @@ class Api:
     def routes(self) -> list[Route]:
         """Everything below the account's path; any other path is a 404 in Finale's form."""
         rest = Rest(self._account, self._base)
-        doors: dict[str, _Handler] = {
+        answers: dict[str, _Handler] = {
             f"{self._base}/api/auth": self._login,
             f"{self._base}/api/graphql": self._guarded(self._graphql),
             f"{self._base}/doc/report/pivotTable/{{rest:path}}": self._guarded(self._report, login_page),
             f"{self._base}/api/{{rest:path}}": self._guarded(rest.answer),
             "/{rest:path}": self._nowhere,
         }
-        return [Route(path, self._explained(door), methods=_METHODS) for path, door in doors.items()]
+        return [Route(path, self._explained(answer), methods=_METHODS) for path, answer in answers.items()]
 
     def _explained(self, handler: _Handler) -> _Handler:
         """A handler whose refusals become Finale's answers."""
