@@ -1,7 +1,7 @@
 """The simulated calls for locations, vendors and the merchant."""
 
 from functools import partial
-from typing import Any
+from operator import attrgetter
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -53,8 +53,8 @@ class PlacesApi:
         """Vendors, filtered by name and status only; in order of creation unless sorted by name."""
         body, wanted = await request_body(request, VendorSearch)
         filter_, sort = wanted.filter or VendorFilter(), wanted.sort or VendorSort()
-        key = _by_name if sort.field == "NAME" else _by_creation
-        ordered = sorted(self._places.vendors, key=key, reverse=sort.order == "DESC")
+        key = "name" if sort.field == "NAME" else "created"
+        ordered = sorted(self._places.vendors, key=attrgetter(key, "id"), reverse=sort.order == "DESC")
         shown = [self._places.vendor_json(one) for one in ordered if _fits(one, filter_)]
         rows, cursor = self._world.pages.page("vendors", body, partial(from_place, shown), VENDOR_ROWS)
         return reply(vendors=rows, cursor=cursor)
@@ -88,14 +88,6 @@ class PlacesApi:
         if request.path_params["merchant_id"] not in ("me", self._world.options.merchant_id):
             raise not_found("Merchant not found.")
         return reply(merchant=self._places.merchant_json())
-
-
-def _by_name(vendor: Vendor) -> tuple[Any, str]:
-    return vendor.name, vendor.id
-
-
-def _by_creation(vendor: Vendor) -> tuple[Any, str]:
-    return vendor.created, vendor.id
 
 
 def _fits(vendor: Vendor, filter_: VendorFilter) -> bool:
