@@ -65,7 +65,7 @@ class Problem(Exception):
         self.headers = headers
 
     def response(self) -> Response:
-        """The response for this problem."""
+        """The problem as JSON, with its status and headers."""
         content = msgspec.json.encode(Failure(self.error))
         return Response(content, self.status, self.headers, JSON)
 

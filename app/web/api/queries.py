@@ -71,7 +71,7 @@ def show_validation(deps: Deps, connection: str, params: Samples) -> dict[str, A
 
 @operations.get(SYNC + "/failed-items", "a page", heavy=True)
 def show_failed_items(deps: Deps, connection: str, params: FailedItemsPage) -> Rows:
-    """Items that failed."""
+    """Items that failed, each with its reason."""
     failed = history.list_failed_items(deps, connection, **_wanted(params))
     return rows_page(_path(connection, "failed-items"), params, failed)
 

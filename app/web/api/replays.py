@@ -152,14 +152,14 @@ def edit_args(deps: Deps, of: OfLetter, body: Edit) -> dict[str, Any]:
 
 @operations.get(REPLAYS, "a page, newest first", heavy=True)
 def list_replays(deps: Deps, params: ReplayPage) -> Rows:
-    """Replays."""
+    """Replays, newest first."""
     replays = replay.list_replays(deps, limit=one_more(params.limit), before_id=given(params.before_id))
     return rows_page(REPLAYS, params, replays)
 
 
 @operations.get(REPLAYS + "/{id:int}", "as it is now")
 def show_replay(deps: Deps, params: OfReplay) -> dict[str, Any]:
-    """A replay."""
+    """A replay: its progress and what became of its letters."""
     return camel(replay.show_replay(deps, params.id))
 
 

@@ -22,7 +22,7 @@ operations = Operations()
 
 @operations.post(SYNC, _WAITS, status=202, errors=(409,))
 def start_run(deps: Deps, connection: str, params: StartRun) -> RunLink:
-    """Start a run."""
+    """Start a run of a strategy; a worker carries it out."""
     return _start(deps, connection, params.strategy, params.options())
 
 
@@ -51,7 +51,7 @@ for _word, _of in _READS.items():
 
 @operations.get(SYNC + "/runs/{id}", "the run as it is now")
 def show_run(deps: Deps, connection: str, params: OfRun) -> dict[str, Any]:
-    """Show a run."""
+    """A run: its progress, its counts, and what went wrong."""
     return link(deps, connection, params.id).run
 
 
