@@ -5,6 +5,7 @@ from pathlib import Path
 
 import msgspec
 
+from app.domain.decoding import decode
 from app.local.private import replace_file
 
 NAME = "running.json"
@@ -59,6 +60,6 @@ def is_held(folder: Path) -> bool:
 
 def _read(folder: Path) -> Running | None:
     try:
-        return msgspec.json.decode((folder / NAME).read_bytes(), type=Running)
+        return decode((folder / NAME).read_bytes(), Running)
     except (OSError, msgspec.DecodeError):
         return None

@@ -8,6 +8,7 @@ from typing import IO, cast
 
 import msgspec
 
+from app.domain.decoding import decode
 from app.prove.faults import Dial
 from app.prove.host import Task
 from app.prove.simulate import Outcome
@@ -39,7 +40,7 @@ class Hand:
         answer = self._from.readline()
         if not answer:
             raise RuntimeError("the process that simulates has ended; standard error says why")
-        return msgspec.json.decode(answer, type=Outcome)
+        return decode(answer, Outcome)
 
     def close(self) -> None:
         """End the process."""

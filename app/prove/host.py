@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from app.domain.decoding import decode
 from app.prove.emptying import empty
 from app.prove.faults import Dial
 from app.prove.simulate import Outcome, simulate
@@ -40,7 +41,7 @@ def main() -> None:
     structlog.configure(processors=[_dropped])
     with tempfile.TemporaryDirectory(prefix="tallyhook-prove-") as folder:
         for line in sys.stdin:
-            answer = simulate_in_child(msgspec.json.decode(line, type=Task), Path(folder))
+            answer = simulate_in_child(decode(line, Task), Path(folder))
             sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
             sys.stdout.flush()
 
@@ -68,7 +69,7 @@ def simulate_in_child(task: Task, folder: Path) -> Outcome:
     _, status = os.waitpid(child, 0)
     if not answer:
         return Outcome(task.seed, [f"the simulation itself broke off (status {status}); see standard error"])
-    return msgspec.json.decode(answer, type=Outcome)
+    return decode(answer, Outcome)
 
 
 def simulate_here(task: Task, folder: Path) -> Outcome:

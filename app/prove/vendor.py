@@ -28,6 +28,7 @@ from app.domain import (
     micros,
 )
 from app.domain import KINDS as KIND_OF
+from app.domain.decoding import decode
 from app.errors import BudgetSpent
 from app.prove.shop import KINDS, Shop
 from app.prove.stage import Stage
@@ -46,7 +47,7 @@ class PlainReceiver:
     def parse(self, headers: Mapping[str, str], body: bytes) -> Delivery:
         """Read the JSON delivery that ``network`` sends."""
         try:
-            return msgspec.json.decode(body, type=Delivery)
+            return decode(body, Delivery)
         except msgspec.DecodeError as error:
             raise PayloadInvalid("that is no delivery") from error
 

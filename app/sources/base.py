@@ -10,6 +10,7 @@ import httpx
 import msgspec
 
 from app.domain import Answer, Delivery, Kind, Page, Ref
+from app.domain.decoding import decode
 
 Place = TypeVar("Place")
 
@@ -115,7 +116,7 @@ class ResumeLost(Exception):
 def place_of(resume: str, shape: type[Place]) -> Place:
     """The place in a read that a token (``Page.resume``, JSON) encodes; raises ``ResumeLost`` for any other text."""
     try:
-        return msgspec.json.decode(resume, type=shape)
+        return decode(resume, shape)
     except msgspec.DecodeError as error:
         raise ResumeLost(f"{resume[:40]!r} is no place in a read: {error}") from error
 

@@ -5,6 +5,7 @@ from typing import TypeVar
 import msgspec
 
 from app.domain import ALL_ITEMS, Change
+from app.domain.decoding import decode
 from app.sources.base import LONGEST_ID, PayloadInvalid
 from app.sources.texts import clean_escapes
 
@@ -14,7 +15,7 @@ Shape = TypeVar("Shape")
 def decoded(body: bytes, shape: type[Shape], expected: str) -> Shape:
     """The body as ``shape``; raises ``PayloadInvalid`` that says what was ``expected``, also for too deep nesting."""
     try:
-        return msgspec.json.decode(clean_escapes(body), type=shape)
+        return decode(clean_escapes(body), shape)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise PayloadInvalid(f"expected {expected}: {error}") from error
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from app.domain import batches
+from app.domain.decoding import decode
 from app.flows.access import audit
 from app.flows.deps import Deps
 from app.flows.inbox.inbox import conditions
@@ -120,7 +121,7 @@ def _arrival(deps: Deps, line: str, trust: bool) -> Arrival:
     if len(line) > MAX_LINE_LENGTH:
         raise _InvalidLine(f"a line may have at most {MAX_LINE_LENGTH} characters")
     try:
-        saved = msgspec.json.decode(line, type=SavedDelivery)
+        saved = decode(line, SavedDelivery)
         body, received_at = _body(saved), _received_at(saved, deps.now())
     except (msgspec.DecodeError, ValueError, RecursionError) as error:  # of base64, Unicode and nesting too
         raise _InvalidLine(f'right would be {{"connection", "headers", "body"}}: {error}') from None

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from app.domain.decoding import decode
 from app.flows.access.audit import note
 from app.flows.access.audit_archive import archive
 from app.flows.access.sign_in_places import KNOWN_FOR
@@ -136,6 +137,6 @@ def _drop_pages(deps: Deps, before: datetime) -> int:
         with deps.database.begin() as conn:
             text = pruning.ended_run(conn, run_id)
             if text is not None:
-                anew = msgspec.json.decode(text, type=Checkpoint).restart_stage()
+                anew = decode(text, Checkpoint).restart_stage()
                 removed += pruning.drop_pages(conn, run_id, msgspec.json.encode(anew).decode())
     return removed

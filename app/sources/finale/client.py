@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote
 import httpx
 import msgspec
 
+from app.domain.decoding import decode
 from app.errors import AuthRejected, BadAnswer, VendorForbidden, VendorRefused
 from app.sources import complaint
 from app.sources.base import Context
@@ -175,7 +176,7 @@ def refuse_page(content_type: str, opening: bytes, where: str) -> None:
 def _complaint(body: bytes) -> str:
     """What an error body says for itself (``success: false``, ``errorMessage``, ``errors``, ``msg``)."""
     try:
-        said = complaint.of_document(msgspec.json.decode(body, type=dict[str, Any]))
+        said = complaint.of_document(decode(body, dict[str, Any]))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
     return f"; Finale says {said[:200]!r}" if said else ""

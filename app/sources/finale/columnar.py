@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
+from app.domain.decoding import decode
 from app.errors import BadAnswer, Unmappable
 from app.sources.finale.pauses import paused_gc
 from app.sources.shapes import explained
@@ -101,7 +102,7 @@ class Band:
         except Unmappable:
             cells = self._columns[name]
             each = [cells.cell] * self.rows if isinstance(cells, Same) else map(bytes, _CELLS.decode(cells))
-            return [msgspec.json.decode(cell, type=str) if cell.lstrip()[:1] == b'"' else None for cell in each]
+            return [decode(cell, str) if cell.lstrip()[:1] == b'"' else None for cell in each]
 
     def texts(self, name: str) -> list[str | None]:
         """Each cell of one column as compact JSON text, ``None`` for an empty one."""

@@ -7,6 +7,8 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.domain.decoding import decode
+
 Json = dict[str, Any]
 
 
@@ -23,7 +25,7 @@ def json_response(body: Any, status: int = 200) -> Response:
 
 async def object_in(request: Request) -> Json:
     """The JSON object in a body, an empty one in an empty body; raises ``ValueError`` for anything else."""
-    return msgspec.json.decode(await request.body() or b"{}", type=Json)
+    return decode(await request.body() or b"{}", Json)
 
 
 async def body_of(response: Response) -> bytes:

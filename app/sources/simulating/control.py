@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
+from app.domain.decoding import convert
 from app.sources.simulating.account import Account
 from app.sources.simulating.answers import Json, json_response, object_in
 from app.sources.simulating.settings import active, switch
@@ -71,7 +72,7 @@ class Control:
         return json_response(active(options, switches))
 
     async def _make_changes(self, request: Request) -> Response:
-        wanted = msgspec.convert(await object_in(request), _Wanted, strict=False)
+        wanted = convert(await object_in(request), _Wanted, strict=False)
         return json_response(self._account.happen(wanted.count, wanted.kinds))
 
 

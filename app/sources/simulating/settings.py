@@ -5,6 +5,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from app.domain.decoding import convert
+
 Value = str | int | float | bool
 Shape = TypeVar("Shape")
 
@@ -30,7 +32,7 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
 def read(values: Mapping[str, Any], shape: type[Shape]) -> Shape:
     """The values as ``shape``, text converted. Raises ``ValueError`` that names what is unknown or wrong."""
     try:
-        return msgspec.convert(dict(values), shape, strict=False)
+        return convert(dict(values), shape, strict=False)
     except msgspec.ValidationError as error:
         raise ValueError(f"simulator option: {error}") from error
 

@@ -9,6 +9,8 @@ from typing import TypeVar
 
 import msgspec
 
+from app.domain.decoding import unpack
+
 State = TypeVar("State")
 
 SHORTEST_REST, LONGEST_REST = 0.05, 5.0  # seconds between two saves
@@ -20,7 +22,7 @@ def load(path: str, shape: type[State]) -> State | None:
     if not path or not Path(path).exists():
         return None
     try:
-        return msgspec.msgpack.decode(Path(path).read_bytes(), type=shape)
+        return unpack(Path(path).read_bytes(), shape)
     except msgspec.DecodeError as error:
         raise unusable(path, f"holds no shop of this simulator ({error})") from error
 

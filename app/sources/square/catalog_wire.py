@@ -6,6 +6,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from app.domain import INT64
+from app.domain.decoding import convert
 from app.errors import Unmappable
 from app.sources.shapes import explained
 
@@ -120,7 +121,7 @@ def typed(data: Any, shape: type[Shape], at: str = "") -> Shape:
     Raises ``Unmappable`` naming the field, what stands there and what was expected.
     """
     try:
-        return msgspec.convert(data, shape, strict=False)
+        return convert(data, shape, strict=False)
     except msgspec.ValidationError as error:
         raise Unmappable(explained(error, data, at)) from error
 

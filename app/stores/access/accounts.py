@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import Connection, delete, func, insert, or_, select, text, update
 
 from app.domain import Role
+from app.domain.decoding import convert
 from app.rules.access.lockout import Tries
 from app.stores import tables
 from app.stores.sql.statements import is_sqlite
@@ -153,13 +154,13 @@ def add_user(conn: Connection, *, password_hash: str, **account: Unpack[NewAccou
 def users(conn: Connection) -> list[User]:
     """Every user, by name."""
     rows = conn.execute(select(_USERS).order_by(_USERS.c.name)).mappings()
-    return [msgspec.convert(_unpacked(row), User) for row in rows]
+    return [convert(_unpacked(row), User) for row in rows]
 
 
 def user(conn: Connection, name: str) -> UserWithHash | None:
     """The user with this name. On PostgreSQL the row is locked, so that guesses are counted one by one."""
     row = conn.execute(select(_USERS).where(_USERS.c.name == name).with_for_update()).mappings().first()
-    return None if row is None else msgspec.convert(_unpacked(row), UserWithHash)
+    return None if row is None else convert(_unpacked(row), UserWithHash)
 
 
 def change_user(conn: Connection, id: int, **columns: Unpack[UserColumns]) -> None:
@@ -194,7 +195,7 @@ def session(conn: Connection, digest: str, now: datetime, idle_since: datetime) 
     else:
         enabled = select(_USERS).where(_USERS.c.id == row.user_id, _USERS.c.disabled_at.is_(None))
         found = conn.execute(enabled).mappings().first()
-        owner = None if found is None else msgspec.convert(_unpacked(found), User)
+        owner = None if found is None else convert(_unpacked(found), User)
     return None if owner is None else Session(row.digest, row.csrf, row.seen_at, owner)
 
 
@@ -219,7 +220,7 @@ def remove_expired_sessions(conn: Connection, now: datetime) -> None:
 
 
 def _token(row: Any) -> Token:
-    return msgspec.convert(_unpacked(row), Token)
+    return convert(_unpacked(row), Token)
 
 
 def _packed(columns: NewAccount) -> dict[str, Any]:

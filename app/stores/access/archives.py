@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from app.domain.decoding import decode
 from app.rules.access.chain import Entry
 
 
@@ -34,7 +35,7 @@ def read(folder: Path, name: str) -> Iterator[Entry]:
     with (folder / name).open("rb") as file:
         for line in file:
             try:
-                yield msgspec.json.decode(line, type=Entry)
+                yield decode(line, Entry)
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
                 raise ValueError(f"{line[:80]!r} is no entry") from error
 

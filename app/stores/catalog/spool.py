@@ -11,6 +11,7 @@ from typing import IO, Any, cast, overload
 import msgspec
 
 from app.domain import RECORDS, Kind, Record
+from app.domain.decoding import prepare
 
 IN_MEMORY = 20_000  # records; a price change of a whole shop is 280,000 of 2 kB each
 
@@ -104,4 +105,5 @@ def row_type(kind: Kind) -> Any:
 
 @lru_cache
 def _decoder(kind: Kind) -> msgspec.msgpack.Decoder[Any]:
+    prepare(row_type(kind))
     return msgspec.msgpack.Decoder(row_type(kind))

@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import Connection, Select, insert, select
 
 from app.domain import RECORDS, Kind, Record, batches
+from app.domain.decoding import decode
 from app.stores import tables
 from app.stores.catalog import Key
 
@@ -75,7 +76,7 @@ def _read_rows(conn: Connection, query: Select[Any], kind: Kind) -> list[HeldRow
             row["id"],
             tuple(row["row_key"].split(_JOINT)),
             msgspec.json.decode(row["fields"]),
-            None if row["record"] is None else msgspec.json.decode(row["record"], type=RECORDS[kind]),
+            None if row["record"] is None else decode(row["record"], RECORDS[kind]),
             row["read_at"],
         )
         for row in found

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from app.domain import Kind, MissingPolicy, batches
+from app.domain.decoding import convert, decode
 from app.rules.guard.findings import Finding
 from app.stores import tables
 from app.stores.catalog import Key
@@ -193,7 +194,7 @@ def mark_applied(conn: Connection, hold_id: int) -> None:
 def believed_rules(conn: Connection, connection: str, kind: Kind, now: datetime) -> set[str]:
     """The rules that a person has told us to believe for this kind, for now."""
     query = select(_table.c.findings).where(*_of(connection, kind), _table.c.believed_until > now)
-    findings = (msgspec.json.decode(text, type=list[HeldFinding]) for text in conn.execute(query).scalars())
+    findings = (decode(text, list[HeldFinding]) for text in conn.execute(query).scalars())
     return {finding.rule for some in findings for finding in some}
 
 
@@ -245,4 +246,4 @@ def _of(connection: str, kind: Kind) -> tuple[Any, ...]:
 
 def _hold(row: Any) -> Hold:
     decode = msgspec.json.decode
-    return msgspec.convert({**row, "summary": decode(row["summary"]), "findings": decode(row["findings"])}, Hold)
+    return convert({**row, "summary": decode(row["summary"]), "findings": decode(row["findings"])}, Hold)

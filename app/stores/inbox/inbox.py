@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from app.domain import Cause, Change, Delivery, ItemKey, Kind, Verdict
+from app.domain.decoding import decode
 from app.stores import owed, tables
 from app.stores.inbox.rows import StoredDelivery
 from app.stores.sql.columns import moment_text
@@ -185,7 +186,7 @@ def get(conn: Connection, id: int) -> StoredDelivery | None:
     row = conn.execute(select(*_READ).where(_EVENTS.c.id == id)).mappings().first()
     if row is None:
         return None
-    items = msgspec.json.decode(row["items"], type=list[tuple[str, str]])
+    items = decode(row["items"], list[tuple[str, str]])
     return StoredDelivery(**{**row, "items": items, "headers": msgspec.json.decode(row["headers"])})
 
 

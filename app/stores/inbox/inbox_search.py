@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from app.domain import ItemKey, Kind, Principal, Verdict
+from app.domain.decoding import decode
 from app.rules.filters import Term, choice_of, moment_of
 from app.stores import tables
 from app.stores.inbox import outcomes
@@ -124,7 +125,7 @@ def keys_of(conn: Connection, found: Sequence[ColumnElement[bool]]) -> list[Item
 
 
 def _items(text: str) -> list[tuple[str, str]]:
-    return msgspec.json.decode(text, type=list[tuple[str, str]])
+    return decode(text, list[tuple[str, str]])
 
 
 _CAME = Statement(

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection, delete, insert, select
 
+from app.domain.decoding import convert
 from app.stores import tables
 from app.stores.letters.rows import Attempt, Exchange
 
@@ -15,6 +16,7 @@ Redact = Callable[[str], str]
 """Takes secrets out of a text."""
 
 _ATTEMPTS = tables.core(tables.Attempt)
+_EXCHANGE = msgspec.json.Decoder(Exchange | None)
 _COLUMNS = [_ATTEMPTS.c[name] for name in Attempt.__struct_fields__]
 _MAX_TRACEBACK = 20_000  # characters; a longer one keeps its end, where the error is
 _MAX_ERROR = 4_000
@@ -36,7 +38,7 @@ def described(error: BaseException, redact: Redact = str) -> Failure:
         type(error).__name__,
         redact(_printable(str(error)))[:_MAX_ERROR],
         redact(_printable("".join(traceback.format_exception(error))))[-_MAX_TRACEBACK:],
-        None if exchange is None else msgspec.convert(_clean(msgspec.to_builtins(exchange), redact), Exchange),
+        None if exchange is None else convert(_clean(msgspec.to_builtins(exchange), redact), Exchange),
     )
 
 
@@ -60,9 +62,8 @@ def record(
 def of(conn: Connection, message_key: str) -> list[Attempt]:
     """The failed attempts at a message, oldest first."""
     query = select(*_COLUMNS).where(_ATTEMPTS.c.message_key == message_key).order_by(_ATTEMPTS.c.id)
-    decode = msgspec.json.Decoder(Exchange | None).decode
     rows = conn.execute(query).mappings()
-    return [Attempt(**{**row, "exchange": decode(row["exchange"] or "null")}) for row in rows]
+    return [Attempt(**{**row, "exchange": _EXCHANGE.decode(row["exchange"] or "null")}) for row in rows]
 
 
 def clear(conn: Connection, message_key: str) -> None:

@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import Connection, func, select, update
 
 from app.domain import ItemKey
+from app.domain.decoding import decode
 from app.rules.letters.fingerprint import fingerprint, place_of
 from app.stores import owed, tables
 from app.stores.letters import attempts
@@ -140,7 +141,7 @@ def _reopened(conn: Connection, key: ItemKey | None, death: _Death, tries: Seque
     if not rows:
         return None
     id, stored = rows[0]
-    kept = _appended(msgspec.json.decode(stored, type=list[Attempt]), tries)
+    kept = _appended(decode(stored, list[Attempt]), tries)
     return int(id) if _REOPEN.count(conn, {**death._asdict(), "id": id, "attempts": _json(kept)}) else None
 
 
@@ -189,7 +190,7 @@ def get(conn: Connection, id: int, *, lock: bool = False) -> Letter | None:
     decoded = {
         "args": msgspec.json.decode(row["args"]),
         "original_args": None if original is None else msgspec.json.decode(original),
-        "attempts": msgspec.json.decode(row["attempts"], type=list[Attempt]),
+        "attempts": decode(row["attempts"], list[Attempt]),
     }
     return Letter(**{**row, **decoded})
 

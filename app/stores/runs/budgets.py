@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 import msgspec
 from sqlalchemy import Connection, delete, select
 
+from app.domain.decoding import decode
 from app.rules.calls.calling import current_purpose
 from app.rules.calls.lanes import Lane, ceiling, current_lane, free, most
 from app.stores import tables
@@ -142,7 +143,7 @@ def _use(limit: Limit, inside: Window, now: float) -> LimitUse:
 
 def _decoded(text: str) -> Window:
     """A stored window. Older versions stored moments without lanes, mostly of live work, and had fewer lanes."""
-    stored = msgspec.json.decode(text, type=list[list[float] | float])
+    stored = decode(text, list[list[float] | float])
     window: Window = [each for each in stored if isinstance(each, list)]
     window += [[] for _ in range(len(window), len(Lane))]
     window[Lane.WEBHOOK] += [each for each in stored if isinstance(each, float)]

@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from app.domain import RECORDS, BadRecord, Kind, Page, Record
+from app.domain.decoding import prepare
 from app.stores import tables
 from app.stores.catalog.spool import row_type
 from app.stores.sql.statements import Statement, upsert
@@ -60,4 +61,5 @@ def drop(conn: Connection, run_id: int) -> None:
 
 @lru_cache
 def _decoder(kind: Kind) -> msgspec.msgpack.Decoder[Any]:
+    prepare(row_type(kind))
     return msgspec.msgpack.Decoder(list[row_type(kind)])  # type: ignore[misc]

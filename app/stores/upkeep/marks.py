@@ -10,6 +10,7 @@ from uuid import uuid4
 import msgspec
 from sqlalchemy import Connection
 
+from app.domain.decoding import decode
 from app.stores.sql.columns import some_moment
 from app.stores.sql.statements import Statement
 
@@ -52,7 +53,7 @@ class Witness:
 
     def _read(self) -> Mark | None:
         try:
-            return None if self._file is None else msgspec.json.decode(self._file.read_bytes(), type=Mark)
+            return None if self._file is None else decode(self._file.read_bytes(), Mark)
         except (OSError, msgspec.DecodeError):
             return None
 

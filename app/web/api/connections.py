@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from app.domain.decoding import convert
 from app.flows.connections import connections
 from app.flows.deps import Deps
 from app.web.api.operation import Operations
@@ -87,4 +88,4 @@ def check_connection(deps: Deps, connection: str, params: Params) -> CheckedConn
 
 
 def _state(view: connections.ConnectionView) -> ConnectionState:
-    return msgspec.convert(view, ConnectionState, from_attributes=True)
+    return convert(view, ConnectionState, from_attributes=True)

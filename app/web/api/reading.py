@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 import msgspec
 from starlette.requests import Request
 
+from app.domain.decoding import convert
 from app.web.api.operation import Operation
 from app.web.api.params import check
 from app.web.problems import Problem
@@ -65,7 +66,7 @@ def _value(operation: Operation, name: str, type_: Any, text: str) -> Any:
     """A parameter's value: the text itself where a text is wanted, else the number or truth it spells."""
     for value in (text, _literal(text)):
         try:
-            return msgspec.convert(value, type_)
+            return convert(value, type_)
         except msgspec.ValidationError as error:
             wrong = str(error)
     raise _bad(f"{wrong} - at `{name}`{_choices(operation, name)}")
@@ -92,7 +93,7 @@ async def body_of(request: Request, limits: Limits) -> bytes:
 
 def _decoded(operation: Operation, body: bytes) -> Any:
     try:
-        return _checked(msgspec.convert(_read(body.strip() or b"{}"), operation.params))
+        return _checked(convert(_read(body.strip() or b"{}"), operation.params))
     except msgspec.ValidationError as error:
         if isinstance(error.__cause__, ValueError):  # each value is right, but not together with the others
             raise Problem(422, "refused", str(error)) from None

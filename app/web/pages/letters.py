@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from app.domain import Role
+from app.domain.decoding import decode
 from app.errors import InvalidRequest
 from app.flows.deps import Deps
 from app.flows.letters import letter_actions, letters, replay
@@ -89,7 +90,7 @@ def _discard_one(deps: Deps, request: Request, form: dict[str, str]) -> str:
 
 def _edit(deps: Deps, request: Request, form: dict[str, str]) -> str:
     try:
-        args = msgspec.json.decode(form.get("args", ""), type=list[Any])
+        args = decode(form.get("args", ""), list[Any])
     except (msgspec.DecodeError, RecursionError):
         raise InvalidRequest('the arguments must be a JSON list: ["<connection>", "product", "A"]') from None
     letter_actions.edit_args(deps, id_of(request), args, form.get("why", ""))

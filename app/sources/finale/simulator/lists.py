@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from app.domain.decoding import decode
 from app.sources.finale.simulator.cells import Columns
 from app.sources.finale.simulator.records import Place
 from app.sources.finale.simulator.settings import Options
@@ -58,7 +59,7 @@ def decoded(filter_: str) -> dict[str, Any]:
     """The JSON in a ``filter``: base64 with or without padding, url-safe or not, also with line breaks."""
     text = "".join(filter_.split()).replace("-", "+").replace("_", "/").rstrip("=")
     try:
-        ranges = msgspec.json.decode(base64.b64decode(text + "=" * (-len(text) % 4)), type=dict[str, list[Any]])
+        ranges = decode(base64.b64decode(text + "=" * (-len(text) % 4)), dict[str, list[Any]])
     except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequest(f"filter is not base64 of a JSON object: {error}") from error
     for name, bounds in ranges.items():

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from app.domain.decoding import decode, unpack
 from app.sources.finale.simulator.records import ACTIVE_PRODUCT, Product
 from app.sources.finale.simulator.strict import BadRequest
 from app.sources.finale.simulator.world import World
@@ -99,7 +100,7 @@ def _spelled(part: str) -> tuple[str | int, str]:
 
 def _packed(text: str) -> list[tuple[str | int, str]]:
     try:
-        entries = msgspec.msgpack.decode(_unpadded(text), type=list[list[Any]])
+        entries = unpack(_unpadded(text), list[list[Any]])
         return [(entry[0], str(entry[1] or "")) for entry in entries]
     except (binascii.Error, msgspec.DecodeError, IndexError, UnicodeDecodeError) as error:
         raise BadRequest(f"~{text} are no report columns: {error}") from error
@@ -108,7 +109,7 @@ def _packed(text: str) -> list[tuple[str | int, str]]:
 def _filters(text: str | None) -> dict[str, list[str]]:
     """Base64 of a JSON list of ``[field, values or null]``; without values a field restricts nothing."""
     try:
-        filters = msgspec.json.decode(_unpadded(text), type=list[tuple[str, list[str] | None]]) if text else []
+        filters = decode(_unpadded(text), list[tuple[str, list[str] | None]]) if text else []
     except (binascii.Error, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequest(f"filters are not base64 of [[field, values], ...]: {error}") from error
     for name, values in filters:

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from app.domain.decoding import decode
 from app.sources.simulating.answers import Json
 from app.sources.square.simulator.answers import ApiError, invalid, not_found, reply, without_nothing
 from app.sources.square.simulator.clock import trimmed
@@ -104,7 +105,7 @@ def types_reply(given: Mapping[str, str]) -> Response:
 
 def _is_at(event: Event, filter_: EventFilter) -> bool:
     """Whether an event is about one of the merchants and locations."""
-    envelope = msgspec.json.decode(event.body, type=_Envelope)
+    envelope = decode(event.body, _Envelope)
     here = not filter_.location_ids or envelope.location_id in filter_.location_ids
     return here and (not filter_.merchant_ids or envelope.merchant_id in filter_.merchant_ids)
 

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from app.domain.decoding import decode
 from app.sources.simulating.answers import body_of, json_response
 from app.sources.simulating.bad_records import with_bad_fields
 from app.sources.simulating.settings import is_due
@@ -99,7 +100,7 @@ class Gate(BaseHTTPMiddleware):
     async def _with_bad_records(self, response: Response) -> Response:
         options, body = self._world.options, await body_of(response)
         try:
-            document = msgspec.json.decode(body, type=dict[str, Any])
+            document = decode(body, dict[str, Any])
         except msgspec.DecodeError:
             return Response(body, response.status_code, media_type=response.media_type)
         return json_response(with_bad_fields(document, options.bad_records, options.seed))

@@ -12,6 +12,7 @@ from typing import TypeVar
 import msgspec
 from starlette.requests import Request
 
+from app.domain.decoding import convert
 from app.sources.simulating.answers import Json, object_in
 from app.sources.square.simulator.answers import ApiError, invalid
 
@@ -55,7 +56,7 @@ async def request_body(request: Request, shape: type[Shape]) -> tuple[Json, Shap
     except ValueError as error:
         raise invalid(f"Expected a JSON object: {error}", "EXPECTED_JSON_BODY") from error
     try:
-        return body, msgspec.convert(body, shape)
+        return body, convert(body, shape)
     except msgspec.ValidationError as error:
         raise _refusal(str(error)) from error
 
