@@ -239,7 +239,15 @@ def _durations(conn: Any) -> list[metrics.Durations]:
 
 
 def _letter(database: Database, id: str, state: str, connection: str | None) -> None:
-    told = {"actor": "sync_item", "queue": "live", "args": "[]", "error_type": "X", "error": "x", "attempts": "[]"}
+    told: dict[str, str | None] = {
+        "actor": "sync_item",
+        "queue": "live",
+        "args": "[]",
+        "error_type": "X",
+        "error": "x",
+        "attempts": "[]",
+    }
+    told["external_id"] = f"P{id}" if connection else None
     row = {"message_id": id, "state": state, "connection": connection, "first_failed_at": NOW, "died_at": NOW}
     with database.begin() as conn:
         conn.execute(insert(table("dead_letters")), {**told, **row, "replays": 0})

@@ -25,8 +25,9 @@ negative_data_rejection.expected-statuses = [400, 404, 405, 413, 414, 422]
 @pytest.mark.timeout(900)
 def test_schemathesis_finds_nothing(database: Database, tmp_path: Path) -> None:
     deps = furnished(database).deps
-    for _ in range(40):  # it revokes tokens by their number, beginning with small ones
-        token = create_token(deps, "judge", Role.ADMIN)[1]
+    token = create_token(deps, "judge", Role.ADMIN)[1]
+    with database.begin() as conn:  # it revokes tokens by their number, and is not to revoke its own
+        conn.exec_driver_sql("UPDATE access_tokens SET id = 4000000000 + id")
     (tmp_path / "settings.toml").write_text(SETTINGS)
     doors = AuthSettings(per_token=100_000, per_address=100_000, unknown_per_address=100_000)
     with serving(deps, doors=doors) as client:

@@ -306,7 +306,7 @@ def test_a_bad_variation_harms_only_itself_in_a_window(since: Any, until: Any) -
 
 BAD_COUNTS = [
     ({"quantity": None}, "quantity is missing"),
-    ({"quantity": ""}, 'quantity is "", expected a decimal number'),
+    ({"quantity": ""}, 'quantity is "", expected a number of at most 15 digits'),
     ({"quantity": "many"}, 'quantity is "many"'),
     ({"quantity": "1e15"}, "at most 15 digits"),
     ({"quantity": "NaN"}, "quantity is"),
@@ -342,7 +342,10 @@ def test_a_quantity_may_come_as_a_number() -> None:
 
 
 BAD_ORDERS = [
-    ({"line_items": [{"uid": "u", "quantity": ""}]}, 'line_items[0].quantity is "", expected a decimal number'),
+    (
+        {"line_items": [{"uid": "u", "quantity": ""}]},
+        'line_items[0].quantity is "", expected a number of at most 15 digits',
+    ),
     ({"line_items": [{"uid": "u"}, {"uid": 5}]}, "line_items[1].uid is 5, expected a text"),
     ({"total_money": {"amount": HUGE}}, f"total_money.amount is {HUGE}, expected a whole number that fits 64 bits"),
     ({"created_at": "9999-12-31T23:59:59-10:00"}, "years 1 to 9999"),
