@@ -127,6 +127,51 @@ def test_what_was_over_before_it_was_mailed_is_one_mail_that_says_so(world: Worl
     assert "over since 2026-06-01 12:10 UTC" in text
 
 
+def mailed(world: World, subjects: list[str], *, after: float = 0.0) -> list[str]:
+    """The subjects so far, after some seconds, a round of the watch and one of the mails."""
+    world.clock.pass_(after)
+    world.deps = replace(world.deps, mail=lambda subject, text: subjects.append(subject.removeprefix("[tallyhook] ")))
+    open_alerts(world)
+    alerts.notify(world.deps)
+    return subjects
+
+
+def test_trouble_that_comes_and_goes_is_mailed_once(world: World) -> None:
+    subjects: list[str] = []
+    for _ in range(5):
+        refuse(world)
+        mailed(world, subjects)
+        answer(world)
+        mailed(world, subjects)
+    title = f"{SHOP} refuses our credentials"
+    assert subjects == [title, f"over: {title}"]
+
+
+def test_trouble_that_comes_back_and_lasts_is_mailed_again(world: World) -> None:
+    subjects: list[str] = []
+    refuse(world)
+    mailed(world, subjects)
+    answer(world)
+    mailed(world, subjects)
+    refuse(world)
+    assert len(mailed(world, subjects)) == 2
+    title = f"{SHOP} refuses our credentials"
+    assert mailed(world, subjects, after=901)[2:] == [title]
+    answer(world)
+    assert mailed(world, subjects)[3:] == [f"over: {title}"]
+
+
+def test_trouble_that_comes_back_after_hours_is_mailed_at_once(world: World) -> None:
+    subjects: list[str] = []
+    refuse(world)
+    mailed(world, subjects)
+    answer(world)
+    mailed(world, subjects)
+    world.clock.pass_(2 * 3600)
+    refuse(world)
+    assert len(mailed(world, subjects)) == 3
+
+
 @pytest.mark.parametrize("key", ["run:old", "discard:old", "subscription:old", "gap:7"])
 def test_an_alert_about_a_connection_that_was_removed_closes(world: World, key: str) -> None:
     raise_alert(world.deps, key, "old: a run failed", "run 4 of old failed", "warning", "old")

@@ -1,7 +1,7 @@
 """Alerts: what a person should know, whether it is over, and whether somebody was notified."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 from sqlalchemy import Connection, select
@@ -11,6 +11,12 @@ from app.stores.sql.matching import newest, seen_by
 from app.stores.sql.statements import Statement
 
 _ALERTS = tables.core(tables.Alert)
+
+FLAPPING = timedelta(hours=1)
+"""Trouble that comes back so soon after its end is the same trouble, of which people know."""
+
+LASTING = timedelta(minutes=15)
+"""How long trouble that came back must last, until people are notified again."""
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,12 +48,24 @@ _UPDATE = Statement(
     """
 )
 _CLOSE = Statement("UPDATE alerts SET closed_at = :now WHERE key = :key AND closed_at IS NULL RETURNING id")
+_CAME_BACK = """
+    SELECT id FROM alerts AS earlier
+    WHERE earlier.key = alerts.key AND earlier.id < alerts.id AND earlier.closed_at > :ended_after
+          AND alerts.key NOT LIKE '%over'
+"""
 _DUE = "told_at IS NULL AND (claimed_until IS NULL OR claimed_until <= :now)"
 _CLAIM = Statement(
     f"""
-    UPDATE alerts SET claimed_until = :until WHERE id = (SELECT id FROM alerts WHERE {_DUE} ORDER BY id LIMIT 1) AND {_DUE}
+    UPDATE alerts SET claimed_until = :until
+    WHERE id = (
+        SELECT id FROM alerts
+        WHERE {_DUE} AND (opened_at <= :opened_by OR NOT EXISTS ({_CAME_BACK})) ORDER BY id LIMIT 1
+    ) AND {_DUE}
     RETURNING id
     """
+)
+_FORGET = Statement(
+    f"UPDATE alerts SET told_at = :now WHERE id = :id AND told_at IS NULL AND EXISTS ({_CAME_BACK}) RETURNING id"
 )
 _NOTIFIED = Statement("UPDATE alerts SET told_at = :now WHERE id = :id")
 
@@ -79,9 +97,17 @@ def close(conn: Connection, key: str, now: datetime) -> Alert | None:
 
 
 def claim(conn: Connection, now: datetime, until: datetime) -> Alert | None:
-    """Claim the next alert that nobody was notified of; after ``until`` another process may claim it."""
-    rows = _CLAIM.run(conn, {"now": now, "until": until})
+    """Claim the next alert that nobody was notified of; after ``until`` another process may claim it. Trouble that came
+    back within ``FLAPPING`` waits until it has lasted for ``LASTING``."""
+    times = {"ended_after": now - FLAPPING - LASTING, "opened_by": now - LASTING}
+    rows = _CLAIM.run(conn, {"now": now, "until": until, **times})
     return None if not rows else get(conn, rows[0][0])
+
+
+def settle_short(conn: Connection, alert: Alert, now: datetime) -> bool:
+    """Mark an alert that ended before anybody was notified as done, if its trouble had come back within ``FLAPPING``;
+    returns whether it had."""
+    return bool(_FORGET.run(conn, {"id": alert.id, "now": now, "ended_after": alert.opened_at - FLAPPING}))
 
 
 def mark_notified(conn: Connection, id: int, now: datetime) -> None:
