@@ -73,7 +73,7 @@ MUTATIONS = [
         "app/stores/sql/matching.py",
         "    return lambda value: column == value\n",
         "    return lambda value: __import__('sqlalchemy').text(f\"{column} = '{value}'\")\n",
-        ("tests/flows/test_letters.py::test_no_value_of_a_filter_is_ever_sql",),
+        ("tests/flows/letters/test_letters.py::test_no_value_of_a_filter_is_ever_sql",),
     ),
     Mutation(
         "secret in a log, error, letter, page",
@@ -160,7 +160,7 @@ MUTATIONS = [
         "app/stores/migrations/versions/v0006_console.py",
         'f"CREATE TRIGGER audit_log_no_{event.lower()} BEFORE {event} ON audit_log BEGIN "',
         'f"CREATE TRIGGER audit_log_no_{event.lower()} BEFORE {event} ON audit_log WHEN 1 = 0 BEGIN "',
-        ("tests/flows/test_audit.py::test_the_database_refuses_to_change_an_entry",),
+        ("tests/flows/access/test_audit.py::test_the_database_refuses_to_change_an_entry",),
     ),
     Mutation(
         "tampering with the record",
@@ -168,7 +168,7 @@ MUTATIONS = [
         "app/stores/migrations/versions/v0009_upkeep.py",
         '_postgresql_trigger("audit_log", "UPDATE OR TRUNCATE")',
         '_postgresql_trigger("audit_log", "TRUNCATE")',
-        ("tests/flows/test_audit.py::test_the_database_refuses_to_change_an_entry",),
+        ("tests/flows/access/test_audit.py::test_the_database_refuses_to_change_an_entry",),
     ),
     Mutation(
         "tampering with the record",
@@ -176,7 +176,7 @@ MUTATIONS = [
         "app/stores/migrations/versions/v0021_audit_replace.py",
         'f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {key} = NEW.{key}) BEGIN "',
         '"WHEN 1 = 0 BEGIN "',
-        ("tests/flows/test_audit.py::test_no_entry_is_written_over_by_sqlites_replace",),
+        ("tests/flows/access/test_audit.py::test_no_entry_is_written_over_by_sqlites_replace",),
     ),
     Mutation(
         "tampering with the record",
@@ -184,7 +184,7 @@ MUTATIONS = [
         "app/stores/migrations/versions/v0009_upkeep.py",
         'f"WHEN NOT {_ARCHIVED}"',
         '"WHEN 1 = 0"',
-        ("tests/flows/test_audit_archive.py::test_the_database_lets_nothing_go_but_what_is_archived",),
+        ("tests/flows/access/test_audit_archive.py::test_the_database_lets_nothing_go_but_what_is_archived",),
     ),
     Mutation(
         "tampering with the record",
@@ -192,7 +192,7 @@ MUTATIONS = [
         "app/flows/access/audit.py",
         "entry.hash != link(entry, previous)",
         "False",
-        ("tests/flows/test_audit.py::test_verifying_finds_an_edit",),
+        ("tests/flows/access/test_audit.py::test_verifying_finds_an_edit",),
     ),
     Mutation(
         "tampering with the record",
@@ -200,7 +200,7 @@ MUTATIONS = [
         "app/flows/access/audit.py",
         "    if not seen_head:\n",
         "    if False:\n",
-        ("tests/flows/test_audit.py::test_a_head_kept_elsewhere_shows_that_the_end_was_cut_off",),
+        ("tests/flows/access/test_audit.py::test_a_head_kept_elsewhere_shows_that_the_end_was_cut_off",),
     ),
     Mutation(
         "a compose file that everybody knows",

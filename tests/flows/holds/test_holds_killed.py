@@ -15,8 +15,8 @@ from app.stores.guard import held_rows
 from app.stores.sql.engine import Database
 from tests.dying import Dying, Killed
 from tests.fakes import SHOP, World, listing
-from tests.flows.test_doubted_items import ALL, NamingSource, drain, owe, told
-from tests.flows.test_holds import only, price, prices, read_all
+from tests.flows.holds.test_doubted_items import ALL, NamingSource, drain, owe, told
+from tests.flows.holds.test_holds import only, price, prices, read_all
 
 SHOWN = ALL[:22]
 STEPS = range(10)

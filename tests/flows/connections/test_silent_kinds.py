@@ -21,7 +21,7 @@ from app.stores.runs.run_row import Run
 from app.stores.sql.engine import Database
 from app.stores.upkeep import alerts as stored_alerts
 from tests.fakes import SHOP, FakeSource, World, count, listing
-from tests.flows.test_outages import attempts, change, letters, owes, products, work
+from tests.flows.inbox.test_outages import attempts, change, letters, owes, products, work
 
 SILENT = Unavailable("GET /v2/catalog: 500 Internal Server Error")
 HTML = BadAnswer("HTML instead of JSON")

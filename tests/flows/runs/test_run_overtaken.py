@@ -16,8 +16,8 @@ from app.stores.sql.engine import Database
 from tests.dying import Dying
 from tests.dying import Killed as Died
 from tests.fakes import SHOP, FakeSource, World, listing
-from tests.flows.test_pull import owe, pull
-from tests.flows.test_run import Killed, ask, carry_out, die_at, recover
+from tests.flows.items.test_pull import owe, pull
+from tests.flows.runs.test_run import Killed, ask, carry_out, die_at, recover
 
 PRODUCTS = 45
 

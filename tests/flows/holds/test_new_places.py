@@ -12,7 +12,7 @@ from app.flows.items.sync_item import sync_item
 from app.stores import owed
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, count, listing
-from tests.flows.test_holds import SIZE, read_all
+from tests.flows.holds.test_holds import SIZE, read_all
 
 
 class PlacedSource(FakeSource):

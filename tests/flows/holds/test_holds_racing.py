@@ -15,7 +15,7 @@ from app.stores.guard import Batch
 from app.stores.guard import holds as stored
 from app.stores.sql.engine import Database
 from tests.fakes import EPOCH, SHOP, World, listing
-from tests.flows.test_holds import SIZE, price, read_all
+from tests.flows.holds.test_holds import SIZE, price, read_all
 from tests.stores.racing import at_once
 
 RACERS = 8

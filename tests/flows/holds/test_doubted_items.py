@@ -38,8 +38,8 @@ from app.stores.guard import Batch
 from app.stores.runs.run_row import Run
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, count, listing
-from tests.flows.test_holds import SIZE, go, only, price, prices, read_all
-from tests.flows.test_pull import pull
+from tests.flows.holds.test_holds import SIZE, go, only, price, prices, read_all
+from tests.flows.items.test_pull import pull
 from tests.rows import row_of
 
 ALL = [f"P{number:02}" for number in range(SIZE)]

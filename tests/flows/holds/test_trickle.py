@@ -6,8 +6,8 @@ from msgspec.structs import replace
 from app.flows.holds import holds
 from app.stores.sql.engine import Database
 from tests.fakes import FakeSource, World, listing
-from tests.flows.test_doubted_items import ALL, told
-from tests.flows.test_holds import SIZE, only, price, read_all
+from tests.flows.holds.test_doubted_items import ALL, told
+from tests.flows.holds.test_holds import SIZE, only, price, read_all
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ from app.stores.guard import Batch, held_rows
 from app.stores.guard.held_rows import HeldRow
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, World, listing
-from tests.flows.test_holds import SIZE, live, only, read_all
-from tests.flows.test_holds_racing import owed, racing, verdict
+from tests.flows.holds.test_holds import SIZE, live, only, read_all
+from tests.flows.holds.test_holds_racing import owed, racing, verdict
 
 ALL = [f"P{number:02}" for number in range(SIZE)]
 LIVING = listing("P00", price_minor=1_000)
