@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.sources.simulating.settings import read
-from app.sources.square.simulator.keeping import keeper_of, opened
+from app.sources.square.simulator.account import keeper_of, opened
 from app.sources.square.simulator.settings import Options
 from app.sources.square.simulator.shop_life import ShopLife
 from tests.sources.square.square_account import Account, Simulate

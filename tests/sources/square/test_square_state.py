@@ -14,8 +14,8 @@ from starlette.responses import Response
 from app.domain import Kind
 from app.sources.simulating.settings import Value, read
 from app.sources.square.simulator import create
+from app.sources.square.simulator.account import keeper_of, opened
 from app.sources.square.simulator.clock import Clock
-from app.sources.square.simulator.keeping import keeper_of, opened
 from app.sources.square.simulator.settings import Options
 from app.sources.square.simulator.shop_life import ShopLife
 from app.sources.square.simulator.world import World

@@ -21,6 +21,7 @@ _EVENTS = {
     ("product", "deleted"): "product.deleted",
     ("product", "updated"): "product.updated",
 }
+_TRIES = 6
 _FIRST_WAIT = 0.5  # seconds; doubles with each try
 _HELD_BACK = 1.0  # seconds at most, in which later pings overtake
 
@@ -39,7 +40,7 @@ class Bridge(Outbox):
     counted = ("published", "sent", "acknowledged", "failed", "dropped", "duplicated", "delayed")
 
     def __init__(self, options: Options, dice: random.Random) -> None:
-        super().__init__(options, dice, timeout=10)
+        super().__init__(options, dice)
         self._options = options
 
     def report(self, done: Sequence[Done]) -> None:
@@ -51,7 +52,7 @@ class Bridge(Outbox):
 
     async def _deliver(self, ping: Ping, wait: float) -> None:
         await asyncio.sleep(wait)
-        for attempt in range(self._options.bridge_tries):
+        for attempt in range(_TRIES):
             self.counts["sent"] += 1
             headers = signed(self._options.bridge_secret, ping, int(time.time()))
             if await self._post(self._options.bridge_url, ping.body, headers) is None:

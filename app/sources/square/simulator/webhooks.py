@@ -26,6 +26,7 @@ from app.sources.square.simulator.settings import Options
 
 GAPS = (60, 120, 240, 480, 960, 1920, 3600, 7200, 14400, 28800, 28800)
 """Seconds between the tries."""
+AT_ONCE = 64  # deliveries
 DISABLE_AFTER = 21 * 86_400
 KEPT_US = 28 * 86_400 * 1_000_000  # how long the Events API and we remember
 
@@ -92,10 +93,10 @@ class Outbox(outbox.Outbox):
     counted = ("published", "sent", "acked", "failed", "dropped", "discarded", "delayed", "reordered")
 
     def __init__(self, options: Options, clock: Clock) -> None:
-        super().__init__(options, Random(options.seed * 7 + 3), options.webhook_timeout)
+        super().__init__(options, Random(options.seed * 7 + 3))
         self._options = options
         self._clock = clock
-        self._free = asyncio.Semaphore(options.webhook_parallel)
+        self._free = asyncio.Semaphore(AT_ONCE)
         self._failing_since: dict[str, float] = {}
         self._under_way: dict[Delivery, None] = {}
         self._rotated_key = ""
