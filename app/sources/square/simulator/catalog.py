@@ -41,7 +41,6 @@ class Catalog:
         self.wares = self.base_wares
         self.categories = [self._category(index, name) for index, name in enumerate(CATEGORIES)]
         self.things = Things(self._tag)
-        self._renamed: set[str] = set()
         self.json = CatalogJson(self.categories, self.things, location_ids, vendor_ids)
         self.latest = self._base_version(max(items - 1, 0)) if items else GENESIS_MS
 
@@ -150,7 +149,6 @@ class Catalog:
         """Change one of the objects that items mention; no item changes with it."""
         thing.version = self.edited()
         thing.name = f"{thing.name.split(' (')[0]} ({thing.version % 1000})"
-        self._renamed.add(thing.id)
 
     def edited(self) -> int:
         """A new version; the catalog as a whole has it too."""
@@ -167,7 +165,7 @@ class Catalog:
             changed=list(self._changed.values()),
             owners=self._owners,
             categories=self.categories,
-            things={one.id: (one.name, one.version) for one in self.things.all if one.id in self._renamed},
+            things={one.id: (one.name, one.version) for one in self.things.all},
         )
 
     def restore(self, kept: CatalogChanges) -> None:
@@ -177,7 +175,6 @@ class Catalog:
         self._changed = {item.index: item for item in kept.changed}
         self._owners = kept.owners
         self.categories[:] = kept.categories  # the very list that is shown
-        self._renamed = set(kept.things)
         for thing in self.things.all:
             thing.name, thing.version = kept.things.get(thing.id, (thing.name, thing.version))
 
