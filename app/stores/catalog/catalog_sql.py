@@ -192,21 +192,11 @@ def close_values(
     because what an earlier read shows may be older than the deletion.
     """
     latest = horizon(present or now)
+    which = (connection, *key, read_at, latest)
     if absent is MissingPolicy.DELETED:
-        return (0, changed or now, now, now, connection, *key, read_at, latest)
-    zero = shape(kind).record(*key, quantity=Decimal(0))
-    return (
-        row_hash(zero),
-        read_at,
-        now,
-        micros(read_at),
-        micros(latest),
-        micros(read_at),
-        connection,
-        *key,
-        read_at,
-        latest,
-    )
+        return (0, changed or now, now, now, *which)
+    zero = row_hash(shape(kind).record(*key, quantity=Decimal(0)))
+    return (zero, read_at, now, micros(read_at), micros(latest), micros(read_at), *which)
 
 
 def _column(table: Shape, field: str) -> str:
