@@ -235,14 +235,11 @@ class Differ:
         )
 
     def _inside(self, scope: Scope) -> set[Key]:
-        dialect = self._database.dialect
-        statement = sql.live_keys(self._kind, scope.field, scope.absent, dialect, ties=False)
+        statement = sql.live_keys(self._kind, scope.field, scope.absent, ties=False)
         # Read at any time: the flags tell which of them were read later.
+        bound = {"connection": self._connection, "began": _NO_CLOCK, "horizon": _NO_CLOCK}
         with self._database.read() as conn:
-            values = (self._connection, _NO_CLOCK, _NO_CLOCK, bound_list(conn, [str(scope.value)]))
-            cursor = sql.driver(conn).cursor()
-            cursor.execute(statement, values)
-            return set(cursor.fetchall())
+            return set(statement.run(conn, {**bound, "values": bound_list(conn, [str(scope.value)])}))
 
 
 def key_text(names: Sequence[str]) -> Callable[[Any], str]:
