@@ -41,7 +41,7 @@ class Sample(NamedTuple):
 
     def read(self) -> Any:
         raw = (FOLDERS[self.source] / "samples" / self.file).read_bytes()
-        return importlib.import_module(f"app.sources.{self.source}.samples").read(self.reads_as, raw)
+        return importlib.import_module(f"tests.sources.{self.source}.{self.source}_samples").read(self.reads_as, raw)
 
 
 def _samples(*reads_as: str) -> list[Sample]:

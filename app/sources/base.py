@@ -11,6 +11,7 @@ import msgspec
 
 from app.domain import Answer, Delivery, Kind, Page, Ref
 from app.domain.decoding import decode
+from app.rules.calls.lanes import Limit as Limit
 
 Place = TypeVar("Place")
 
@@ -98,7 +99,7 @@ class Source(Protocol):
     def calls(self) -> int:
         """The number of upstream calls that this object has made in this thread."""
 
-    def budget(self) -> "Sequence[Limit]":
+    def budget(self) -> Sequence[Limit]:
         """Every limit that this account's calls count against, as this process sees them now; empty for none."""
 
     def warm(self) -> None:
@@ -194,25 +195,11 @@ class Identified(Protocol):
 class Budget(Protocol):
     """A call budget shared by every process that works for one connection."""
 
-    def take(self, limits: "Sequence[Limit]") -> float:
+    def take(self, limits: Sequence[Limit]) -> float:
         """Take one call from every limit at once, or none: returns 0.0, or the seconds until it could.
 
         The caller's lane (``rules.calls.lanes``) decides who goes first when calls are scarce.
         """
-
-
-@dataclass(frozen=True)
-class Limit:
-    """At most ``calls`` in any ``seconds``: a sliding window, shared by name within a connection."""
-
-    name: str
-    calls: int
-    seconds: float
-
-    @property
-    def a_day(self) -> float:
-        """The number of calls that it allows in a day."""
-        return self.calls * 86_400.0 / self.seconds
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from app.stores.guard import holds
 from app.stores.inbox import inbox
 from app.stores.inbox.inbox import Arrival
 from app.stores.letters import dead_letters
+from app.stores.letters.dead_letters import DyingMessage
 from tests.cli.conftest import Terminal
 from tests.fakes import EPOCH, SHOP
 
@@ -128,8 +129,8 @@ def furnished(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> Terminal:
     with terminal.deps.database.begin() as conn:
         owed.owe(conn, SHOP, [Change(Kind.PRODUCT, "P01")], Cause.WEBHOOK, EPOCH)
         inbox.accept(conn, [Arrival(SHOP, delivery, {"x-word": "friend"}, b"{}", terminal.deps.now())])
-        about = {"message_id": "m1", "actor": "sync_item", "queue": "live", "args": list(map(str, key)), "key": key}
-        dead_letters.record(conn, **about, error=Unmappable("price: free"), worker="here", now=EPOCH)  # type: ignore[arg-type]
+        message = DyingMessage("m1", "sync_item", "live", list(map(str, key)), key)
+        dead_letters.record(conn, message, Unmappable("price: free"), worker="here", now=EPOCH)
         holds.hold(
             conn,
             connection=SHOP,

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from app.domain import MissingPolicy, batches, key_of
 from app.flows.deps import Deps
-from app.flows.holds.hold_back import Held, give_up, keep, leave_unread
+from app.flows.holds.hold_back import Held, KindRead, give_up, keep, leave_unread
 from app.flows.holds.holds import finish_released, held_batch
 from app.flows.holds.plausible import Verdict, examine, learn
 from app.rules.guard.guard import FIRST_LOAD
@@ -74,25 +74,13 @@ def settled(
 ) -> Held | None:
     """Hold what is doubted, or end the hold that the batch has made plausible. ``absent`` says what becomes of rows without
     a record, unless the hold that waits says so. What a later read showed is asked for again."""
-    kind, hold = doubt.batch.kind, doubt.hold
-    shown = {*map(key_of, doubt.batch), *doubt.batch.vanished}
+    hold, shown = doubt.hold, {*map(key_of, doubt.batch), *doubt.batch.vanished}
+    absent = hold.absent if hold is not None and hold.absent else absent
+    read = KindRead(connection, doubt.batch.kind, read_at, shown, run_id, absent)
     if doubt.verdict.reason is not None:
-        absent_now = hold.absent if hold is not None and hold.absent else absent
-        summary = {"rows_read": sum(map(len, doubt.batch.records))}
-        return keep(
-            deps,
-            connection,
-            kind,
-            doubt.verdict,
-            read_at=read_at,
-            absent=absent_now,
-            summary=summary,
-            run_id=run_id,
-            shown=shown,
-            before=hold,
-        )
+        return keep(deps, read, doubt.verdict, {"rows_read": sum(map(len, doubt.batch.records))}, hold)
     if doubt.touches:
-        give_up(deps, connection, kind, shown, read_at)
+        give_up(deps, read)
     return None
 
 

@@ -12,6 +12,7 @@ from app.flows.connections.health import blocked, readable
 from app.flows.deps import Deps
 from app.flows.upkeep import alerts
 from app.flows.upkeep.raise_alert import close_alert
+from app.rules.drift.drift import Span
 from app.rules.inbox.silence import DAYS, DOWN_AFTER, expected, lasting
 from app.sources.base import EventLedger, LedgerUnavailable, Source
 from app.stores import owed
@@ -89,7 +90,7 @@ def _find_downtime(deps: Deps, connection: str) -> None:
         first = heartbeats.first_start(conn, "web")
         heard = None if first is None else inbox.last_received(conn, connection, first)
     if first is not None and heard is not None and heard < first - DOWN_AFTER and first > deps.now() - DAY:
-        down.append(heartbeats.Silence(heard, first))
+        down.append(Span(heard, first))
     for began_at, ended_at in down:
         _open(deps, connection, "downtime", began_at, ended_at, 0)
 

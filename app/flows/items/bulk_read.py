@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from app.domain import Change, Kind, Page, Scope, micros
 from app.errors import Transient, Unavailable
 from app.flows.deps import Deps
-from app.flows.holds.hold_back import keep, pass_by
+from app.flows.holds.hold_back import KindRead, keep, pass_by
 from app.flows.holds.holds import finish_released
 from app.flows.holds.plausible import Verdict, batch_of, examine, learn, only, without
 from app.flows.items.bad_records import Failure, healing, unread, unstorable
@@ -112,7 +112,7 @@ class BulkRead:
         if self.checks > FIRST_LOAD and (self.run_id is not None or verdict.judge is not None):
             learn(self.deps, self.connection, self.kind, verdict)
         if result.held is None:
-            pass_by(self.deps, self.connection, self.kind, result.read_at)
+            pass_by(self.deps, KindRead(self.connection, self.kind, result.read_at))
         return result
 
     def _attempt(self) -> tuple[BulkResult, Scope | None, Verdict]:
@@ -175,16 +175,9 @@ class BulkRead:
             "zeroed": diff.zeroed,
             "vanished": len(diff.vanished),
         }
-        held = keep(
-            self.deps,
-            self.connection,
-            self.kind,
-            verdict,
-            read_at=result.read_at,
-            absent=None if scope is None else scope.absent,
-            summary=summary,
-            run_id=self.run_id,
-        )
+        absent = None if scope is None else scope.absent
+        read = KindRead(self.connection, self.kind, result.read_at, run_id=self.run_id, absent=absent)
+        held = keep(self.deps, read, verdict, summary)
         return _without(result, held.keys, held.reason, verdict.rules)
 
     def _write(self, result: BulkResult, scope: Scope | None) -> BulkResult:

@@ -67,8 +67,8 @@ def background(deps: Deps, connection: str, kind: Kind) -> Background:
         return Background(
             full,
             item_signals.signals_of(conn, connection, kind, [ALL_ITEMS], since),
-            [Restore(*one) for one in marks.restores(conn, since)] + _set_back(conn, connection, kind, full, now),
-            [Span(*one) for one in heartbeats.silences(conn, "web", since, DOWN_AFTER)],
+            marks.restores(conn, since) + _set_back(conn, connection, kind, full, now),
+            heartbeats.silences(conn, "web", since, DOWN_AFTER),
             _not_looked(conn, connection, kind, full),
             refusals.since(conn, connection, since),
             _mapping(deps, connection, kind, full),

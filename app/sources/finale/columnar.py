@@ -19,9 +19,9 @@ from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
+from app.domain.collector import collector_paused
 from app.domain.decoding import decode
 from app.errors import BadAnswer, Unmappable
-from app.sources.finale.pauses import paused_gc
 from app.sources.shapes import explained
 from app.sources.texts import repaired, shallow, without_blanks
 
@@ -154,7 +154,7 @@ def bands(document: BinaryIO, key: str, rows: int = BAND_ROWS) -> list[Band]:
         raise BadAnswer("an empty body where a list of records was expected")
     # not closed by hand: the traceback of an error may still hold cells, and the last of them frees the map
     body = mmap.mmap(document.fileno(), 0, access=mmap.ACCESS_READ)
-    with paused_gc():
+    with collector_paused():
         return _split(body, key, rows)
 
 

@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 from functools import partial
 
 from app.domain import ALL_ITEMS, Answer, BadRecord, Kind, MissingPolicy, Page, Record, Ref, Scope, batches
+from app.domain.collector import collector_paused
 from app.errors import InvalidRequest
 from app.sources.base import Limit, Receiver, ResumeLost
 from app.sources.client import ClientSource
@@ -15,7 +16,6 @@ from app.sources.finale.columnar import Band
 from app.sources.finale.feeds import FEEDS, OVERLAP, Products, taken
 from app.sources.finale.items import COLLECTIONS, Items
 from app.sources.finale.options import Options
-from app.sources.finale.pauses import paused_gc
 from app.sources.finale.stock import Tally, of_products
 from app.sources.finale.windows import Walk, Window, span
 from app.sources.finale.wire import timestamp
@@ -246,7 +246,7 @@ def _rows(reply: list[Band]) -> int:
 
 def _tally(reply: list[Band]) -> Tally:
     tally = Tally()
-    with paused_gc():
+    with collector_paused():
         for band in taken(reply):
             tally.add(band)
     return tally

@@ -11,7 +11,7 @@ from app.domain import Role
 from app.domain.decoding import convert
 from app.rules.access.lockout import Tries
 from app.stores import tables
-from app.stores.sql.statements import is_sqlite
+from app.stores.sql.statements import is_sqlite, json_text
 
 _TOKENS = tables.core(tables.AccessToken)
 _USERS = tables.core(tables.User)
@@ -226,7 +226,7 @@ def _token(row: Any) -> Token:
 def _packed(columns: NewAccount) -> dict[str, Any]:
     """The columns with ``connections`` as a JSON list."""
     scope = columns["connections"]
-    return {**columns, "connections": None if scope is None else msgspec.json.encode(sorted(scope)).decode()}
+    return {**columns, "connections": None if scope is None else json_text(sorted(scope))}
 
 
 def _unpacked(row: Any) -> dict[str, Any]:

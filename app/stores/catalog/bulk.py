@@ -11,12 +11,12 @@ from sqlalchemy import BigInteger, Boolean, Connection, Integer, select, tuple_
 from sqlalchemy.types import TypeEngine
 
 from app.domain import Kind, MissingPolicy, Record, Scope, batches
+from app.domain.collector import collector_paused
 from app.errors import DatabaseFault
 from app.stores.catalog import Key, close_rows, stored_rows
 from app.stores.catalog import catalog_sql as sql
 from app.stores.catalog.diff import Diff, Misfit
 from app.stores.catalog.spool import Spool
-from app.stores.sql.collector import collector_paused
 from app.stores.sql.columns import Moment, Quantity, moment_text
 from app.stores.sql.engine import Database
 from app.stores.tables import CATALOG

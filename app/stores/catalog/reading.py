@@ -150,11 +150,8 @@ def fenced(conn: Connection, connection: str, kind: Kind, keys: Sequence[Key]) -
 
 def held_hashes(conn: Connection, connection: str, kind: Kind, keys: Sequence[Key]) -> dict[str, int]:
     """The hashes of our rows that begin with the same ids as these keys, by their keys joined with U+001F."""
-    dialect = conn.dialect.name
-    cursor = sql.driver(conn).cursor()
     ids = bound_list(conn, sorted({key[0] for key in keys}))
-    cursor.execute(sql.held_hashes(kind, dialect), (connection, ids))
-    return dict(cursor.fetchall())
+    return dict(sql.held_hashes(kind).run(conn, {"connection": connection, "ids": ids}))
 
 
 class RowCount(NamedTuple):

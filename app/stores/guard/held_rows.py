@@ -11,6 +11,7 @@ from app.domain import RECORDS, Kind, Record, batches
 from app.domain.decoding import decode
 from app.stores import tables
 from app.stores.catalog import Key
+from app.stores.sql.statements import json_text
 
 TABLE = tables.core(tables.HoldRow)
 
@@ -39,14 +40,13 @@ class NewRow(NamedTuple):
 
 def add(conn: Connection, hold_id: int, rows: Iterable[NewRow]) -> None:
     """Store rows of a hold."""
-    encode = msgspec.json.encode
     values = [
         {
             "hold_id": hold_id,
             "item": row.key[0],
             "row_key": _JOINT.join(row.key),
-            "fields": encode(row.fields).decode(),
-            "record": None if row.record is None else encode(row.record).decode(),
+            "fields": json_text(row.fields),
+            "record": None if row.record is None else json_text(row.record),
             "read_at": row.read_at,
         }
         for row in rows

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import reduce
 from operator import xor
-from typing import Any
+from typing import Any, NotRequired, TypedDict, Unpack
 
 import msgspec
 from sqlalchemy import Connection, delete, func, insert, select, update
@@ -16,6 +16,7 @@ from app.stores import tables
 from app.stores.catalog import Key
 from app.stores.guard import held_rows
 from app.stores.guard.held_rows import HeldRow
+from app.stores.sql.statements import json_text
 
 KEEPING, HELD, RELEASED, DISMISSED = "keeping", "held", "released", "dismissed"
 APPLIED, PASSED, EXPIRED = "applied", "passed", "expired"
@@ -60,42 +61,29 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
         return row.read_at or self.began_at
 
 
-def hold(
-    conn: Connection,
-    *,
-    connection: str,
-    kind: Kind,
-    run_id: int | None,
-    reason: str,
-    summary: Mapping[str, Any],
-    now: datetime,
-    findings: Sequence[Finding] = (),
-    rows: int = 0,
-    digest: int = 0,
-    absent: MissingPolicy | None = None,
-    read_at: datetime | None = None,
-    waits: bool = True,
-) -> int:
+class NewHold(TypedDict):
+    """The columns of a new hold; ``rows``, ``digest`` and the others that may be left out are those of an empty one."""
+
+    connection: str
+    kind: Kind
+    run_id: int | None
+    reason: str
+    summary: Mapping[str, Any]
+    findings: NotRequired[Sequence[Finding]]
+    rows: NotRequired[int]
+    digest: NotRequired[int]
+    absent: NotRequired[MissingPolicy | None]
+    read_at: NotRequired[datetime | None]
+
+
+def hold(conn: Connection, *, now: datetime, waits: bool = True, **new: Unpack[NewHold]) -> int:
     """Add a hold; returns its id. Another hold of the kind that waits expires: now, or, unless it ``waits`` already, when
     all of its rows are stored (``mark_waiting``)."""
     if waits:
-        expire(conn, connection=connection, kind=kind)
-    values = {
-        "connection": connection,
-        "kind": kind,
-        "run_id": run_id,
-        "reason": reason,
-        "summary": msgspec.json.encode(summary).decode(),
-        "state": HELD if waits else KEEPING,
-        "held_at": now,
-        "findings": msgspec.json.encode(
-            [HeldFinding(one.rule, one.reason, one.figures) for one in findings]
-        ).decode(),
-        "rows": rows,
-        "digest": digest,
-        "absent": absent,
-        "read_at": read_at,
-    }
+        expire(conn, connection=new["connection"], kind=new["kind"])
+    findings = [HeldFinding(one.rule, one.reason, one.figures) for one in new.get("findings", ())]
+    texts = {"summary": json_text(new["summary"]), "findings": json_text(findings)}
+    values = {**new, **texts, "state": HELD if waits else KEEPING, "held_at": now}
     return int(conn.execute(insert(_table).values(values).returning(_table.c.id)).scalar_one())
 
 

@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from app.rules.guard.traits import OldListing
-from app.stores.sql.statements import Statement
+from app.stores.sql.statements import Statement, json_text
 
 REMEMBERED = timedelta(hours=1)
 """How long a believed change counts together with the next ones."""
@@ -35,7 +35,7 @@ def add(conn: Connection, connection: str, before: Mapping[str, OldListing], now
     """Store products that change now, as they were ``before``, by external id; the first state of an hour stays."""
     _FORGET.run(conn, {"connection": connection, "since": now - REMEMBERED})
     rows = [
-        {"connection": connection, "id": id, "before": msgspec.json.encode(was).decode(), "at": now}
+        {"connection": connection, "id": id, "before": json_text(was), "at": now}
         for id, was in sorted(before.items())
     ]
     _PUT.run_many(conn, rows)

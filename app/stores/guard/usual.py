@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from app.domain import Kind
 from app.stores import tables
 from app.stores.runs.agreements import day_of
-from app.stores.sql.statements import Statement, upsert
+from app.stores.sql.statements import Statement, json_text, upsert
 
 _OF = Statement("SELECT changes FROM usual_days WHERE connection = :connection AND kind = :kind AND day = :day")
 _SINCE = Statement(
@@ -29,7 +29,7 @@ def add(
     sums = Counter(changes)
     for (before,) in _OF.run(conn, key):
         sums.update(_changes.decode(before))
-    _PUT.run(conn, {**key, "changes": msgspec.json.encode(dict(sums)).decode()})
+    _PUT.run(conn, {**key, "changes": json_text(dict(sums))})
     _FORGET.run(conn, {"connection": connection, "kind": kind.value, "first": _first(now, days)})
 
 

@@ -26,7 +26,7 @@ from app.stores.sql.matching import (
     seen_by,
     up_to,
 )
-from app.stores.sql.statements import Statement, is_sqlite, key_of
+from app.stores.sql.statements import Statement, is_sqlite, json_text, key_of
 
 VERDICTS = tuple(Verdict)
 OUTCOMES = ("applied", "unchanged", "gone", "stale", "held", "dead", "owed")
@@ -73,7 +73,7 @@ def _of_connection(conn: Connection) -> ColumnElement[str]:
 def _item(value: str) -> ColumnElement[bool]:
     """In the JSON text ``[["product","A"]]`` an id is a string that ends its pair."""
     open_ended = value.endswith("*") and value != "*"
-    spelled = msgspec.json.encode(value[:-1] if open_ended else value).decode()
+    spelled = json_text(value[:-1] if open_ended else value)
     part = f",{spelled[:-1]}" if open_ended else f",{spelled}]"
     return _EVENTS.c["items"].contains(part, autoescape=True)
 
@@ -181,7 +181,7 @@ def _covering(settled: Sequence[Any], waits: Sequence[Any], received_at: datetim
 def later(conn: Connection, key: ItemKey, received_at: datetime) -> list[LaterDelivery]:
     """The first deliveries about an item on the day that followed."""
     event = _EVENTS.c
-    pair = msgspec.json.encode([key.kind, key.external_id]).decode()
+    pair = json_text([key.kind, key.external_id])
     query = select(event.id, event.event_id, event.received_at).where(
         event.received_at > received_at,
         event.received_at <= received_at + LATER,

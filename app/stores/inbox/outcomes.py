@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 from sqlalchemy import Boolean, ColumnElement, Connection, and_, case, false, literal_column, true
 
 from app.stores import tables
 from app.stores.sql.columns import moment_from, moment_text
-from app.stores.sql.statements import Statement, is_sqlite
+from app.stores.sql.statements import Statement, is_sqlite, json_text
 
 OWED = "owed"
 """The outcome of what is not settled yet; every other one is a settlement's."""
@@ -87,7 +86,7 @@ def _naming(conn: Connection, came: Sequence[Any], since: datetime, *, all_: boo
     none are asked for (``all_``), or every one may be meant."""
     last: dict[str, datetime] = {}
     for kind, external_id, at, *_ in came:
-        last.setdefault(msgspec.json.encode((kind, external_id)).decode(), moment_from(at) or NEVER)
+        last.setdefault(json_text((kind, external_id)), moment_from(at) or NEVER)
     asked = {"since": since, "until": max(last.values()), "most": MOST_NAMED}
     named = _NAMING.run(conn, {**_given(conn, last), **asked})
     ids = _EVENTS.c.id.in_({row[0] for row in named})
@@ -99,7 +98,7 @@ def _naming(conn: Connection, came: Sequence[Any], since: datetime, *, all_: boo
 
 def _given(conn: Connection, last: dict[str, datetime]) -> dict[str, Any]:
     if is_sqlite(conn):
-        return {"came": msgspec.json.encode([(item, moment_text(at)) for item, at in last.items()]).decode()}
+        return {"came": json_text([(item, moment_text(at)) for item, at in last.items()])}
     return {"items": list(last), "lasts": list(last.values())}
 
 

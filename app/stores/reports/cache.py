@@ -7,7 +7,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from app.stores.sql.columns import some_moment
-from app.stores.sql.statements import Statement
+from app.stores.sql.statements import Statement, json_text
 
 
 class CachedAnswer(NamedTuple):
@@ -43,5 +43,5 @@ def get(conn: Connection, connection: str, question: str) -> CachedAnswer | None
 
 def put(conn: Connection, connection: str, question: str, cached: CachedAnswer) -> None:
     """Cache a JSON-ready answer, unless a later one is there already."""
-    answer = msgspec.json.encode(cached.answer).decode()
+    answer = json_text(cached.answer)
     _PUT.run(conn, {**cached._asdict(), "connection": connection, "question": question, "answer": answer})

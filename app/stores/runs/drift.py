@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
 from app.domain import Kind, Record, StockCount
+from app.stores.sql.statements import json_text
 from app.stores.tables import Drift, Run, core
 
 DRY_RUN = "dry_run"
@@ -151,4 +152,4 @@ def end_changes(old: Record) -> dict[str, list[Any]]:
 
 def _columns(row: DriftRow) -> dict[str, Any]:
     fields = {name: change for name, change in row.fields.items() if name not in _NOT_CONTENT}
-    return {**row._asdict(), "fields": msgspec.json.encode(fields).decode()}
+    return {**row._asdict(), "fields": json_text(fields)}

@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
 import psycopg
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
@@ -16,7 +15,7 @@ from app.rules.runs.kind_counts import KindCounts
 from app.rules.runs.progress import Progress
 from app.stores.owed import NEVER
 from app.stores.runs.run_row import RUNS, Run, run_of
-from app.stores.sql.statements import Statement, bound_list
+from app.stores.sql.statements import Statement, bound_list, json_text
 
 NO_OPTIONS = Options()
 
@@ -51,7 +50,7 @@ def open_run(
         "slot": slot,
         "now": now,
         "dry": options.dry_run,
-        "options": _json(options),
+        "options": json_text(options),
     }
     rows = _OPEN.run(conn, params)
     if not rows:
@@ -85,7 +84,7 @@ def _inherit(
     conn: Connection, run_id: int, connection: str, strategy: str, options: Options, since: datetime
 ) -> None:
     """Let the successor of a stuck run go on where that one stopped."""
-    same = {"connection": connection, "strategy": str(strategy), "options": _json(options)}
+    same = {"connection": connection, "strategy": str(strategy), "options": json_text(options)}
     rows = _PREDECESSOR.run(conn, {**same, "id": run_id, "since": since})
     if rows and (rows[0][1] or "").startswith("stuck:"):
         ids = {"id": run_id, "stuck": rows[0][0]}
@@ -183,7 +182,7 @@ def save(
     calls: int,
 ) -> bool:
     """Save how far a run is; ``False`` when it is not ours any more: the transaction must then be rolled back."""
-    columns = {"checkpoint": _json(checkpoint), "progress": _json(progress), "counts": _json(counts)}
+    columns = {"checkpoint": json_text(checkpoint), "progress": json_text(progress), "counts": json_text(counts)}
     return _SAVE.count(conn, {**columns, "id": run_id, "token": token, "calls": calls}) == 1
 
 
@@ -284,7 +283,3 @@ def completed(conn: Connection, connection: str) -> list[Run]:
     """The newest 500 completed runs that were no dry runs, newest first."""
     wanted = select(RUNS).where(RUNS.c.connection == connection, RUNS.c.status == "completed", ~RUNS.c.dry)
     return [run_of(row) for row in conn.execute(wanted.order_by(RUNS.c.id.desc()).limit(500)).mappings()]
-
-
-def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()

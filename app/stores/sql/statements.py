@@ -87,7 +87,12 @@ def is_sqlite(conn: Connection) -> bool:
 
 def bound_list(conn: Connection, texts: Sequence[str]) -> Any:
     """A list as one parameter: an array on PostgreSQL, JSON for ``json_each`` on SQLite."""
-    return msgspec.json.encode(list(texts)).decode() if is_sqlite(conn) else list(texts)
+    return json_text(list(texts)) if is_sqlite(conn) else list(texts)
+
+
+def json_text(value: Any) -> str:
+    """A value as compact JSON text, for a column that keeps it so."""
+    return msgspec.json.encode(value).decode()
 
 
 def storable(text: str) -> str:

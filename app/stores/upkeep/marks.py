@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from app.domain.decoding import decode
+from app.rules.drift.drift import Restore
 from app.stores.sql.columns import some_moment
 from app.stores.sql.statements import Statement
 
@@ -23,14 +24,6 @@ class Mark(NamedTuple):
     lineage: str
     number: int
     at: datetime
-
-
-class Restored(NamedTuple):
-    """A restored backup: the state of ``back_to`` came back between ``lost_at`` and ``found_at``."""
-
-    back_to: datetime
-    lost_at: datetime
-    found_at: datetime
 
 
 class Witness:
@@ -88,7 +81,7 @@ def rise(conn: Connection, seen: Mark | None, now: datetime) -> Mark:
     return Mark(lineage, number, now)
 
 
-def restores(conn: Connection, since: datetime) -> list[Restored]:
+def restores(conn: Connection, since: datetime) -> list[Restore]:
     """Restores that were noticed since a moment, oldest first."""
     rows = _RESTORES.run(conn, {"since": since})
-    return [Restored(*map(some_moment, row)) for row in rows]
+    return [Restore(*map(some_moment, row)) for row in rows]

@@ -7,7 +7,7 @@ from app.domain import Kind
 from app.errors import Conflict
 from app.flows.holds import hold_back, holds
 from app.flows.holds.doubted import Doubt, judged, settled
-from app.flows.holds.hold_back import Held
+from app.flows.holds.hold_back import Held, KindRead
 from app.flows.holds.plausible import Verdict, examine
 from app.rules.guard.guard import POLL
 from app.stores.catalog.spool import Spool
@@ -38,7 +38,7 @@ def verdict(world: World, number: int) -> Verdict:
 
 
 def keep(world: World, found: Verdict) -> Held:
-    return hold_back.keep(world.deps, SHOP, Kind.PRODUCT, found, read_at=EPOCH, absent=None, summary={})
+    return hold_back.keep(world.deps, KindRead(SHOP, Kind.PRODUCT, EPOCH), found, {})
 
 
 def states(world: World) -> list[str]:

@@ -14,6 +14,7 @@ from app.flows.items.leases import LeaseKeeper
 from app.flows.items.sync_item import sync_item
 from app.flows.reports.metrics import metrics
 from app.flows.runs.correct_reasons import correct_reasons
+from app.rules.drift.drift import Restore
 from app.stores import owed
 from app.stores.inbox import refusals
 from app.stores.runs import drift
@@ -59,7 +60,7 @@ def rise(world: World, witness: Witness) -> Mark:
     return mark
 
 
-def restores(world: World) -> list[marks.Restored]:
+def restores(world: World) -> list[Restore]:
     with world.database.read() as conn:
         return marks.restores(conn, EPOCH)
 
@@ -74,7 +75,7 @@ def test_a_mark_that_went_back_is_a_restored_backup(world: World) -> None:
         conn.execute(put_back, {"number": backup.number, "at": backup.at})
     world.clock.pass_(60)
     rise(world, witness)
-    assert restores(world) == [(backup.at, lost, world.clock())]
+    assert restores(world) == [Restore(backup.at, lost, world.clock())]
 
 
 def test_a_restore_is_noticed_once_by_all_processes(world: World) -> None:

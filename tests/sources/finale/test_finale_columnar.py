@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.domain.collector import collector_paused
 from app.errors import BadAnswer, Unmappable
 from app.sources.finale.columnar import Band, bands, single
-from app.sources.finale.pauses import paused_gc
 
 
 def read(document: bytes, rows: int = 3) -> list[Band]:
@@ -137,8 +137,8 @@ def test_a_long_document_comes_in_bands() -> None:
 
 
 def test_the_collector_rests_only_meanwhile() -> None:
-    with paused_gc():
-        with paused_gc():
+    with collector_paused():
+        with collector_paused():
             assert not gc.isenabled()
         assert not gc.isenabled()
     assert gc.isenabled()

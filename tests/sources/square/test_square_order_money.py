@@ -8,9 +8,10 @@ import pytest
 
 from app.domain import Order
 from app.domain.order_lines import OrderLine
-from app.sources.square import orders, samples
+from app.sources import square
+from app.sources.square import orders
 
-SHAPES = Path(samples.__file__).parent / "samples" / "orders_reduced"
+SHAPES = Path(square.__file__).parent / "samples" / "orders_reduced"
 
 
 def raw(name: str) -> dict[str, Any]:
