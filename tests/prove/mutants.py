@@ -1,6 +1,6 @@
 """Guards taken away one at a time: what each is, the code that takes it away, and the faults under which it matters.
 
-The code runs in a process of its own before the simulation does (``app.prove.hand.Hand``); nothing here touches ours.
+The code runs in a process of its own before the simulation does (``app.prove.crew.Crew``); nothing here touches ours.
 """
 
 from typing import NamedTuple
