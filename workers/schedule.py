@@ -13,6 +13,7 @@ from app.config import Settings
 from app.errors import DatabaseFault
 from app.flows.access.audit_archive import FOLDER
 from app.flows.access.sign_in_places import sum_up
+from app.flows.apart import apart
 from app.flows.connections.identity import find_accounts
 from app.flows.connections.probes import probe_in_background
 from app.flows.deps import Deps
@@ -118,12 +119,15 @@ class Rounds:
 
 def tick_once(deps: Deps, began: datetime | None) -> None:
     """What the clock does about once a second; ``began`` is when it started (``check_stuck``)."""
+    steps: dict[str, Callable[[], object]] = {
+        "tick": partial(tick, deps),
+        "sweep": partial(sweep, deps),
+        "stuck runs": partial(check_stuck, deps, alive_since=began),
+        "sums": partial(sum_settled, deps),
+    }
     try:
         record_heartbeat(deps, "clock")
-        tick(deps)
-        sweep(deps)
-        check_stuck(deps, alive_since=began)
-        sum_settled(deps)
+        apart(lambda name: steps[name](), steps, event="tick_failed")
     except DatabaseFault:  # logged once, by the database
         return
     except Exception as error:  # see run_clock

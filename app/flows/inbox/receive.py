@@ -15,9 +15,9 @@ from app.domain import Delivery, ItemKey
 from app.errors import DatabaseFault
 from app.flows.connections.health import doubt
 from app.flows.deps import Deps
+from app.flows.inbox.accepting import accept
 from app.flows.inbox.refused import RefusedDeliveries
 from app.sources.base import PayloadInvalid
-from app.stores.inbox import inbox
 from app.stores.inbox.inbox import Arrival as Arrival
 from app.stores.sql.engine import DATABASE_ERRORS
 
@@ -27,6 +27,9 @@ MAX_ID_LENGTH = 500
 
 CHECKPOINT_EVERY = 0.25
 """Seconds between two checkpoints of SQLite's write-ahead log."""
+
+_Group = list[tuple[Arrival, asyncio.Future[None]]]
+"""Deliveries that are committed together, each with what its sender waits for."""
 
 log = structlog.get_logger()
 
@@ -103,21 +106,20 @@ class Intake:
             if self._stopping and not self._waiting:
                 return
 
-    def _write(self, group: list[tuple[Arrival, asyncio.Future[None]]]) -> None:
-        loop = group[0][1].get_loop()
-        error: Exception | None = None
+    def _write(self, group: _Group) -> None:
+        """Commit a group. What is not committed is not acknowledged, and whoever waits for it logs why."""
+        errors: dict[int, Exception] = {}
         try:
-            with self._deps.database.once() as conn:
-                accepted = inbox.accept(conn, [arrival for arrival, _ in group])
+            accepted, unwritable = accept(self._deps.database, [arrival for arrival, _ in group])
+            errors = {id(arrival): error for arrival, error in unwritable}
             self._wakeups.extend(accepted.owed)
-        except Exception as failure:  # none of these deliveries is acknowledged
-            error = failure
-            if not isinstance(failure, DatabaseFault):  # the database has logged that
-                log.error("inbox_commit_failed", deliveries=len(group), error=str(failure))
-        loop.call_soon_threadsafe(_answer, [done for _, done in group], error)
+        except DatabaseFault as fault:
+            errors = {id(arrival): fault for arrival, _ in group}
+        told = [(done, errors.get(id(arrival))) for arrival, done in group]
+        group[0][1].get_loop().call_soon_threadsafe(_answer, told)
         self._committed.set()
-        if error is None:
-            self._doubt({one.connection for one, _ in group if one.delivery.alarm and one.delivery.set_aside is None})
+        written = [one for one, _ in group if id(one) not in errors]
+        self._doubt({one.connection for one in written if one.delivery.alarm and one.delivery.set_aside is None})
 
     def _doubt(self, connections: set[str]) -> None:
         """Have the connections of alarming deliveries checked; if a crash loses this, the next call shows the same."""
@@ -135,7 +137,9 @@ class Intake:
                 self.refused.write()
             except DATABASE_ERRORS:  # the next checkpoint makes up for it
                 continue
-        with suppress(*DATABASE_ERRORS):
+            except Exception as error:  # the thread must live on
+                log.warning("refusals_not_noted", error=f"{type(error).__name__}: {error}")
+        with suppress(Exception):
             self.refused.write(now=True)
 
     def _send_wakeups(self) -> None:
@@ -147,8 +151,8 @@ class Intake:
                 self._deps.queue.enqueue(keys)
 
 
-def _answer(waiting: list[asyncio.Future[None]], error: Exception | None) -> None:
-    for done in waiting:
+def _answer(waiting: list[tuple[asyncio.Future[None], Exception | None]]) -> None:
+    for done, error in waiting:
         if done.done():  # the sender went away meanwhile
             continue
         if error is None:

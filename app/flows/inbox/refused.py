@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from app.domain import Ref
 from app.flows.deps import Deps
-from app.sources.base import LONGEST_ID, PayloadInvalid
+from app.sources.base import LONGEST_ID
 from app.stores.inbox import refusals
 
 WRITE_INTERVAL = 30.0
@@ -65,7 +65,7 @@ class RefusedDeliveries:
             return []
         try:
             changes = source.receiver.parse(refused.headers, refused.body).changes
-        except (PayloadInvalid, ValueError):
+        except Exception:  # whatever a stranger's body makes of our code: it was refused, and claims nothing
             return []
         named = [Ref(one.kind, one.external_id) for one in changes if len(one.external_id) <= LONGEST_ID]
         return named[:MOST_READ]

@@ -140,6 +140,22 @@ def isolated(
         isolated(records[half:], write, fail, passing)
 
 
+def storable_ones(
+    deps: Deps, records: Sequence[Record], write: Callable[[Connection, Sequence[Record]], object]
+) -> tuple[list[Record], list[Failure]]:
+    """The records that can be written, and failures for the others: found by writes that are undone, so that one commit can
+    write what is left. Raises ``DatabaseFault``, which no record causes."""
+    failures: dict[int, Failure] = {}
+
+    def attempt(some: Sequence[Record]) -> None:
+        with deps.database.begin() as conn:
+            write(conn, some)
+            conn.rollback()
+
+    isolated(records, attempt, lambda record, error: failures.update({id(record): unstorable(record, error)}))
+    return [record for record in records if id(record) not in failures], list(failures.values())
+
+
 @dataclass
 class Healing:
     """Finds the items that failed before and that a read shows well. ``known`` are their external ids."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import count
 
 import structlog
 from sqlalchemy import Connection
@@ -22,7 +23,7 @@ from app.stores.catalog.differ import Differ
 from app.stores.guard.foreseen import NOTHING, Foreseen
 
 MAX_READS = 4
-"""How often one comparison may start its read again because the source lost the place."""
+"""How often one comparison may read again, because the source lost the place, without getting further than ever."""
 
 log = structlog.get_logger()
 
@@ -122,17 +123,22 @@ class BulkRead:
     def _compare(self) -> tuple[BulkResult, Scope | None]:
         """What the read would change, and the scope that it was complete for. A read that lost its place starts again, and
         then counts from its new beginning."""
-        for _ in range(MAX_READS):
+        reads, most = 0, 0
+        while reads < MAX_READS:
+            number = count()
             try:
-                return self._compare_once((self.began or self.deps.now)())
+                pages = (page for page, _ in zip(self.pages(), number, strict=False))
+                return self._compare_once((self.began or self.deps.now)(), pages)
             except ReadAgain as lost:
                 cause = lost.__cause__
                 log.warning("read_anew", connection=self.connection, kind=self.kind, error=str(cause))
+            shown = next(number)
+            reads, most = (1, shown) if shown > most else (reads + 1, most)
         if isinstance(cause, Transient):
             raise cause
         raise Unavailable(f"the read lost its place again and again: {cause}")
 
-    def _compare_once(self, read_at: datetime) -> tuple[BulkResult, Scope | None]:
+    def _compare_once(self, read_at: datetime, pages: Iterator[Page]) -> tuple[BulkResult, Scope | None]:
         deps = self.deps
         differ = Differ(deps.database, self.connection, self.kind, read_at, deps.now(), self.edited)
         healer = healing(deps, self.connection, self.kind)
@@ -140,7 +146,7 @@ class BulkRead:
         changes: list[Change] = []
         watermark: str | None = None
         scope: Scope | None = None
-        for page in self.pages():
+        for page in pages:
             misfits = [unstorable(misfit.record, misfit.error) for misfit in differ.feed(page.records, deps.now())]
             healer.note(page.records)
             failures |= {_identity(failure): failure for failure in [*map(unread, page.failed), *misfits]}

@@ -16,7 +16,7 @@ from app.rules.letters.retry import wait_for_item, wait_for_version
 from app.sources import exchanges
 from app.sources.base import Source
 from app.stores import catalog, owed
-from app.stores.catalog import Applied, Key, Read, watermarks
+from app.stores.catalog import Applied, HeldVersion, Key, Read, watermarks
 from app.stores.owed import Claim
 from app.stores.runs import failed_items, run_pages, runs
 
@@ -187,9 +187,15 @@ def _ask_again(conn: Connection, fetched: Fetched, now: datetime, *, fenced: Seq
     """Release, for a while, claims of items that the source could not show yet; after that they are settled, and polls
     find the rest.
 
-    Returns ``_WAITS`` for each such claim, or its outcome if it waited long enough.
+    Returns ``_WAITS`` for each such claim, or its outcome if it waited long enough: that an item of ours was not shown is no
+    deletion.
     """
-    late = [(claim, wait_for_item(claim.asks, random.random()), "gone") for claim in fetched.not_yet()]  # noqa: S311
+    unshown = fetched.not_yet()
+    held = _held(conn, fetched, unshown)
+    late = [
+        (claim, wait_for_item(claim.asks, random.random()), "stale" if claim.key in held else "gone")  # noqa: S311
+        for claim in unshown
+    ]
     behind = _really_behind(conn, fetched)
     behind += [claim for claim in fenced if claim not in behind]
     late += [(claim, wait_for_version(claim.asks, random.random()), "stale") for claim in behind]  # noqa: S311
@@ -202,14 +208,18 @@ def _ask_again(conn: Connection, fetched: Fetched, now: datetime, *, fenced: Seq
 def _really_behind(conn: Connection, fetched: Fetched) -> list[Claim]:
     """Claims that are behind, except those whose newer version another read has brought."""
     behind = fetched.behind()
-    if not behind:
-        return []
-    key = behind[0].key
-    ids = {claim.key: fetched.refs[claim.key.external_id].external_id for claim in behind}
+    held = _held(conn, fetched, behind)
+    return [claim for claim in behind if claim.key not in held or held[claim.key].version < claim.version]
+
+
+def _held(conn: Connection, fetched: Fetched, claims: Sequence[Claim]) -> dict[ItemKey, HeldVersion]:
+    """What we hold of the items of some claims, by their keys."""
+    if not claims:
+        return {}
+    key = claims[0].key
+    ids = {claim.key: fetched.refs[claim.key.external_id].external_id for claim in claims}
     held = catalog.versions(conn, key.connection, key.kind, sorted(set(ids.values())))
-    return [
-        claim for claim in behind if (held[ids[claim.key]].version if ids[claim.key] in held else 0) < claim.version
-    ]
+    return {item: held[id] for item, id in ids.items() if id in held}
 
 
 def _fenced(conn: Connection, fetched: Fetched) -> list[Claim]:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from app.domain import KINDS, SKU_PREFIX, Cause, Change, ItemKey, Kind, Listing, Page, Record, batches, key_of
 from app.errors import DatabaseFault, RateLimited
 from app.flows.connections import health
+from app.flows.connections.limited import not_limited
 from app.flows.deps import Deps
 from app.flows.holds.doubted import doubted
 from app.flows.items.bad_records import (
@@ -196,6 +197,7 @@ def _spool(deps: Deps, connection: str, pages: Iterable[Page], read: _Pulled, he
 
 def _finish(deps: Deps, claim: Claim, read: _Pulled, noted: Sequence[Noted]) -> list[ItemKey]:
     connection, kind = claim.key.connection, claim.key.kind
+    not_limited(deps, connection, kind)
     fresh = _owe_named(deps, connection, kind, read.changes)
     now = deps.now()
     with deps.database.begin() as conn:

@@ -55,8 +55,10 @@ def compare_kind(
 
 
 def finish_comparison(run: ActiveRun, conn: Connection, result: BulkResult) -> None:
-    """Drop the stored pages and count; the real run also notes which records failed and which are well again."""
+    """Drop the stored pages and count; the real run also notes which records failed and which are well again. What it wrote
+    before it was resumed is found equal now, and was counted then."""
     kind = result.diff.kind
+    before = run.checkpoint.wrote - (0 if run.options.dry_run else result.written.created + result.written.updated)
     drop(run, conn)
     if not run.options.dry_run:
         record_failures(run.deps, conn, run.connection, result.failures, run.id)
@@ -67,7 +69,7 @@ def finish_comparison(run: ActiveRun, conn: Connection, result: BulkResult) -> N
         KindCounts(
             created=written.created,
             updated=written.updated,
-            unchanged=result.diff.unchanged + len(result.diff.touched),
+            unchanged=max(0, result.diff.unchanged + len(result.diff.touched) - before),
             deleted=written.deleted,
             failed=len(result.failures),
         ),

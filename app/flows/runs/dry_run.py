@@ -43,23 +43,13 @@ class Effects:
         return {kind: sorted(ids) for kind, ids in sorted(items.items())}
 
 
-def preview(
-    run: ActiveRun, work: Callable[[Connection], Effects], *, held: bool = False, kind: Kind | None = None
-) -> KindCounts:
-    """Write down the drift rows of what ``work`` would write, or (``held``) what the guard would hold; returns its counts.
-
-    With a ``kind`` they are counted to it in the same commit, unless held.
-    """
+def preview(run: ActiveRun, work: Callable[[Connection], Effects], *, held: bool = False) -> KindCounts:
+    """Write down the drift rows of what ``work`` would write, or (``held``) what would be held; returns its counts."""
     rows, counts = would_write(run.deps, run.connection, work)
     if held:
         rows = [row._replace(cause=HELD) for row in rows]
 
-    def save(conn: Connection) -> None:
-        drift.write_anew(conn, run.id, run.connection, rows, now=run.deps.now())
-        if kind is not None and not held:
-            run.count(kind, counts)
-
-    run.commit(save)
+    run.commit(lambda conn: drift.write_anew(conn, run.id, run.connection, rows, now=run.deps.now()))
     return counts
 
 

@@ -8,6 +8,7 @@ from itertools import islice
 from sqlalchemy import Connection
 
 from app.domain import Cause, Change, Kind, Listing, Page, Record, batches, key_of
+from app.errors import DatabaseFault
 from app.flows.holds.doubted import doubted, judged
 from app.flows.items.bad_records import (
     Failure,
@@ -16,6 +17,7 @@ from app.flows.items.bad_records import (
     isolated,
     log_failures,
     split_storable,
+    storable_ones,
     unread,
     unstorable,
 )
@@ -78,7 +80,7 @@ def read_pages(run: ActiveRun, stage: Stage) -> None:
     read = _read(run, stage)
     outcome = (_preview if run.options.dry_run else _apply)(run, stage.kind, read)
     log_failures(run.connection, read.failures, run.id)
-    healed = read.healer.healed({failure.ref.external_id for failure in read.failures}, complete=False)
+    failing = {failure.ref.external_id for failure in read.failures}
 
     def finish(conn: Connection) -> None:
         resumable.drop(run, conn)
@@ -87,6 +89,8 @@ def read_pages(run: ActiveRun, stage: Stage) -> None:
             run.hold(stage.kind, outcome.held, outcome.reason, outcome.rules)
         if run.options.dry_run:
             return
+        before = failed_items.open_ids(conn, run.connection, stage.kind, run_id=run.id)  # those of a resumed run
+        healed = read.healer.healed(failing | before, complete=False)
         failed_items.resolve(conn, run.connection, stage.kind, healed, run.deps.now())
         if stage.mode is ReadMode.DELTA and read.is_whole and read.watermark is not None:
             watermarks.put(conn, run.connection, stage.kind, read.watermark, run.deps.now())
@@ -205,34 +209,38 @@ def _apply(run: ActiveRun, kind: Kind, read: _Read) -> _Outcome:
         unread={failure.shown for failure in read.failures},
         run_id=run.id,
     )
-    known_failures = len(read.failures)
     done = min(int(run.checkpoint.after or 0), read.stored)
     for records in batches(islice(read.records, done, None), BATCH_SIZE):
-        good = [record for record in records if held is None or key_of(record) not in held.keys]
         done += len(records)
-        isolated(good, partial(_write, run, kind, whole=len(good), after=done), read.fail, (Stopped,))
-        with run.transaction():
-            run.checkpoint.after = str(done)
-    if unwritten := read.failures[known_failures:]:
-        with run.transaction() as conn:
-            note_failures(run, conn, unwritten)
-            run.count(kind, KindCounts(processed=-len(unwritten)))  # they were counted when they were read
+        good = [record for record in records if held is None or key_of(record) not in held.keys]
+        read.failures += _write(run, kind, good, after=done)
+        run.check_stopping()
+        run.check_connection()
     return _Outcome() if held is None else _Outcome(len(held.keys), held.reason, held.rules)
 
 
-def _write(run: ActiveRun, kind: Kind, records: Sequence[Record], *, whole: int, after: int) -> None:
-    """Write records of a batch that has ``whole`` of them. Written as a whole, they move the checkpoint in their own commit:
-    a run that dies behind it does not count them again."""
+def _write(run: ActiveRun, kind: Kind, records: Sequence[Record], *, after: int) -> Sequence[Failure]:
+    """Write a batch, count it and move the checkpoint behind it, all in one commit: a run that dies here or there counts no
+    row twice. Returns the failures of records that cannot be written."""
 
-    def work(conn: Connection) -> None:
-        applied = _put(run, conn, records)
-        owe_refused(run.deps, conn, run.connection, records, applied)
-        run.count(kind, counts_of_applied(applied))
-        if len(records) == whole:
-            run.checkpoint.after = str(after)
+    def work(conn: Connection, records: Sequence[Record], failures: Sequence[Failure]) -> None:
+        if records:
+            applied = _put(run, conn, records)
+            owe_refused(run.deps, conn, run.connection, records, applied)
+            run.count(kind, counts_of_applied(applied))
+        note_failures(run, conn, failures)
+        run.count(kind, KindCounts(processed=-len(failures)))  # they were counted when they were read
+        run.checkpoint.after = str(after)
 
-    if records:
-        run.commit(work)
+    try:
+        run.commit(partial(work, records=records, failures=()))
+    except (Stopped, DatabaseFault):
+        raise
+    except Exception:
+        good, failures = storable_ones(run.deps, records, partial(_put, run))
+        run.commit(partial(work, records=good, failures=failures))
+        return failures
+    return ()
 
 
 def _preview(run: ActiveRun, kind: Kind, read: _Read) -> _Outcome:

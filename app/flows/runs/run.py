@@ -41,7 +41,7 @@ READ: Mapping[ReadMode, Callable[[ActiveRun, Stage], None]] = {
 }
 
 MOST_SILENCES = 10
-"""How often a run is given back in one stage because the vendor did not answer, though its account did."""
+"""How often a run is given back at one place because the vendor did not answer, though its account did."""
 
 LONGEST_LIMIT = timedelta(hours=6)
 """For how long a run that makes no progress is given back because the vendor, or our own call budget, limits it."""
@@ -252,8 +252,10 @@ def _leave_out(run: ActiveRun, stage: Stage, reason: str) -> None:
 
 
 def _retry_later(run: ActiveRun, error: Unavailable | BadAnswer) -> None:
-    """Raises ``Blocked`` the first ``MOST_SILENCES`` times, which gives the run back at its present place: a vendor that
-    answers its account but not this kind may be back in a moment."""
+    """Raises ``Blocked`` the first ``MOST_SILENCES`` times that no record more is processed, which gives the run back at its
+    present place: a vendor that answers its account but not this kind may be back in a moment."""
+    if run.progress.processed > run.checkpoint.silent_at:
+        run.checkpoint.silences, run.checkpoint.silent_at = 0, run.progress.processed
     if run.checkpoint.silences < MOST_SILENCES:
         run.checkpoint.silences += 1
         run.save()
@@ -265,7 +267,7 @@ def _retry_while_limited(run: ActiveRun, error: RateLimited) -> None:
     ``LONGEST_LIMIT``: a limit says nothing against the run, and windows of an hour are common."""
     now, processed = run.deps.now(), run.progress.processed
     limited = run.checkpoint.limited
-    if limited is None or limited.processed != processed:
+    if limited is None or processed > limited.processed:
         limited = Limited(now, processed)
     is_over = now - limited.since >= LONGEST_LIMIT
     run.checkpoint.limited = None if is_over else limited

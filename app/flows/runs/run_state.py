@@ -173,6 +173,7 @@ class ActiveRun:
                 self._restore(copy.deepcopy(before))
                 counts = KindCounts(created=written.created, updated=written.updated, deleted=written.deleted)
                 self.count(kind, counts)
+                self.checkpoint.wrote += written.created + written.updated
                 self.save_in(conn)
                 self.check_stopping()
 

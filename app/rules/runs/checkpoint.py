@@ -26,9 +26,10 @@ class Checkpoint(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Where to go on. ``stage`` counts finished stages, ``chosen`` is the strategy that a smart run decided on.
 
     The rest is about the current stage: ``resume`` is the source's token, ``pages`` the number of stored pages,
-    ``read_at`` when its read began, ``after`` the last item done, ``begun`` the records processed before it,
-    ``silences`` how often its vendor did not answer although the account did, ``limited`` since when its calls are
-    limited, ``upto`` where a slice ends.
+    ``read_at`` when its read began, ``after`` the last item done, ``begun`` the records processed before it, ``wrote`` how
+    many rows its comparison has written,
+    ``silences`` how often its vendor did not answer although the account did since it processed more than ``silent_at``
+    records, ``limited`` since when its calls are limited, ``upto`` where a slice ends.
     ``failed`` are the earlier stages that failed.
     """
 
@@ -38,9 +39,11 @@ class Checkpoint(msgspec.Struct, kw_only=True, omit_defaults=True):
     read_at: datetime | None = None
     after: str | None = None
     begun: int = 0
+    wrote: int = 0
     chosen: Strategy | None = None
     failed: list[FailedStage] = []
     silences: int = 0
+    silent_at: int = 0
     limited: Limited | None = None
     upto: datetime | None = None
 

@@ -82,9 +82,10 @@ def open_refs(conn: Connection, connection: str) -> list[Ref]:
     return [Ref(Kind(kind), id) for kind, id in conn.execute(wanted.order_by(_ITEMS.c.kind, _ITEMS.c.external_id))]
 
 
-def open_ids(conn: Connection, connection: str, kind: Kind) -> set[str]:
-    """The external ids of a kind's items that failed and are not synced yet."""
+def open_ids(conn: Connection, connection: str, kind: Kind, *, run_id: int | None = None) -> set[str]:
+    """The external ids of a kind's items that failed (with ``run_id``: last in that run) and are not synced yet."""
     wanted = select(_ITEMS.c.external_id).where(*_open(connection), _ITEMS.c.kind == kind.value)
+    wanted = wanted if run_id is None else wanted.where(_ITEMS.c.run_id == run_id)
     return set(conn.execute(wanted).scalars())
 
 

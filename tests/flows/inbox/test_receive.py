@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import pytest
@@ -10,9 +10,11 @@ import pytest
 from app.domain import Change, Delivery, Kind, Verdict
 from app.flows.connections.probes import probe
 from app.flows.inbox.receive import Full, Intake
+from app.flows.inbox.refused import RefusedDeliveries
 from app.stores.inbox.inbox import Arrival
 from app.stores.sql.engine import Database
-from tests.fakes import SHOP, World
+from tests.fakes import SHOP, PlainReceiver, World
+from tests.refusing import refuse
 from tests.web.serving import inbox_ids
 
 
@@ -129,6 +131,29 @@ def commit(world: World, *arrivals: Arrival) -> list[Any]:
 
 def test_an_endless_id_fails_no_neighbour(world: World) -> None:
     assert commit(world, arrival(world, "e1"), arrival(world, ENDLESS), arrival(world, "e3")) == [None] * 3
+
+
+def test_a_delivery_that_cannot_be_written_refuses_no_neighbour(world: World, database: Database) -> None:
+    refuse(database, "INSERT", "inbox_events", "NEW.event_id = 'bad'")
+    told = commit(world, *(arrival(world, id) for id in ("e0", "e1", "e2", "e3", "e4", "bad", "e5")))
+    assert [one is None for one in told] == [True] * 5 + [False, True]
+    assert inbox_ids(database) == [f"e{n}" for n in range(6)]
+
+
+class Surprised(PlainReceiver):
+    """Meets what it was not written for."""
+
+    def parse(self, headers: Mapping[str, str], body: bytes) -> Delivery:
+        raise RecursionError("a body of brackets")
+
+
+def test_a_strangers_body_that_breaks_the_parser_is_noted_as_refused(world: World, database: Database) -> None:
+    world.source.receiver = Surprised()
+    refused = RefusedDeliveries(world.deps)
+    refused.add(SHOP, {}, b"[[[", world.clock(), "the word is wrong")
+    refused.write(now=True)
+    with database.read() as conn:
+        assert conn.exec_driver_sql("SELECT count(*) FROM refusals").scalar() == 1
 
 
 def test_a_repeated_endless_id_is_a_duplicate(world: World, database: Database) -> None:

@@ -30,6 +30,7 @@ from app.stores.sql.engine import Database, open_database
 from app.stores.upkeep import heartbeats
 from tests.fakes import SHOP, FakeSource, World
 from tests.letters import die
+from tests.refusing import refuse
 
 DAY = 86_400
 
@@ -103,6 +104,15 @@ def work(world: World) -> None:
 
 
 # --- downtime ---
+
+
+def test_an_event_of_the_ledger_that_cannot_be_stored_keeps_no_other_out(world: World) -> None:
+    refuse(world.database, "INSERT", "inbox_events", "NEW.event_id = 'b'")
+    down(world, 11_400)
+    outages.watch(world.deps)
+    work(world)
+    outages.watch(world.deps)
+    assert told(world) == ["down 3 h 10 min, missed 1, replayed 1"]
 
 
 def test_a_downtime_is_filled_from_the_ledger_with_unseen_events_only(world: World) -> None:

@@ -359,6 +359,18 @@ def test_an_item_that_the_source_announced_and_never_shows_is_settled_without_a_
     assert (is_owed(world), outcomes(world), all_letters(world.database)) == (False, [("gone", 1)], [])
 
 
+def test_an_item_that_we_hold_and_the_source_never_shows_stays_until_a_complete_read(world: World) -> None:
+    world.source.put(listing("A"))
+    owe(world)
+    sync(world)
+    world.source.not_yet.add("A")
+    owe(world)
+    for _ in range(ITEM_ASKS + 1):
+        sync_and_bury(world)
+        world.clock.pass_(600)
+    assert (is_live(world), is_owed(world), outcomes(world)) == (True, False, [("applied", 1), ("stale", 1)])
+
+
 # --- records that could not be read, and heal ---
 
 

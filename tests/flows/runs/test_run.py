@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.domain import Cause, Change, Kind, Options, Page, Ref, Strategy
+from app.domain import Answer, Cause, Change, ItemKey, Kind, Options, Page, Ref, Scope, Strategy
 from app.errors import Busy, Refused, Unavailable, Unmappable
 from app.flows.items.leases import LeaseKeeper
 from app.flows.runs.request_run import STUCK_AFTER, cancel_run, check_stuck, request_run, resume_run
@@ -384,6 +384,24 @@ def test_a_run_whose_only_kind_is_never_answered_though_the_account_is_fails_wit
     assert "500 from its list" in str(ended.error)
 
 
+def test_a_run_that_gets_on_between_silences_never_gives_up(world: World) -> None:
+    fill(world, 15 * PAGE)
+    silent = iter([page for page in range(1, 15) for _ in range(3)])
+    next_one = [next(silent)]
+
+    def hang(number: int) -> None:
+        if number == next_one[0]:
+            next_one[0] = next(silent, -1)
+            raise Unavailable("500 from its list")
+
+    world.source.on_page = hang
+    run_id, lives = ask(world), 0
+    while carry_out(world, run_id).status == "idle":
+        world.clock.pass_(400)
+        lives += 1
+    assert (lives > MOST_SILENCES, found(world, run_id).status, len(rows(world))) == (True, "completed", 15 * PAGE)
+
+
 def poisoned(world: World, bad: Sequence[str]) -> int:
     world.source.put(*(listing(f"P{number}", category="Bowls") for number in range(6)))
     carry_out(world, ask(world))
@@ -456,6 +474,29 @@ def test_a_deletion_that_is_never_answered_keeps_no_deep_run_from_ending(world: 
     assert (ended.status, gone) == ("completed", ["P004"])
 
 
+class WholeItems(FakeSource):
+    """A shop whose items have one listing each; an answer about a listing that is gone shows all of its item."""
+
+    def fetch(self, refs: Sequence[Ref]) -> Answer:
+        answer = super().fetch(refs)
+        covers = [Scope(PRODUCT, "parent_id", f"I-{ref.external_id}") for ref in answer.gone]
+        return Answer(answer.records, not_yet=answer.not_yet, covers=covers)
+
+
+def test_a_deep_run_deletes_what_its_whole_item_does_not_show_and_keeps_what_nothing_shows(
+    database: Database,
+) -> None:
+    world = World(database, WholeItems(page_size=PAGE))
+    world.source.put(*(listing(f"P{number:03d}", parent_id=f"I-P{number:03d}") for number in range(30)))
+    carry_out(world, ask(world, Strategy.FULL))
+    world.source.listings.pop("P003")
+    world.source.listings.pop("P004")
+    world.source.not_yet.add("P004")
+    world.clock.pass_(10)
+    carry_out(world, ask(world, Strategy.FULL, deep=True))
+    assert [id for id, row in sorted(rows(world).items()) if row["deleted"]] == ["P003"]
+
+
 def test_a_forced_run_writes_what_the_guard_would_hold(world: World) -> None:
     fill(world, 60)
     carry_out(world, ask(world, Strategy.FULL))
@@ -479,3 +520,12 @@ def test_a_gone_item_named_in_a_category_becomes_a_tombstone(world: World) -> No
     assert row is not None
     assert row["deleted"]
     assert Ref(PRODUCT, "P3") not in [Ref(Kind(item.kind), item.external_id) for item in failing(world)]
+
+
+def test_an_item_of_a_category_that_the_source_does_not_show_is_owed(world: World) -> None:
+    run_id = poisoned(world, [])
+    world.source.not_yet.add("P3")
+    ended = carry_out(world, run_id)
+    with world.database.read() as conn:
+        assert owed.is_owed(conn, ItemKey(SHOP, PRODUCT, "P3"))
+    assert (rows(world)["P3"]["deleted"], ended.counts["product"].owed) == (0, 1)

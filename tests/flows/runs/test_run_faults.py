@@ -1,7 +1,7 @@
 """A run under the faults of others: what it resumes to, what it reports, and whose fault it says it was."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from sqlalchemy import Connection
 
-from app.domain import BadRecord, Kind, Options, Page, Ref, Strategy
+from app.domain import BadRecord, Kind, Listing, Options, Page, Ref, StockCount, Strategy
 from app.errors import AuthRejected, DatabaseFault, Permanent, RateLimited, Unavailable, Unmappable, VendorForbidden
 from app.flows.connections.connections import pause, resume
 from app.flows.connections.health import blocked
@@ -926,6 +926,45 @@ def test_a_run_that_is_limited_for_half_a_day_fails_and_can_be_resumed(world: Wo
         carry_out(world, run_id)
     resume_run(world.deps, SHOP, run_id)
     assert carry_out(world, run_id).status == "idle"
+
+
+class Unresumable(FakeSource):
+    """A shop whose reads always begin at the beginning."""
+
+    def _pages(self, records: Sequence[Listing | StockCount], resume: str | None) -> Iterator[Page]:
+        yield from (msgspec.structs.replace(page, resume=None) for page in super()._pages(records, None))
+
+
+def test_a_run_that_is_limited_again_before_it_gets_further_than_ever_fails_in_the_end(database: Database) -> None:
+    world = World(database, Unresumable(page_size=10))
+    fill(world, 45)
+    run_id, page = ask(world, Strategy.ACTIVE), [0]
+
+    def limit(number: int) -> None:
+        if number == page[0]:
+            raise RateLimited("429")
+
+    world.source.on_page = limit
+    for hour in range(20):
+        page[0] = 2 + hour % 2
+        world.clock.pass_(3600)
+        with suppress(RateLimited):
+            carry_out(world, run_id)
+    assert found(world, run_id).status == "failed"
+
+
+def test_a_read_that_gets_further_each_time_it_begins_again_is_done(database: Database) -> None:
+    world = World(database, Unresumable(page_size=10))
+    fill(world, 95)
+    failing_page = [1]
+
+    def hang(number: int) -> None:
+        if number == failing_page[0]:
+            failing_page[0] += 1
+            raise Unavailable("the line dropped")
+
+    world.source.on_page = hang
+    assert (complete(world).status, len(held_ids(world))) == ("completed", 95)
 
 
 def test_a_run_of_a_connection_that_was_removed_fails_and_says_so(world: World) -> None:

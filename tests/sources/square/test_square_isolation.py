@@ -158,7 +158,8 @@ def test_an_item_that_says_in_words_that_it_is_deleted_is() -> None:
 @pytest.mark.parametrize("id_", [None, "", 5, []])
 def test_a_variation_without_a_readable_id_leaves_in_doubt_what_its_item_has(id_: Any) -> None:
     bad = item("I1", variation("V1"), variation("V2") | {"id": id_})
-    answer = stub({RETRIEVE: {"objects": [bad]}}).fetch([Ref(Kind.PRODUCT, "I1"), Ref(Kind.PRODUCT, "I8")])
+    objects = [bad, item("I8", is_deleted=True)]
+    answer = stub({RETRIEVE: {"objects": objects}}).fetch([Ref(Kind.PRODUCT, "I1"), Ref(Kind.PRODUCT, "I8")])
     assert [scope.value for scope in answer.covers] == ["I8"]
 
 
@@ -187,8 +188,8 @@ def test_without_any_location_none_is_gone() -> None:
 
 
 def test_an_item_whose_rows_cannot_be_told_is_not_covered() -> None:
-    bad = item("I9", data={"variations": 5})
-    answer = stub({RETRIEVE: {"objects": [bad]}}).fetch([Ref(Kind.PRODUCT, "I9"), Ref(Kind.PRODUCT, "I8")])
+    objects = [item("I9", data={"variations": 5}), item("I8", is_deleted=True)]
+    answer = stub({RETRIEVE: {"objects": objects}}).fetch([Ref(Kind.PRODUCT, "I9"), Ref(Kind.PRODUCT, "I8")])
     assert [scope.value for scope in answer.covers] == ["I8"]
     assert [bad.owner for bad in answer.failed] == ["I9"]
 
@@ -199,17 +200,28 @@ def test_where_an_object_has_no_readable_id_no_other_counts_as_gone() -> None:
     assert not answer.covers
 
 
-@pytest.mark.parametrize(
-    ("ref", "thing"),
-    [
-        (Ref(Kind.PRODUCT, "I1"), item("I1", variation("V1"))),
-        (Ref(Kind.CATEGORY, "C1"), {"type": "CATEGORY", "id": "C1", "version": 1, "category_data": {"name": "Tea"}}),
-    ],
-)
-def test_one_answer_without_any_object_is_not_believed(ref: Ref, thing: Any) -> None:
-    bodies = iter([dict[str, Any]()])
-    answer = stub({RETRIEVE: lambda asked: next(bodies, {"objects": [thing]})}).fetch([ref])
-    assert (len(answer.records), list(answer.gone)) == (1, [])
+@pytest.mark.parametrize("objects", [[], [item("I2", variation("V2", "I2"))]])
+@pytest.mark.parametrize("ref", [Ref(Kind.PRODUCT, "I1"), Ref(Kind.PRODUCT, "V1"), Ref(Kind.CATEGORY, "C1")])
+def test_an_object_that_an_answer_leaves_out_is_not_gone(ref: Ref, objects: list[Any]) -> None:
+    answer = stub({RETRIEVE: {"objects": objects}}).fetch([ref])
+    assert (list(answer.gone), list(answer.covers), list(answer.not_yet)) == ([], [], [ref])
+
+
+def test_an_item_of_which_only_a_variation_is_shown_is_not_gone() -> None:
+    ref = Ref(Kind.PRODUCT, "V1")
+    answer = stub({RETRIEVE: {"objects": [variation("V1")]}}).fetch([ref])
+    assert (list(answer.covers), list(answer.failed), list(answer.not_yet)) == ([], [], [ref])
+
+
+def test_a_variation_that_says_it_is_deleted_is_gone_though_its_item_is_not_shown() -> None:
+    answer = stub({RETRIEVE: {"objects": [variation("V1", is_deleted=True)]}}).fetch([Ref(Kind.PRODUCT, "V1")])
+    assert [(key_of(one)[0], one.deleted) for one in answer.records] == [("V1", True)]
+    assert (list(answer.covers), list(answer.not_yet)) == ([], [])
+
+
+def test_a_category_that_is_shown_as_something_else_is_gone() -> None:
+    ref = Ref(Kind.CATEGORY, "C1")
+    assert list(stub({RETRIEVE: {"objects": [item("C1")]}}).fetch([ref]).gone) == [ref]
 
 
 def test_a_live_variation_without_an_item_is_no_tombstone() -> None:
@@ -305,13 +317,13 @@ def test_a_bad_variation_harms_only_itself_in_a_window(since: Any, until: Any) -
 
 
 BAD_COUNTS = [
-    ({"quantity": None}, "quantity is missing"),
+    ({"quantity": None}, "quantity is missing, expected a number"),
     ({"quantity": ""}, 'quantity is "", expected a number of at most 15 digits'),
     ({"quantity": "many"}, 'quantity is "many"'),
     ({"quantity": "1e15"}, "at most 15 digits"),
     ({"quantity": "NaN"}, "quantity is"),
     ({"calculated_at": "now"}, "now"),
-    ({"location_id": None}, "location_id is missing"),
+    ({"location_id": None}, "location_id is missing, expected an id"),
     ({"state": 5}, "state is 5, expected a text"),
 ]
 

@@ -25,9 +25,17 @@ def test_a_variations_id_asks_for_its_item(simulate: Simulate) -> None:
     assert answer.covers == [Scope(Kind.PRODUCT, "parent_id", item.id)]
 
 
-def test_an_unknown_item_is_covered_and_empty(simulate: Simulate) -> None:
-    answer = simulate().source.fetch([Ref(Kind.PRODUCT, "NOBODY")])
-    assert (answer.records, answer.covers) == ([], [Scope(Kind.PRODUCT, "parent_id", "NOBODY")])
+def test_an_unknown_item_is_not_known_to_be_gone(simulate: Simulate) -> None:
+    ref = Ref(Kind.PRODUCT, "NOBODY")
+    answer = simulate().source.fetch([ref])
+    assert (answer.records, answer.covers, answer.not_yet) == ([], [], [ref])
+
+
+def test_a_deleted_item_is_covered_and_empty(simulate: Simulate) -> None:
+    account = simulate()
+    gone = account.change(1, "delete_item")[0]["external_id"]
+    answer = account.source.fetch([Ref(Kind.PRODUCT, gone)])
+    assert (answer.records, [scope.value for scope in answer.covers], answer.not_yet) == ([], [gone], [])
 
 
 def test_a_sku_names_nothing_here(simulate: Simulate) -> None:
