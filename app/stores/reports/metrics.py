@@ -42,14 +42,6 @@ class Durations(NamedTuple):
     p95: float
 
 
-class FailedItems(NamedTuple):
-    """How many items of a connection failed for reasons of one category."""
-
-    connection: str
-    category: str
-    items: int
-
-
 class Agreement(NamedTuple):
     """The share (0 to 1) of a kind's rows that a run found right, and when."""
 
@@ -134,12 +126,6 @@ _LETTERS = Statement(
     SELECT connection, count(*) FROM dead_letters WHERE state = 'dead' AND external_id IS NOT NULL GROUP BY connection
     """
 )
-_FAILED = Statement(
-    """
-    SELECT connection, category, count(*) FROM failed_items WHERE resolved_at IS NULL
-    GROUP BY connection, category ORDER BY connection, category
-    """
-)
 
 
 def run_sums(conn: Connection, since: datetime, connection: str) -> list[RunSums]:
@@ -167,8 +153,3 @@ def agreement(conn: Connection, since: datetime) -> list[Agreement]:
 def dead_letters(conn: Connection) -> dict[str, int]:
     """How many dead letters about items wait for a person, by connection."""
     return {row[0]: row[1] for row in _LETTERS.run(conn, {})}
-
-
-def failed_items(conn: Connection) -> list[FailedItems]:
-    """The items that runs could not sync, and that were not synced since."""
-    return [FailedItems(*row) for row in _FAILED.run(conn, {})]

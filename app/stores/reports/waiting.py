@@ -1,5 +1,6 @@
-"""Counts of what waits for a person, and of processes, for a monitoring system."""
+"""Counts of what waits for a person or fails now, of calls, and of processes, for a monitoring system."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -8,58 +9,55 @@ from sqlalchemy import Connection
 from app.stores.sql.statements import Statement
 
 
-class OpenHolds(NamedTuple):
-    """How many batches of a kind wait for a decision."""
+class Count(NamedTuple):
+    """How many of a thing there are; ``labels`` tell which, without empty ones: an alert may be of no connection."""
 
-    connection: str
-    kind: str
-    holds: int
-
-
-class OpenAlerts(NamedTuple):
-    """How many alerts are open; ``connection`` is empty for alerts about the whole installation."""
-
-    connection: str
-    severity: str
-    alerts: int
+    name: str
+    labels: Mapping[str, str]
+    number: int
 
 
-_HOLDS = Statement(
-    "SELECT connection, kind, count(*) FROM holds WHERE state = 'held' GROUP BY connection, kind ORDER BY 1, 2"
-)
-_ALERTS = Statement(
-    """
-    SELECT coalesce(connection, ''), severity, count(*) FROM alerts
-    WHERE closed_at IS NULL GROUP BY coalesce(connection, ''), severity ORDER BY 1, 2
-    """
-)
-_TRIES = Statement(
-    "SELECT connection, sum(attempts) FROM owed_items GROUP BY connection HAVING sum(attempts) > 0 ORDER BY 1"
-)
-_REPLAYS = Statement("SELECT count(*) FROM replays WHERE status IN ('idle', 'running')")
+_COUNTS: Mapping[str, tuple[Sequence[str], Statement]] = {
+    "open_holds": (
+        ("connection", "kind"),
+        Statement("SELECT connection, kind, count(*) FROM holds WHERE state = 'held' GROUP BY 1, 2 ORDER BY 1, 2"),
+    ),
+    "open_alerts": (
+        ("connection", "severity"),
+        Statement(
+            "SELECT connection, severity, count(*) FROM alerts WHERE closed_at IS NULL"
+            " GROUP BY 1, 2 ORDER BY coalesce(connection, ''), 2"
+        ),
+    ),
+    "failed_items": (
+        ("connection", "category"),
+        Statement(
+            "SELECT connection, category, count(*) FROM failed_items WHERE resolved_at IS NULL GROUP BY 1, 2 ORDER BY 1, 2"
+        ),
+    ),
+    "failed_tries": (
+        ("connection",),
+        Statement("SELECT connection, sum(attempts) FROM owed_items GROUP BY 1 HAVING sum(attempts) > 0 ORDER BY 1"),
+    ),
+    "active_replays": ((), Statement("SELECT count(*) FROM replays WHERE status IN ('idle', 'running')")),
+    "api_calls_total": (
+        ("connection", "purpose"),
+        Statement("SELECT connection, purpose, sum(calls) FROM call_slots GROUP BY 1, 2 ORDER BY 1, 2"),
+    ),
+}
+"""What is counted: the labels of a count, and the statement that finds them, with the number last."""
+
 _PROCESSES = Statement(
     "SELECT role, count(*) FROM beats WHERE seen_at >= :since AND stopped_at IS NULL GROUP BY role ORDER BY 1"
 )
 
 
-def holds(conn: Connection) -> list[OpenHolds]:
-    """Held batches that wait for a person."""
-    return [OpenHolds(*row) for row in _HOLDS.run(conn, {})]
-
-
-def alerts(conn: Connection) -> list[OpenAlerts]:
-    """Alerts whose trouble is not over."""
-    return [OpenAlerts(*row) for row in _ALERTS.run(conn, {})]
-
-
-def failed_tries(conn: Connection) -> dict[str, int]:
-    """How often the items that are owed now have failed, by connection."""
-    return {connection: int(tries) for connection, tries in _TRIES.run(conn, {})}
-
-
-def replays(conn: Connection) -> int:
-    """How many replays have not ended."""
-    return int(_REPLAYS.run(conn, {})[0][0])
+def counts(conn: Connection) -> Iterator[Count]:
+    """All of them; what is zero is left out, except replays."""
+    for name, (labels, statement) in _COUNTS.items():
+        for *values, number in statement.run(conn, {}):
+            named = {label: value for label, value in zip(labels, values, strict=True) if value}
+            yield Count(name, named, int(number))
 
 
 def processes(conn: Connection, since: datetime) -> dict[str, int]:
