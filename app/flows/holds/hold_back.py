@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import reduce
 from operator import xor
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import structlog
 from sqlalchemy import Connection
@@ -49,7 +49,7 @@ def keep(
     *,
     read_at: datetime,
     absent: MissingPolicy | None,
-    summary: dict[str, Any],
+    summary: Mapping[str, int],
     run_id: int | None = None,
     shown: Set[Key] | None = None,
     before: Hold | None = None,
@@ -222,7 +222,7 @@ def _keep_rows(
         held_rows.add(conn, hold_id, kept)
 
 
-def _fields(old: StoredRow | None, record: Record | None) -> dict[str, Any]:
+def _fields(old: StoredRow | None, record: Record | None) -> Mapping[str, Sequence[object]]:
     return {} if record is None else drift.field_changes(old and old.record, record)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from app.domain import Kind, MissingPolicy, batches
+from app.domain import JsonObject, Kind, MissingPolicy, batches
 from app.domain.decoding import convert, decode
 from app.rules.guard.findings import Finding
 from app.stores import tables
@@ -40,7 +40,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     run_id: int | None
     reason: str
-    summary: dict[str, Any]
+    summary: JsonObject
     state: str
     held_at: datetime
     findings: list[HeldFinding]
@@ -67,7 +67,7 @@ def hold(
     kind: Kind,
     run_id: int | None,
     reason: str,
-    summary: Mapping[str, Any],
+    summary: JsonObject | Mapping[str, int],
     now: datetime,
     findings: Sequence[Finding] = (),
     rows: int = 0,

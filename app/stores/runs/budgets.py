@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import chain
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import msgspec
 from sqlalchemy import Connection, delete, select
@@ -92,7 +92,7 @@ class SharedBudget:
         _WRITE.run(conn, {"connection": self._connection, "name": name, "taken": text})
 
 
-class LimitUse(NamedTuple):
+class LimitUse(msgspec.Struct, frozen=True):
     """How much of a limit is used now. ``used`` and ``left`` count calls, ``used_by`` and ``free_for`` count them for
     each lane by its word. ``fresh_in`` is the seconds until the next used call is free again, 0.0 when none is used."""
 

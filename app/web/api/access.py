@@ -2,16 +2,15 @@
 
 from typing import Annotated
 
-import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from app.domain import Role
+from app.domain import JsonObject, Role
 from app.flows.access import accounts, audit
 from app.flows.deps import Deps
 from app.web.api.operation import Operations
 from app.web.api.pages import given, one_more, rows_page
 from app.web.api.params import Most, Params, RowId, Text
-from app.web.api.responses import Row, Rows
+from app.web.api.responses import Answer, Rows
 from app.web.api.spelling import camel_rows
 
 TOKENS = "/api/access/tokens"
@@ -43,17 +42,17 @@ class AuditPage(Params, frozen=True, kw_only=True):
     before_number: RowId | UnsetType = UNSET
 
 
-class Issued(msgspec.Struct, frozen=True):
+class Issued(Answer, frozen=True):
     """A new token; its secret is shown only here."""
 
     id: int
     token: str
 
 
-class Listed(msgspec.Struct, frozen=True):
+class Listed(Answer, frozen=True):
     """Everything there is."""
 
-    rows: list[Row]
+    rows: list[JsonObject]
 
 
 operations = Operations()

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import msgspec
 from msgspec import UNSET, UnsetType
 
 from app.domain.decoding import convert
@@ -11,11 +10,12 @@ from app.flows.deps import Deps
 from app.web.api.operation import Operations
 from app.web.api.pages import given
 from app.web.api.params import Params, Text
+from app.web.api.responses import Answer
 
 CONNECTION = "/api/connections/{connection}"
 
 
-class ForbiddenKind(msgspec.Struct, frozen=True, rename="camel"):
+class ForbiddenKind(Answer, frozen=True):
     """A kind that the credentials may not read."""
 
     kind: str
@@ -24,7 +24,7 @@ class ForbiddenKind(msgspec.Struct, frozen=True, rename="camel"):
     next_try_at: str | None
 
 
-class ConnectionState(msgspec.Struct, frozen=True, rename="camel"):
+class ConnectionState(Answer, frozen=True):
     """The state of a connection: ``ok``, ``refused``, ``unanswered`` or ``paused``; moments are ISO 8601 in UTC."""
 
     connection: str
@@ -39,13 +39,13 @@ class ConnectionState(msgspec.Struct, frozen=True, rename="camel"):
     forbidden: Sequence[ForbiddenKind]
 
 
-class Connections(msgspec.Struct, frozen=True):
+class Connections(Answer, frozen=True):
     """Every connection that the caller may see, by name."""
 
     connections: list[ConnectionState]
 
 
-class CheckedConnection(msgspec.Struct, frozen=True):
+class CheckedConnection(Answer, frozen=True):
     """The result of a call made now; ``answers`` is null when it could not be made."""
 
     answers: bool | None

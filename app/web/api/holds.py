@@ -1,10 +1,10 @@
 """Operations about one connection's held batches: look at them, and decide."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from app.domain import JsonObject
 from app.errors import NotFound
 from app.flows.deps import Deps
 from app.flows.holds import holds
@@ -12,7 +12,8 @@ from app.flows.holds.holds import HoldView
 from app.web.api.operation import SYNC, Operations
 from app.web.api.pages import given
 from app.web.api.params import Moment, Params
-from app.web.api.spelling import camel, camel_rows
+from app.web.api.responses import Answer
+from app.web.api.spelling import camel_rows
 
 HOLD = SYNC + "/holds/{id}"
 
@@ -31,10 +32,10 @@ class Release(Params, frozen=True, kw_only=True):
     believe_until: Moment | UnsetType = UNSET
 
 
-class Holds(msgspec.Struct, frozen=True):
+class Holds(Answer, frozen=True):
     """The holds that wait, oldest first."""
 
-    holds: list[dict[str, Any]]
+    holds: list[JsonObject]
 
 
 operations = Operations()
@@ -47,9 +48,9 @@ def list_holds(deps: Deps, connection: str, params: Params) -> Holds:
 
 
 @operations.get(HOLD, "rules, figures and sample rows")
-def show_hold(deps: Deps, connection: str, params: OfHold) -> dict[str, Any]:
+def show_hold(deps: Deps, connection: str, params: OfHold) -> HoldView:
     """Show a held batch."""
-    return camel(_of(deps, connection, params))
+    return _of(deps, connection, params)
 
 
 @operations.post(
@@ -57,17 +58,17 @@ def show_hold(deps: Deps, connection: str, params: OfHold) -> dict[str, Any]:
     "exactly its rows are written, except those for which something newer was written since",
     errors=(409,),
 )
-def release_hold(deps: Deps, connection: str, path_params: OfHold, params: Release) -> dict[str, Any]:
+def release_hold(deps: Deps, connection: str, path_params: OfHold, params: Release) -> HoldView:
     """Write the rows of a held batch."""
     _of(deps, connection, path_params)
-    return camel(holds.release(deps, path_params.id, believed_until=given(params.believe_until)))
+    return holds.release(deps, path_params.id, believed_until=given(params.believe_until))
 
 
 @operations.post(HOLD + "/dismiss", "our rows stay; a later implausible read is held again", errors=(409, 422))
-def dismiss_hold(deps: Deps, connection: str, params: OfHold) -> dict[str, Any]:
+def dismiss_hold(deps: Deps, connection: str, params: OfHold) -> HoldView:
     """Dismiss a held batch."""
     _of(deps, connection, params)
-    return camel(holds.dismiss(deps, params.id))
+    return holds.dismiss(deps, params.id)
 
 
 def _of(deps: Deps, connection: str, params: OfHold) -> HoldView:

@@ -1,18 +1,18 @@
 """Operations about the inbox: look at deliveries, fetch their items again."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
 from app.flows.deps import Deps
 from app.flows.inbox import inbox
+from app.flows.inbox.inbox import DeliveryView
 from app.flows.letters.replay import RATE
 from app.web.api.operation import Operations
 from app.web.api.pages import given, one_more, rows_page
 from app.web.api.params import Most, Params, RowId
 from app.web.api.replays import WAITS, Name, Rate, ReplayLink, link
 from app.web.api.responses import Rows
-from app.web.api.spelling import camel
 
 INBOX = "/api/inbox"
 
@@ -62,10 +62,9 @@ def list_events(deps: Deps, params: EventPage) -> Rows:
 
 
 @operations.get(INBOX + "/{id:int}", "headers, body, verdict, and the outcome of each item", heavy=True)
-def show_event(deps: Deps, params: OfEvent) -> dict[str, Any]:
+def show_event(deps: Deps, params: OfEvent) -> DeliveryView:
     """One delivery as received, and its outcome."""
-    event = inbox.show(deps, params.id)
-    return {**camel(event), "headers": event.headers}
+    return inbox.show(deps, params.id)
 
 
 @operations.post(INBOX + "/{id:int}/replay", WAITS, status=202, errors=(409, 422))

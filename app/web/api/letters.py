@@ -1,18 +1,18 @@
 """Operations that answer questions about dead letters."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from app.domain import JsonObject
 from app.flows.deps import Deps
 from app.flows.letters import letters
-from app.flows.letters.letters import Totals
+from app.flows.letters.letters import LetterView, Totals
 from app.web.api.operation import Operations
 from app.web.api.pages import given, one_more, page
 from app.web.api.params import Most, Params, RowId
-from app.web.api.responses import Next, Row
-from app.web.api.spelling import camel, camel_rows
+from app.web.api.responses import Answer, Next
+from app.web.api.spelling import camel_rows
 
 LETTERS = "/api/dead-letters"
 LETTER = LETTERS + "/{id:int}"
@@ -50,19 +50,19 @@ class OfLetter(Params, frozen=True, kw_only=True):
     id: LetterId
 
 
-class Letters(msgspec.Struct, frozen=True):
+class Letters(Answer, frozen=True):
     """A page of letters, the latest dead first."""
 
     totals: Totals
-    rows: list[Row]
+    rows: list[JsonObject]
     next: Next | None
 
 
-class Groups(msgspec.Struct, frozen=True):
+class Groups(Answer, frozen=True):
     """Groups, the largest first."""
 
     totals: Totals
-    rows: list[Row]
+    rows: list[JsonObject]
 
 
 operations = Operations()
@@ -86,6 +86,6 @@ def group_letters(deps: Deps, params: LetterGroups) -> Groups:
 
 
 @operations.get(LETTER, "the letter with its attempts, and the outcomes of its item since")
-def show_letter(deps: Deps, params: OfLetter) -> dict[str, Any]:
+def show_letter(deps: Deps, params: OfLetter) -> LetterView:
     """Everything about one dead letter."""
-    return camel(letters.show(deps, params.id))
+    return letters.show(deps, params.id)

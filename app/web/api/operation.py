@@ -1,14 +1,15 @@
 """An operation of the API: declared once, at its function; its route and its documentation come from there."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 
-from app.domain import Role
+from app.domain import JsonObject, Role
+from app.web.api.responses import Answer
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -72,14 +73,15 @@ class Operation:
         return self.call.__name__.rstrip("_")
 
     @cached_property
-    def _types(self) -> dict[str, Any]:
+    def _types(self) -> Mapping[str, type[Any]]:
         hints = get_type_hints(self.call, include_extras=True)
         return {name: type_ for name, type_ in hints.items() if name not in ("deps", "connection")}
 
     @property
     def response(self) -> Any:
-        """The type of what ``call`` returns."""
-        return self._types["return"]
+        """The type of what is answered: an ``Answer``, or a row of the flows as a JSON object."""
+        type_ = self._types["return"]
+        return type_ if issubclass(type_, Answer) else JsonObject
 
     @property
     def params(self) -> type[msgspec.Struct]:
@@ -120,17 +122,17 @@ class Operations(list[Operation]):
 
     def get(self, path: str, description: str, **more: Any) -> Callable[[F], F]:
         """An operation that looks."""
-        return self._declare("GET", path, description, more)
+        return self._declare("GET", path, description, **more)
 
     def post(self, path: str, description: str, **more: Any) -> Callable[[F], F]:
         """An operation that does something."""
-        return self._declare("POST", path, description, more)
+        return self._declare("POST", path, description, **more)
 
     def put(self, path: str, description: str, **more: Any) -> Callable[[F], F]:
         """An operation that sets something."""
-        return self._declare("PUT", path, description, more)
+        return self._declare("PUT", path, description, **more)
 
-    def _declare(self, method: str, path: str, description: str, more: dict[str, Any]) -> Callable[[F], F]:
+    def _declare(self, method: str, path: str, description: str, **more: Any) -> Callable[[F], F]:
         def declared(call: F) -> F:
             self.append(Operation(method, path, call, description, **more))
             return call

@@ -135,11 +135,6 @@ class EditSchedule(Params, frozen=True, kw_only=True):
     enabled: bool | UnsetType = UNSET
 
 
-def filters(params: Params) -> dict[str, Any]:
-    """The fields that were set, by the names the stores know."""
-    return {name: value for name, value in msgspec.structs.asdict(params).items() if value is not UNSET}
-
-
 def check(params: msgspec.Struct) -> None:
     """Raise ``ValueError`` for a moment that UTC cannot express (year 1 or 9999, far from Greenwich)."""
     for field in msgspec.structs.fields(params):

@@ -2,17 +2,19 @@
 
 from typing import Annotated, Any
 
-import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from app.domain import JsonObject
 from app.flows.deps import Deps
 from app.flows.letters import letter_actions, letters, replay
-from app.flows.letters.preview import MAX_ITEMS, preview
+from app.flows.letters.letters import LetterView
+from app.flows.letters.preview import MAX_ITEMS, Preview, preview
+from app.flows.letters.replay import ReplayView
 from app.web.api.letters import LETTER, LETTERS, Filter, OfLetter
 from app.web.api.operation import Operations
 from app.web.api.pages import given, one_more, rows_page
 from app.web.api.params import Most, Params, RowId
-from app.web.api.responses import Row, Rows
+from app.web.api.responses import Answer, Rows
 from app.web.api.spelling import camel
 
 REPLAYS = LETTERS + "/replays"
@@ -81,14 +83,14 @@ class Edit(Params, frozen=True, kw_only=True):
     why: Why
 
 
-class ReplayLink(msgspec.Struct, frozen=True):
+class ReplayLink(Answer, frozen=True):
     """A replay as it is now, and the address to watch it."""
 
-    replay: Row
+    replay: JsonObject
     href: str
 
 
-class Discarded(msgspec.Struct, frozen=True):
+class Discarded(Answer, frozen=True):
     """How many letters were discarded."""
 
     discarded: int
@@ -104,9 +106,9 @@ def replay_many(deps: Deps, params: ReplayMany) -> ReplayLink:
 
 
 @operations.post(LETTERS + "/preview", _PREVIEW, errors=(409, 422), heavy=True)
-def preview_many(deps: Deps, params: PreviewMany) -> dict[str, Any]:
+def preview_many(deps: Deps, params: PreviewMany) -> Preview:
     """What a replay would change."""
-    return camel(preview(deps, params.filter, limit=params.limit))
+    return preview(deps, params.filter, limit=params.limit)
 
 
 @operations.post(LETTERS + "/discard", f"the number of letters; {_UNDO}", errors=(409, 422), heavy=True)
@@ -122,32 +124,32 @@ def replay_one(deps: Deps, params: OfLetter) -> ReplayLink:
 
 
 @operations.post(LETTER + "/preview", _PREVIEW, errors=(409, 422), heavy=True)
-def preview_one(deps: Deps, params: OfLetter) -> dict[str, Any]:
+def preview_one(deps: Deps, params: OfLetter) -> Preview:
     """What replaying one dead letter would change."""
     letters.show(deps, params.id)
-    return camel(preview(deps, f"id:{params.id}"))
+    return preview(deps, f"id:{params.id}")
 
 
 @operations.post(LETTER + "/discard", f"the letter; {_UNDO}", errors=(409, 422))
-def discard_one(deps: Deps, of: OfLetter, body: Reason) -> dict[str, Any]:
+def discard_one(deps: Deps, of: OfLetter, body: Reason) -> LetterView:
     """Discard one dead letter."""
     letters.show(deps, of.id)
     letter_actions.discard(deps, f"id:{of.id}", body.why)
-    return camel(letters.show(deps, of.id))
+    return letters.show(deps, of.id)
 
 
 @operations.post(LETTER + "/restore", "the letter, dead again", errors=(409, 422))
-def restore(deps: Deps, params: OfLetter) -> dict[str, Any]:
+def restore(deps: Deps, params: OfLetter) -> LetterView:
     """Undo the discarding of a letter."""
     letter_actions.restore(deps, params.id)
-    return camel(letters.show(deps, params.id))
+    return letters.show(deps, params.id)
 
 
 @operations.put(LETTER + "/args", "the letter; its original arguments are kept", errors=(409, 422))
-def edit_args(deps: Deps, of: OfLetter, body: Edit) -> dict[str, Any]:
+def edit_args(deps: Deps, of: OfLetter, body: Edit) -> LetterView:
     """Edit the arguments of a dead letter's message."""
     letter_actions.edit_args(deps, of.id, body.args, body.why)
-    return camel(letters.show(deps, of.id))
+    return letters.show(deps, of.id)
 
 
 @operations.get(REPLAYS, "a page, newest first", heavy=True)
@@ -158,9 +160,9 @@ def list_replays(deps: Deps, params: ReplayPage) -> Rows:
 
 
 @operations.get(REPLAYS + "/{id:int}", "as it is now")
-def show_replay(deps: Deps, params: OfReplay) -> dict[str, Any]:
+def show_replay(deps: Deps, params: OfReplay) -> ReplayView:
     """A replay: its progress and what became of its letters."""
-    return camel(replay.show_replay(deps, params.id))
+    return replay.show_replay(deps, params.id)
 
 
 @operations.post(

@@ -1,22 +1,27 @@
 """Types of answers that the API frames itself; the others come from the flows as they are."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
 
-Row = dict[str, Any]
+from app.domain import JsonObject
+
 Next = Annotated[str, Meta(description="address of the next page; null on the last one")]
 
 
-class RunLink(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, rename="camel"):
+    """An answer that the API frames itself; its rows are spelled already."""
+
+
+class RunLink(Answer, frozen=True):
     """A run as it is now, and the address to watch it."""
 
-    run: Annotated[Row, Meta(examples=[{"id": 7, "strategy": "smart", "status": "idle"}])]
+    run: Annotated[JsonObject, Meta(examples=[{"id": 7, "strategy": "smart", "status": "idle"}])]
     href: Annotated[str, Meta(examples=["/api/sync-acme/runs/7"])]
 
 
-class Owed(msgspec.Struct, frozen=True, rename="camel"):
+class Owed(Answer, frozen=True):
     """An item that will be fetched as soon as a worker is free."""
 
     connection: str
@@ -24,51 +29,51 @@ class Owed(msgspec.Struct, frozen=True, rename="camel"):
     external_id: str
 
 
-class OwedItems(msgspec.Struct, frozen=True):
+class OwedItems(Answer, frozen=True):
     """The items owed now."""
 
     owed: list[Owed]
 
 
-class Rows(msgspec.Struct, frozen=True):
+class Rows(Answer, frozen=True):
     """A page of rows, newest first."""
 
-    rows: list[Row]
+    rows: list[JsonObject]
     next: Next | None
 
 
-class CriticalItems(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class CriticalItems(Answer, frozen=True):
     """A page of critical listings by id, with ``counts`` of all and the time of the count."""
 
     counts: dict[str, int]
     found_at: str
     age_seconds: float
     took_ms: int
-    rows: list[Row]
+    rows: list[JsonObject]
     next: Next | None
 
 
-class Differences(msgspec.Struct, frozen=True):
+class Differences(Answer, frozen=True):
     """A page of differences; ``summary`` counts those of the requested run."""
 
-    rows: list[Row]
-    summary: list[Row] | None
+    rows: list[JsonObject]
+    summary: list[JsonObject] | None
     next: Next | None
 
 
-class StuckRuns(msgspec.Struct, frozen=True):
+class StuckRuns(Answer, frozen=True):
     """The runs whose worker is gone and that no other worker has taken over yet."""
 
     stuck: list[RunLink]
 
 
-class FailedRuns(msgspec.Struct, frozen=True):
+class FailedRuns(Answer, frozen=True):
     """The runs that were stuck and have just been failed."""
 
     failed: list[RunLink]
 
 
-class Jobs(msgspec.Struct, frozen=True):
+class Jobs(Answer, frozen=True):
     """Every job of a connection, and when it runs."""
 
-    jobs: list[Row]
+    jobs: list[JsonObject]

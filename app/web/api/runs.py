@@ -1,14 +1,14 @@
 """Operations that start work: start a run, cancel it, resume it, fetch one item."""
 
 from collections.abc import Callable
-from typing import Any
 from urllib.parse import quote
 
-from app.domain import ALL_ITEMS, Cause, Options, Strategy
+from app.domain import ALL_ITEMS, Cause, Options, Status, Strategy
 from app.errors import Conflict, InvalidRequest
 from app.flows.deps import Deps
 from app.flows.runs import history
 from app.flows.runs.request_run import cancel_run, check_stuck, request_item, request_run, resume_run, stuck_runs
+from app.flows.runs.runs_view import RunView
 from app.web.api.operation import SYNC, Operations
 from app.web.api.pages import given
 from app.web.api.params import OfItem, OfRun, Params, RunOptions, StartRun
@@ -50,9 +50,9 @@ for _word, _of in _READS.items():
 
 
 @operations.get(SYNC + "/runs/{id}", "the run as it is now")
-def show_run(deps: Deps, connection: str, params: OfRun) -> dict[str, Any]:
+def show_run(deps: Deps, connection: str, params: OfRun) -> RunView:
     """A run: its progress, its counts, and what went wrong."""
-    return link(deps, connection, params.id).run
+    return history.show_run(deps, params.id, connection)
 
 
 @operations.post(
@@ -60,17 +60,17 @@ def show_run(deps: Deps, connection: str, params: OfRun) -> dict[str, Any]:
 )
 def cancel(deps: Deps, connection: str, params: OfRun) -> RunLink:
     """Cancel a run."""
-    status = link(deps, connection, params.id).run["status"]
-    if not cancel_run(deps, connection, params.id) and status != "cancelled":  # a cancelled one stays cancelled
-        now = link(deps, connection, params.id).run["status"]
-        raise Conflict(f"run {params.id} is {now}; only an active run can be cancelled")
+    before = history.show_run(deps, params.id, connection)
+    if not cancel_run(deps, connection, params.id) and before.status is not Status.CANCELLED:  # that one stays so
+        now = history.show_run(deps, params.id, connection)
+        raise Conflict(f"run {params.id} is {now.status}; only an active run can be cancelled")
     return link(deps, connection, params.id)
 
 
 @operations.post(SYNC + "/runs/{id}/resume", "it continues where it stopped", status=202, errors=(409, 422))
 def resume(deps: Deps, connection: str, params: OfRun) -> RunLink:
     """Resume a failed or cancelled run."""
-    link(deps, connection, params.id)
+    history.show_run(deps, params.id, connection)
     resume_run(deps, connection, params.id)
     return link(deps, connection, params.id)
 

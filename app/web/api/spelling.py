@@ -5,18 +5,20 @@ from typing import Any
 
 import msgspec
 
-THEIRS = frozenset({"fields", "failed_items", "options"})
-"""Objects whose keys are data (columns, categories), not names of ours."""
+from app.domain import JsonObject
+
+THEIRS = frozenset({"fields", "failed_items", "headers", "options"})
+"""Objects whose keys are data (columns, categories, headers), not names of ours."""
 
 
-def camel(value: Any) -> dict[str, Any]:
+def camel(value: Any) -> JsonObject:
     """A row (a struct, a named tuple or a mapping) as an object with its keys in camel case, at any depth."""
     if isinstance(value, msgspec.Struct):
         value = msgspec.to_builtins(value)
     return dict(_spelled(value._asdict() if hasattr(value, "_asdict") else value))
 
 
-def camel_rows(values: Iterable[Any]) -> list[dict[str, Any]]:
+def camel_rows(values: Iterable[Any]) -> list[JsonObject]:
     """Each row as ``camel`` spells it."""
     return [camel(value) for value in values]
 
