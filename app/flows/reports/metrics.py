@@ -11,7 +11,6 @@ from app.domain import Kind
 from app.errors import InvalidRequest
 from app.flows.deps import Deps, source_of
 from app.flows.runs.true_now import TrueNow, true_now
-from app.rules.drift.agreement import share_of
 from app.stores import owed
 from app.stores.owed import Backlog
 from app.stores.reports import metrics as figures
@@ -82,19 +81,6 @@ class Freshness(msgspec.Struct, frozen=True):
     oldest_owed_seconds: float | None
 
 
-class DayFigures(msgspec.Struct, frozen=True):
-    """A kind's agreement on a day, of how many rows; or why that is unknown."""
-
-    kind: str
-    day: str
-    share: float | None
-    rows: int
-    differed: int
-    run: int
-    at: str
-    unknown: str | None
-
-
 class Metrics(msgspec.Struct, frozen=True):
     """The figures of a connection's last days. Shares are 0 to 1, moments ISO 8601. A run counts by when it was created; dry
     runs do not count. ``failed_items`` are by category."""
@@ -108,7 +94,7 @@ class Metrics(msgspec.Struct, frozen=True):
     api_calls: CallFigures
     freshness: Mapping[Kind, Freshness]
     agreement: Mapping[str, TrueNow]
-    agreement_days: Sequence[DayFigures]
+    agreement_days: Sequence[Day]
     failed_items: Mapping[str, int]
     budget: Sequence[LimitUse]
 
@@ -139,15 +125,10 @@ def metrics(deps: Deps, connection: str, days: int = 7) -> Metrics:
                 for kind in source.kinds
             },
             agreement=true_now(conn, connection, now),
-            agreement_days=[_day(row) for row in agreements.days(conn, connection, since)],
+            agreement_days=agreements.days(conn, connection, since),
             failed_items=failed_items.counts(conn, connection),
             budget=budgets.usage(conn, connection, source.budget(), now),
         )
-
-
-def _day(row: Day) -> DayFigures:
-    share, at = share_of(row.equal, row.rows), row.at.isoformat()
-    return DayFigures(row.kind, row.day, share, row.rows, row.differed, row.run_id, at, row.unknown)
 
 
 def share(part: int, whole: int) -> float | None:

@@ -16,6 +16,7 @@ from app.web.api.spelling import camel_rows
 TOKENS = "/api/access/tokens"
 
 Label = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._@+-]*$")]
+TokenId = Annotated[int, Meta(ge=1, le=2**63 - 1, description="a token's number")]
 Scope = Annotated[list[Text], Meta(description="only these connections; null means all", max_length=100)]
 
 
@@ -26,12 +27,6 @@ class NewToken(Params, frozen=True, kw_only=True):
     role: Role = Role.VIEWER
     connections: Scope | None = None
     days: Annotated[int, Meta(ge=1, le=3650)] | None = accounts.DAYS
-
-
-class OfToken(Params, frozen=True, kw_only=True):
-    """One token."""
-
-    id: Annotated[int, Meta(ge=1, le=2**63 - 1, description="a token's number")]
 
 
 class AuditPage(Params, frozen=True, kw_only=True):
@@ -59,7 +54,7 @@ operations = Operations()
 
 
 @operations.get(TOKENS, "without their secrets", role=Role.ADMIN)
-def list_tokens(deps: Deps, params: Params) -> Listed:
+def list_tokens(deps: Deps) -> Listed:
     """Every token."""
     return Listed(camel_rows(accounts.list_tokens(deps)))
 
@@ -74,14 +69,14 @@ def create_token(deps: Deps, params: NewToken) -> Issued:
 @operations.post(
     TOKENS + "/{id:int}/revoke", "it stops working within two seconds", role=Role.ADMIN, errors=(409, 422)
 )
-def revoke_token(deps: Deps, params: OfToken) -> Listed:
+def revoke_token(deps: Deps, id: TokenId) -> Listed:
     """Revoke a token; within seconds it opens nothing any more."""
-    accounts.revoke_token(deps, params.id)
-    return Listed(camel_rows(token for token in accounts.list_tokens(deps) if token.id == params.id))
+    accounts.revoke_token(deps, id)
+    return Listed(camel_rows(token for token in accounts.list_tokens(deps) if token.id == id))
 
 
 @operations.get("/api/access/users", "by name", role=Role.ADMIN)
-def list_users(deps: Deps, params: Params) -> Listed:
+def list_users(deps: Deps) -> Listed:
     """Every user."""
     return Listed(camel_rows(accounts.list_users(deps)))
 

@@ -63,7 +63,7 @@ operations = Operations()
 
 
 @operations.get("/api/connections", "state, since when and why, and the kinds that may not be read")
-def list_connections(deps: Deps, params: Params) -> Connections:
+def list_connections(deps: Deps) -> Connections:
     """The state of each connection."""
     return Connections([_state(view) for view in connections.list_connections(deps)])
 
@@ -75,13 +75,13 @@ def pause_connection(deps: Deps, connection: str, params: Pause) -> ConnectionSt
 
 
 @operations.post(CONNECTION + "/resume", "workers fetch what is owed", errors=(409, 422))
-def resume_connection(deps: Deps, connection: str, params: Params) -> ConnectionState:
+def resume_connection(deps: Deps, connection: str) -> ConnectionState:
     """End a person's pause."""
     return _state(connections.resume(deps, connection))
 
 
 @operations.post(CONNECTION + "/check", "the vendor's answer, and the connection's state after it", errors=(422,))
-def check_connection(deps: Deps, connection: str, params: Params) -> CheckedConnection:
+def check_connection(deps: Deps, connection: str) -> CheckedConnection:
     """Call a connection's vendor now."""
     checked = connections.check(deps, connection)
     return CheckedConnection(checked.answers, checked.said, _state(checked.now))

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from app.domain import JsonObject, Role
-from app.web.api.operation import Operation
+from app.web.api.operation import Operation, Parameter
 from app.web.api.operations import OPERATIONS
 from app.web.problems import JSON, Failure
 
@@ -94,22 +94,20 @@ def _responses(operation: Operation, schema_of: Mapping[Any, Any]) -> JsonObject
 
 def _parameters(operation: Operation, connections: Sequence[str], components: JsonObject) -> list[JsonObject]:
     """The parameters of an operation; the enumerations they use are added to the components."""
-    listed = list(operation.parameters())
-    shapes, used = msgspec.json.schema_components([field.type for *_, field in listed], ref_template=_REF)
+    listed = [*operation.of_path(), *operation.of_query()]
+    shapes, used = msgspec.json.schema_components([one.type for one in listed], ref_template=_REF)
     components.update(used)
-    parameters = [
-        _parameter(name, place, shape, field) for (name, place, field), shape in zip(listed, shapes, strict=True)
-    ]
+    parameters = [_parameter(one, shape) for one, shape in zip(listed, shapes, strict=True)]
     return [_connection(connections), *parameters] if operation.of_connection else parameters
 
 
-def _parameter(name: str, place: str, shape: JsonObject, field: msgspec.structs.FieldInfo) -> JsonObject:
+def _parameter(one: Parameter, shape: JsonObject) -> JsonObject:
     schema = dict(shape)
-    parameter = {"name": name, "in": place, "required": place == "path"}
+    parameter = {"name": one.name, "in": one.place, "required": one.place == "path"}
     if "description" in schema:
         parameter["description"] = schema.pop("description")
-    if field.default not in (msgspec.NODEFAULT, msgspec.UNSET):
-        schema["default"] = field.default
+    if one.default not in (msgspec.NODEFAULT, msgspec.UNSET):
+        schema["default"] = one.default
     return {**parameter, "schema": schema}
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import Meta
 
 from app.domain import JsonObject
 from app.flows.deps import Deps
@@ -10,7 +10,7 @@ from app.flows.letters import letters
 from app.flows.letters.letters import LetterView, Totals
 from app.web.api.operation import Operations
 from app.web.api.pages import given, one_more, page
-from app.web.api.params import Most, Params, RowId
+from app.web.api.params import Most, Page, Params
 from app.web.api.responses import Answer, Next
 from app.web.api.spelling import camel_rows
 
@@ -28,12 +28,10 @@ Filter = Annotated[
 LetterId = Annotated[int, Meta(ge=1, le=2**63 - 1, description="a letter's number")]
 
 
-class LetterPage(Params, frozen=True, kw_only=True):
+class LetterPage(Page, frozen=True):
     """A page of letters; a filter without a state means those that wait for a person."""
 
     filter: Filter = ""
-    limit: Most = 50
-    before_id: RowId | UnsetType = UNSET
 
 
 class LetterGroups(Params, frozen=True, kw_only=True):
@@ -42,12 +40,6 @@ class LetterGroups(Params, frozen=True, kw_only=True):
     by: Annotated[str, Meta(pattern="^(cause|item)$")] = "cause"
     filter: Filter = ""
     limit: Most = 50
-
-
-class OfLetter(Params, frozen=True, kw_only=True):
-    """One letter."""
-
-    id: LetterId
 
 
 class Letters(Answer, frozen=True):
@@ -86,6 +78,6 @@ def group_letters(deps: Deps, params: LetterGroups) -> Groups:
 
 
 @operations.get(LETTER, "the letter with its attempts, and the outcomes of its item since")
-def show_letter(deps: Deps, params: OfLetter) -> LetterView:
+def show_letter(deps: Deps, id: LetterId) -> LetterView:
     """Everything about one dead letter."""
-    return letters.show(deps, params.id)
+    return letters.show(deps, id)

@@ -27,7 +27,6 @@ from app.web.api.params import (
     EditSchedule,
     FailedItemsPage,
     HistoryPage,
-    Params,
     Samples,
 )
 from app.web.api.responses import CriticalItems, Differences, Jobs, Rows
@@ -39,13 +38,13 @@ operations = Operations()
 
 
 @operations.get(SYNC + "/status", "the connection's state", heavy=True)
-def status(deps: Deps, connection: str, params: Params) -> Condition:
+def status(deps: Deps, connection: str) -> Condition:
     """What a connection stores, owes and does now."""
     return condition.condition(deps, connection)
 
 
 @operations.get(SYNC + "/health", "healthy when problems is empty", heavy=True)
-def health(deps: Deps, connection: str, params: Params) -> Health:
+def health(deps: Deps, connection: str) -> Health:
     """What is wrong, in words."""
     return condition.health(deps, connection)
 
@@ -98,7 +97,7 @@ def show_drift(deps: Deps, connection: str, params: DriftPage) -> Differences:
 
 
 @operations.get(SYNC + "/schedule", "every job and its next times")
-def show_schedule(deps: Deps, connection: str, params: Params) -> Jobs:
+def show_schedule(deps: Deps, connection: str) -> Jobs:
     """When jobs run."""
     return Jobs(camel_rows(schedules.show(deps, connection)))
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import Meta
 
 from app.domain import JsonObject
 from app.flows.deps import Deps
@@ -10,10 +10,10 @@ from app.flows.letters import letter_actions, letters, replay
 from app.flows.letters.letters import LetterView
 from app.flows.letters.preview import MAX_ITEMS, Preview, preview
 from app.flows.letters.replay import ReplayView
-from app.web.api.letters import LETTER, LETTERS, Filter, OfLetter
+from app.web.api.letters import LETTER, LETTERS, Filter, LetterId
 from app.web.api.operation import Operations
 from app.web.api.pages import given, one_more, rows_page
-from app.web.api.params import Most, Params, RowId
+from app.web.api.params import Page, Params
 from app.web.api.responses import Answer, Rows
 from app.web.api.spelling import camel
 
@@ -32,19 +32,6 @@ Why = Annotated[
     str, Meta(min_length=1, max_length=2000, pattern=r"^[^\x00]*$", description="the reason, for the record")
 ]
 Rate = Annotated[int, Meta(ge=0, le=100_000, description="items per second; 0: as fast as it goes")]
-
-
-class OfReplay(Params, frozen=True, kw_only=True):
-    """One replay."""
-
-    id: ReplayId
-
-
-class ReplayPage(Params, frozen=True, kw_only=True):
-    """A page of replays."""
-
-    limit: Most = 50
-    before_id: RowId | UnsetType = UNSET
 
 
 class ReplayMany(Params, frozen=True, kw_only=True):
@@ -118,60 +105,60 @@ def discard_many(deps: Deps, params: DiscardMany) -> Discarded:
 
 
 @operations.post(LETTER + "/replay", WAITS, status=202, errors=(409, 422))
-def replay_one(deps: Deps, params: OfLetter) -> ReplayLink:
+def replay_one(deps: Deps, id: LetterId) -> ReplayLink:
     """Replay one dead letter."""
-    return link(deps, replay.replay_letter(deps, params.id))
+    return link(deps, replay.replay_letter(deps, id))
 
 
 @operations.post(LETTER + "/preview", _PREVIEW, errors=(409, 422), heavy=True)
-def preview_one(deps: Deps, params: OfLetter) -> Preview:
+def preview_one(deps: Deps, id: LetterId) -> Preview:
     """What replaying one dead letter would change."""
-    letters.show(deps, params.id)
-    return preview(deps, f"id:{params.id}")
+    letters.show(deps, id)
+    return preview(deps, f"id:{id}")
 
 
 @operations.post(LETTER + "/discard", f"the letter; {_UNDO}", errors=(409, 422))
-def discard_one(deps: Deps, of: OfLetter, body: Reason) -> LetterView:
+def discard_one(deps: Deps, id: LetterId, params: Reason) -> LetterView:
     """Discard one dead letter."""
-    letters.show(deps, of.id)
-    letter_actions.discard(deps, f"id:{of.id}", body.why)
-    return letters.show(deps, of.id)
+    letters.show(deps, id)
+    letter_actions.discard(deps, f"id:{id}", params.why)
+    return letters.show(deps, id)
 
 
 @operations.post(LETTER + "/restore", "the letter, dead again", errors=(409, 422))
-def restore(deps: Deps, params: OfLetter) -> LetterView:
+def restore(deps: Deps, id: LetterId) -> LetterView:
     """Undo the discarding of a letter."""
-    letter_actions.restore(deps, params.id)
-    return letters.show(deps, params.id)
+    letter_actions.restore(deps, id)
+    return letters.show(deps, id)
 
 
 @operations.put(LETTER + "/args", "the letter; its original arguments are kept", errors=(409, 422))
-def edit_args(deps: Deps, of: OfLetter, body: Edit) -> LetterView:
+def edit_args(deps: Deps, id: LetterId, params: Edit) -> LetterView:
     """Edit the arguments of a dead letter's message."""
-    letter_actions.edit_args(deps, of.id, body.args, body.why)
-    return letters.show(deps, of.id)
+    letter_actions.edit_args(deps, id, params.args, params.why)
+    return letters.show(deps, id)
 
 
 @operations.get(REPLAYS, "a page, newest first", heavy=True)
-def list_replays(deps: Deps, params: ReplayPage) -> Rows:
+def list_replays(deps: Deps, params: Page) -> Rows:
     """Replays, newest first."""
     replays = replay.list_replays(deps, limit=one_more(params.limit), before_id=given(params.before_id))
     return rows_page(REPLAYS, params, replays)
 
 
 @operations.get(REPLAYS + "/{id:int}", "as it is now")
-def show_replay(deps: Deps, params: OfReplay) -> ReplayView:
+def show_replay(deps: Deps, id: ReplayId) -> ReplayView:
     """A replay: its progress and what became of its letters."""
-    return replay.show_replay(deps, params.id)
+    return replay.show_replay(deps, id)
 
 
 @operations.post(
     REPLAYS + "/{id:int}/abort", "letters that it had not reached wait for a person again", errors=(409, 422)
 )
-def abort_replay(deps: Deps, params: OfReplay) -> ReplayLink:
+def abort_replay(deps: Deps, id: ReplayId) -> ReplayLink:
     """Abort a replay; what it has replayed so far stays replayed."""
-    replay.abort_replay(deps, params.id)
-    return link(deps, params.id)
+    replay.abort_replay(deps, id)
+    return link(deps, id)
 
 
 def link(deps: Deps, replay_id: int) -> ReplayLink:

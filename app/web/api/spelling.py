@@ -25,12 +25,13 @@ def camel_rows(values: Iterable[Any]) -> list[JsonObject]:
 
 def _spelled(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {_word(name): part if name in THEIRS else _spelled(part) for name, part in value.items()}
+        return {camel_word(name): part if name in THEIRS else _spelled(part) for name, part in value.items()}
     if isinstance(value, list):
         return [_spelled(part) for part in value]
     return value
 
 
-def _word(name: str) -> str:
+def camel_word(name: str) -> str:
+    """A name as the API spells it."""
     first, *others = str(name).split("_")
     return first + "".join(part.capitalize() for part in others)
