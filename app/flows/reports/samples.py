@@ -17,9 +17,8 @@ from app.flows.reports.status import ALIVE
 from app.flows.runs.true_now import TrueNow, true_now
 from app.stores import owed
 from app.stores.owed import Backlog
+from app.stores.reports import counts, settled
 from app.stores.reports import metrics as figures
-from app.stores.reports import settled, waiting
-from app.stores.reports.metrics import RunCount
 from app.stores.reports.settled import VISIBLE, Settled
 from app.stores.runs import budgets
 from app.stores.runs.budgets import LimitUse
@@ -49,14 +48,13 @@ def samples(deps: Deps) -> list[Sample]:
 
 
 def _of_installation(deps: Deps, conn: Connection, now: datetime) -> Iterator[Sample]:
-    yield from _of_runs(figures.runs_ever(conn))
     yield from _of_items(settled.totals(conn, owed.EVER, now))
     yield from _of_backlog(owed.backlog(conn), now)
-    yield from (Sample(f"tallyhook_{one.name}", one.labels, one.number) for one in waiting.counts(conn))
+    yield from (Sample(f"tallyhook_{one.name}", one.labels, one.number) for one in counts.counts(conn))
     letters = figures.dead_letters(conn)
     for slug in sorted({*deps.sources, *letters}):
         yield Sample("tallyhook_dead_letters", {"connection": slug}, letters.get(slug, 0))
-    living = waiting.processes(conn, now - ALIVE)
+    living = counts.processes(conn, now - ALIVE)
     for role in dict.fromkeys((*ROLES, *living)):
         yield Sample("tallyhook_processes", {"role": role}, living.get(role, 0))
     for slug, source in deps.sources.items():
@@ -73,12 +71,6 @@ def _of_states(states: Iterable[ConnectionView]) -> Iterator[Sample]:
             yield Sample("tallyhook_connection_state", labels, float(view.state == state))
         for one in view.forbidden:
             yield Sample("tallyhook_forbidden_kinds", {"connection": view.connection, "kind": one.kind}, 1.0)
-
-
-def _of_runs(ever: Iterable[RunCount]) -> Iterator[Sample]:
-    for row in ever:
-        labels = {"connection": row.connection, "strategy": row.strategy, "status": row.status}
-        yield from _named(labels, tallyhook_runs_total=row.runs, tallyhook_run_api_calls_total=row.calls)
 
 
 def _of_recent(connection: str, recent: AllRunFigures) -> Iterator[Sample]:

@@ -23,16 +23,6 @@ class RunSums(NamedTuple):
     seconds: float
 
 
-class RunCount(NamedTuple):
-    """How many runs of a connection have one strategy and status, and how many calls they made."""
-
-    connection: str
-    strategy: str
-    status: str
-    runs: int
-    calls: int
-
-
 class Durations(NamedTuple):
     """How many seconds completed runs took, by nearest rank; ``strategy`` is empty for all together."""
 
@@ -90,12 +80,6 @@ _RUNS = _both(
     GROUP BY connection, strategy, status ORDER BY connection, strategy, status
     """
 )
-_EVER = Statement(  # answered by an index alone
-    """
-    SELECT connection, strategy, status, count(*), CAST(coalesce(sum(calls), 0) AS bigint)
-    FROM runs WHERE NOT dry GROUP BY connection, strategy, status ORDER BY connection, strategy, status
-    """
-)
 _DURATIONS = _both(
     f"""
     WITH took AS (
@@ -131,11 +115,6 @@ _LETTERS = Statement(
 def run_sums(conn: Connection, since: datetime, connection: str) -> list[RunSums]:
     """A connection's runs created since a moment, without dry runs."""
     return [RunSums(*row) for row in _RUNS.run(conn, {"since": since, "connection": connection})]
-
-
-def runs_ever(conn: Connection) -> list[RunCount]:
-    """All runs ever of all connections, without dry runs."""
-    return [RunCount(*row) for row in _EVER.run(conn, {})]
 
 
 def durations(conn: Connection, since: datetime, connection: str) -> list[Durations]:
