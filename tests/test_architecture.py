@@ -185,7 +185,6 @@ WRITE_JSON = {
     "app.cli.console",  # rows and pages for programs
     "app.flows.reports.status",  # the last run, as the database has it
     "app.web.api.document",  # OpenAPI
-    "app.web.api.spelling",  # the one place where names become camelCase
 }
 """Modules whose functions make or take JSON objects."""
 

@@ -1,17 +1,16 @@
 """Operations for admins: tokens, users, the audit log."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
-from app.domain import JsonObject, Role
+from app.domain import Role
 from app.flows.access import accounts, audit
 from app.flows.deps import Deps
 from app.web.api.operation import Operations
-from app.web.api.pages import given, one_more, rows_page
 from app.web.api.params import Most, Params, RowId, Text
-from app.web.api.responses import Answer, Rows
-from app.web.api.spelling import camel_rows
+from app.web.api.responses import Answer, Row, Rows, given, one_more, rows_page
 
 TOKENS = "/api/access/tokens"
 
@@ -47,7 +46,7 @@ class Issued(Answer, frozen=True):
 class Listed(Answer, frozen=True):
     """Everything there is."""
 
-    rows: list[JsonObject]
+    rows: Sequence[Row]
 
 
 operations = Operations()
@@ -56,7 +55,7 @@ operations = Operations()
 @operations.get(TOKENS, "without their secrets", role=Role.ADMIN)
 def list_tokens(deps: Deps) -> Listed:
     """Every token."""
-    return Listed(camel_rows(accounts.list_tokens(deps)))
+    return Listed(accounts.list_tokens(deps))
 
 
 @operations.post(TOKENS, "the token; its secret is shown only here", role=Role.ADMIN, status=201)
@@ -72,13 +71,13 @@ def create_token(deps: Deps, params: NewToken) -> Issued:
 def revoke_token(deps: Deps, id: TokenId) -> Listed:
     """Revoke a token; within seconds it opens nothing any more."""
     accounts.revoke_token(deps, id)
-    return Listed(camel_rows(token for token in accounts.list_tokens(deps) if token.id == id))
+    return Listed([token for token in accounts.list_tokens(deps) if token.id == id])
 
 
 @operations.get("/api/access/users", "by name", role=Role.ADMIN)
 def list_users(deps: Deps) -> Listed:
     """Every user."""
-    return Listed(camel_rows(accounts.list_users(deps)))
+    return Listed(accounts.list_users(deps))
 
 
 @operations.get("/api/audit", "newest first", role=Role.ADMIN, heavy=True)

@@ -8,9 +8,8 @@ from app.domain.decoding import convert
 from app.flows.connections import connections
 from app.flows.deps import Deps
 from app.web.api.operation import Operations
-from app.web.api.pages import given
 from app.web.api.params import Params, Text
-from app.web.api.responses import Answer
+from app.web.api.responses import Answer, given
 
 CONNECTION = "/api/connections/{connection}"
 

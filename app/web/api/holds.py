@@ -1,19 +1,17 @@
 """Operations about one connection's held batches: look at them, and decide."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from msgspec import UNSET, Meta, UnsetType
 
-from app.domain import JsonObject
 from app.errors import NotFound
 from app.flows.deps import Deps
 from app.flows.holds import holds
 from app.flows.holds.holds import HoldView
 from app.web.api.operation import SYNC, Operations
-from app.web.api.pages import given
 from app.web.api.params import Moment, Params
-from app.web.api.responses import Answer
-from app.web.api.spelling import camel_rows
+from app.web.api.responses import Answer, Row, given
 
 HOLD = SYNC + "/holds/{id}"
 
@@ -29,7 +27,7 @@ class Release(Params, frozen=True, kw_only=True):
 class Holds(Answer, frozen=True):
     """The holds that wait, oldest first."""
 
-    holds: list[JsonObject]
+    holds: Sequence[Row]
 
 
 operations = Operations()
@@ -38,7 +36,7 @@ operations = Operations()
 @operations.get(SYNC + "/holds", "each with the rules that held it")
 def list_holds(deps: Deps, connection: str) -> Holds:
     """Batches that wait for a person."""
-    return Holds(camel_rows(holds.list_(deps, connection)))
+    return Holds(holds.list_(deps, connection))
 
 
 @operations.get(HOLD, "rules, figures and sample rows")

@@ -10,10 +10,9 @@ from app.flows.inbox.inbox import DeliveryView
 from app.flows.letters.replay import RATE
 from app.flows.upkeep import alerts
 from app.web.api.operation import Operations
-from app.web.api.pages import given, one_more, rows_page
 from app.web.api.params import Page, Params
 from app.web.api.replays import WAITS, Name, Rate, ReplayLink, link
-from app.web.api.responses import Rows
+from app.web.api.responses import Rows, given, one_more, rows_page
 
 INBOX = "/api/inbox"
 

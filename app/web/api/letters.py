@@ -1,18 +1,16 @@
 """Operations that answer questions about dead letters."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from msgspec import Meta
 
-from app.domain import JsonObject
 from app.flows.deps import Deps
 from app.flows.letters import letters
 from app.flows.letters.letters import LetterView, Totals
 from app.web.api.operation import Operations
-from app.web.api.pages import given, one_more, page
 from app.web.api.params import Most, Page, Params
-from app.web.api.responses import Answer, Next
-from app.web.api.spelling import camel_rows
+from app.web.api.responses import Answer, Next, Row, given, one_more, page
 
 LETTERS = "/api/dead-letters"
 LETTER = LETTERS + "/{id:int}"
@@ -46,7 +44,7 @@ class Letters(Answer, frozen=True):
     """A page of letters, the latest dead first."""
 
     totals: Totals
-    rows: list[JsonObject]
+    rows: Sequence[Row]
     next: Next | None
 
 
@@ -54,7 +52,7 @@ class Groups(Answer, frozen=True):
     """Groups, the largest first."""
 
     totals: Totals
-    rows: list[JsonObject]
+    rows: Sequence[Row]
 
 
 operations = Operations()
@@ -66,7 +64,7 @@ def list_letters(deps: Deps, params: LetterPage) -> Letters:
     before = given(params.before_id)
     matches = letters.find(deps, params.filter, limit=one_more(params.limit), before_id=before)
     rows, following = page(LETTERS, params, matches.rows)
-    return Letters(matches.totals, camel_rows(rows), following)
+    return Letters(matches.totals, rows, following)
 
 
 @operations.get(LETTERS + "/groups", "groups, the largest first", heavy=True)
@@ -74,7 +72,7 @@ def group_letters(deps: Deps, params: LetterGroups) -> Groups:
     """Dead letters by cause or by item."""
     group = letters.groups_by_cause if params.by == "cause" else letters.groups_by_item
     groups = group(deps, params.filter, limit=params.limit)
-    return Groups(groups.totals, camel_rows(groups.rows))
+    return Groups(groups.totals, groups.rows)
 
 
 @operations.get(LETTER, "the letter with its attempts, and the outcomes of its item since")

@@ -19,7 +19,6 @@ from app.flows.upkeep.schedules import SavedSchedule
 from app.rules.drift.drift_advice import advice_on
 from app.rules.spellings import DRIFT_CAUSES, DRIFT_CHANGES, RUN_CAUSES, STATUSES, Words
 from app.web.api.operation import SYNC, Operations
-from app.web.api.pages import given, one_more, page, rows_page
 from app.web.api.params import (
     CriticalPage,
     Days,
@@ -29,8 +28,7 @@ from app.web.api.params import (
     HistoryPage,
     Samples,
 )
-from app.web.api.responses import CriticalItems, Differences, Jobs, Rows
-from app.web.api.spelling import camel, camel_rows
+from app.web.api.responses import CriticalItems, Differences, Jobs, Rows, given, one_more, page, rows_page
 
 T = TypeVar("T")
 
@@ -70,7 +68,7 @@ def show_critical(deps: Deps, connection: str, params: CriticalPage) -> Critical
     found = critical.page(deps, connection, limit=limit, after=given(params.after), anew=params.anew)
     rows, following = page(_path(connection, "critical"), params, found.items, after="after", by="external_id")
     age = found.age
-    return CriticalItems(found.counts, age.found_at, age.age_seconds, age.took_ms, camel_rows(rows), following)
+    return CriticalItems(found.counts, age.found_at, age.age_seconds, age.took_ms, rows, following)
 
 
 @operations.get(SYNC + "/validate", "each check's finding", heavy=True)
@@ -92,14 +90,14 @@ def show_drift(deps: Deps, connection: str, params: DriftPage) -> Differences:
     wanted = _wanted(params, DriftWanted, cause=DRIFT_CAUSES, change=DRIFT_CHANGES)
     differences, summary = history.list_differences(deps, connection, wanted)
     rows, following = page(_path(connection, "drift"), params, differences)
-    advised = [{**camel(row), "advice": advice_on(row.cause)} for row in rows]
-    return Differences(advised, None if summary is None else camel_rows(summary), following)
+    advised = [{**row._asdict(), "advice": advice_on(row.cause)} for row in rows]
+    return Differences(advised, summary, following)
 
 
 @operations.get(SYNC + "/schedule", "every job and its next times")
 def show_schedule(deps: Deps, connection: str) -> Jobs:
     """When jobs run."""
-    return Jobs(camel_rows(schedules.show(deps, connection)))
+    return Jobs(schedules.show(deps, connection))
 
 
 @operations.put(

@@ -4,7 +4,6 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
-from app.domain import JsonObject
 from app.flows.deps import Deps
 from app.flows.letters import letter_actions, letters, replay
 from app.flows.letters.letters import LetterView
@@ -12,10 +11,8 @@ from app.flows.letters.preview import MAX_ITEMS, Preview, preview
 from app.flows.letters.replay import ReplayView
 from app.web.api.letters import LETTER, LETTERS, Filter, LetterId
 from app.web.api.operation import Operations
-from app.web.api.pages import given, one_more, rows_page
 from app.web.api.params import Page, Params
-from app.web.api.responses import Answer, Rows
-from app.web.api.spelling import camel
+from app.web.api.responses import Answer, Row, Rows, given, one_more, rows_page
 
 REPLAYS = LETTERS + "/replays"
 
@@ -73,7 +70,7 @@ class Edit(Params, frozen=True, kw_only=True):
 class ReplayLink(Answer, frozen=True):
     """A replay as it is now, and the address to watch it."""
 
-    replay: JsonObject
+    replay: Row
     href: str
 
 
@@ -163,4 +160,4 @@ def abort_replay(deps: Deps, id: ReplayId) -> ReplayLink:
 
 def link(deps: Deps, replay_id: int) -> ReplayLink:
     """A replay and its address."""
-    return ReplayLink(camel(replay.show_replay(deps, replay_id)), f"{REPLAYS}/{replay_id}")
+    return ReplayLink(replay.show_replay(deps, replay_id), f"{REPLAYS}/{replay_id}")

@@ -10,10 +10,8 @@ from app.flows.runs import history
 from app.flows.runs.request_run import cancel_run, check_stuck, request_item, request_run, resume_run, stuck_runs
 from app.flows.runs.runs_view import RunView
 from app.web.api.operation import SYNC, Operations
-from app.web.api.pages import given
 from app.web.api.params import OneKind, RunId, RunOptions, StartRun, Text
-from app.web.api.responses import FailedRuns, Owed, OwedItems, RunLink, StuckRuns
-from app.web.api.spelling import camel
+from app.web.api.responses import FailedRuns, Owed, OwedItems, RunLink, StuckRuns, given
 
 _WAITS = "the run waits for a worker, or is running already"
 
@@ -105,7 +103,7 @@ def fail_stuck(deps: Deps, connection: str) -> FailedRuns:
 def link(deps: Deps, connection: str, run_id: int) -> RunLink:
     """A run of the connection and its address; raises ``NotFound`` when there is none."""
     run = history.show_run(deps, run_id, connection)
-    return RunLink(camel(run), f"/api/sync-{quote(connection)}/runs/{run_id}")
+    return RunLink(run, f"/api/sync-{quote(connection)}/runs/{run_id}")
 
 
 def _start(deps: Deps, connection: str, strategy: Strategy, options: Options) -> RunLink:
