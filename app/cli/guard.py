@@ -1,7 +1,8 @@
 """``tallyhook guard``: how well the guard tells disasters from ordinary life, repeatable by seed."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from itertools import groupby
 from typing import Annotated
 
 import typer
@@ -55,52 +56,25 @@ def try_(
 
 
 def _followed(coming: Iterable[Outcome], many: int) -> tuple[list[Outcome], bool]:
-    """The outcomes, shown as they come, and whether all trials were made."""
+    """The outcomes, shown as they come, and whether all trials were made. Where there is no terminal for a bar, a line is
+    printed for each size of shops."""
     outcomes: list[Outcome] = []
-    try:
-        with _bar(many) if stderr.is_terminal else _lines() as show:
-            for outcome in coming:
-                outcomes.append(outcome)
-                show(outcome)
-    except KeyboardInterrupt:
-        return outcomes, False
-    return outcomes, True
-
-
-@contextmanager
-def _bar(many: int) -> Iterator[Callable[[Outcome], None]]:
-    """A bar that moves with each outcome."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=stderr) as progress:
+    with Progress(*columns, TimeRemainingColumn(), console=stderr, disable=not stderr.is_terminal) as progress:
         bar = progress.add_task("trying", total=many)
-        wrong = 0
-
-        def show(outcome: Outcome) -> None:
-            nonlocal wrong
-            wrong += not outcome.is_right
-            described = f"{outcome.trial.size:,} products" + (f", {wrong} wrong" if wrong else "")
-            progress.update(bar, advance=1, description=described)
-
-        yield show
-
-
-@contextmanager
-def _lines() -> Iterator[Callable[[Outcome], None]]:
-    """Prints a line for each size of shop when the next size begins."""
-    outcomes: list[Outcome] = []
-
-    def tell() -> None:
-        if outcomes:
-            stderr.print(line(outcomes), markup=False)
-            outcomes.clear()
-
-    def show(outcome: Outcome) -> None:
-        if outcomes and outcomes[0].trial.size != outcome.trial.size:
-            tell()
-        outcomes.append(outcome)
-
-    yield show
-    tell()
+        try:
+            for size, same_size in groupby(coming, key=lambda one: one.trial.size):
+                before = len(outcomes)
+                for outcome in same_size:
+                    outcomes.append(outcome)
+                    wrong = sum(not one.is_right for one in outcomes)
+                    described = f"{size:,} products" + (f", {wrong} wrong" if wrong else "")
+                    progress.update(bar, advance=1, description=described)
+                if not stderr.is_terminal:
+                    stderr.print(line(outcomes[before:]), markup=False)
+        except KeyboardInterrupt:
+            return outcomes, False
+    return outcomes, True
 
 
 def _print_outcomes(outcomes: Sequence[Outcome]) -> None:
