@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from app.domain import JsonObject, Kind
 from app.flows.connections.connections import ConnectionView, list_connections
 from app.flows.deps import Deps
+from app.flows.runs.runs_view import iso
 from app.flows.runs.true_now import TrueNow, true_now
 from app.stores import catalog, owed
 from app.stores.catalog import watermarks
@@ -137,11 +138,6 @@ def readiness(deps: Deps) -> Readiness:
         (checks.database, checks.queue, checks.migrations, checks.workers, checks.clocks, checks.clock)
     )
     return checks
-
-
-def iso(moment: datetime | None) -> str | None:
-    """A moment as ISO 8601."""
-    return None if moment is None else moment.isoformat()
 
 
 def _run_as_json(run: Run) -> JsonObject:
