@@ -7,6 +7,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 import uvicorn
+from msgspec import to_builtins
 from rich.json import JSON
 
 from app import config, sources, wiring
@@ -121,7 +122,7 @@ def clock() -> None:
 def status(as_json: AsJson = False) -> None:
     """What is stored and owed, and whether everything is ready, as JSON."""
     deps = open_deps()
-    _json({**overview(deps), "readiness": readiness(deps)}, plain=as_json)
+    _json({**to_builtins(overview(deps)), "readiness": readiness(deps)}, plain=as_json)
 
 
 @app.command()
@@ -129,7 +130,7 @@ def ready(as_json: AsJson = False) -> None:
     """Exit code 0 when database, queue, migrations, workers and clock are well; else 1, with the findings."""
     report = readiness(open_deps())
     _json(report, plain=as_json)
-    raise typer.Exit(0 if report["ready"] else 1)
+    raise typer.Exit(0 if report.ready else 1)
 
 
 @app.command()
@@ -164,7 +165,7 @@ def _json(value: Any, *, plain: bool) -> None:
     if plain:
         print_json(value)
     else:
-        console.print(JSON.from_data(value))
+        console.print(JSON.from_data(to_builtins(value)))
 
 
 def _become(module: str, *arguments: str) -> NoReturn:

@@ -1,13 +1,13 @@
 """Explains in our words why an option or argument is refused: no wording of a library reaches a person."""
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
 from app.cli.examples import show_examples
+from app.domain import JsonObject
 from app.domain.nearest import nearest
 
 _CHOICE = re.compile(r"'(.*)' is not one of (.*)\.")
@@ -34,7 +34,7 @@ def _said(error: typer.BadParameter) -> str:
     details = getattr(error.__cause__, "errors", None)
     if details is None:
         return error.message
-    detail: Mapping[str, Any] = details()[0]
+    detail: JsonObject = details()[0]
     value, limits = detail.get("input"), detail.get("ctx") or {}
     match detail.get("type"):
         case "int_parsing" | "int_from_float" | "int_type":

@@ -10,6 +10,9 @@ import msgspec
 
 Item = TypeVar("Item")
 
+JsonObject = dict[str, Any]
+"""A JSON object without a type of ours: a JSON column whose keys are data, or an answer as it is written."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 

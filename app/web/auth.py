@@ -9,7 +9,6 @@ import hmac
 import time
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
-from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from limits import RateLimitItemPerMinute
@@ -265,7 +264,7 @@ def _check_site(request: Request) -> None:
 
 def _check_forgery(request: Request, session: SignedIn) -> None:
     """Refuse a change without the session's own word: a browser sends its cookie whichever site causes the request."""
-    form: dict[str, Any] = request.scope.get("form", {})
+    form: dict[str, str] = request.scope.get("form", {})
     word = form.get("csrf", "") or request.headers.get("x-csrf", "")
     if not hmac.compare_digest(word.encode(), session.csrf.encode()):
         raise Problem(403, "forged", FORGED)

@@ -23,6 +23,7 @@ from app.flows.deps import Deps
 from app.flows.reports import metrics
 from app.stores import validation
 from app.stores.runs import drift, history, runs
+from app.stores.runs.history import DriftWanted, RunsWanted
 from app.stores.sql.engine import open_database
 from app.stores.validation import measuring
 from app.web import prometheus
@@ -53,14 +54,18 @@ QUESTIONS: Mapping[str, Callable[[Deps], Any]] = {
     "critical: a page": lambda deps: critical.page(deps, MAIN, limit=101),
     "critical: the last page": lambda deps: critical.page(deps, MAIN, limit=101, after="1279990"),
     "runs: latest": _with(lambda conn: runs.latest(conn, MAIN)),
-    "history: a page": _with(lambda conn: history.runs_page(conn, MAIN, limit=51)),
+    "history: a page": _with(lambda conn: history.runs_page(conn, MAIN, RunsWanted(limit=51))),
     "metrics: seven days": lambda deps: metrics.metrics(deps, MAIN, 7),
     "drift: of a run": _with(lambda conn: drift.of_run(conn, LAST_RUN)),
     "drift: summary": _with(lambda conn: drift.summary(conn, LAST_RUN)),
-    "drift: a page": _with(lambda conn: history.drift_page(conn, MAIN, limit=51)),
+    "drift: a page": _with(lambda conn: history.drift_page(conn, MAIN, DriftWanted(limit=51))),
     "metrics: everything, for Prometheus": prometheus.exposition,
-    "drift: a page of a rare cause": _with(lambda conn: history.drift_page(conn, MAIN, cause="local", limit=51)),
-    "drift: a page of a kind": _with(lambda conn: history.drift_page(conn, MAIN, kind="product", limit=51)),
+    "drift: a page of a rare cause": _with(
+        lambda conn: history.drift_page(conn, MAIN, DriftWanted(cause="local", limit=51))
+    ),
+    "drift: a page of a kind": _with(
+        lambda conn: history.drift_page(conn, MAIN, DriftWanted(kind="product", limit=51))
+    ),
 }
 
 

@@ -270,8 +270,8 @@ def test_a_host_that_is_off_is_not_ready_and_says_by_how_much(postgres: Database
     for role in ("worker", "clock"):
         record_heartbeat(replace(world.deps, worker=f"{role}@here"), role)
     report = readiness(world.deps)
-    assert report["ready"] is ready
-    assert abs(report["clock_ahead_seconds"] - ahead) < 2
+    assert report.ready is ready
+    assert abs(report.clock_ahead_seconds - ahead) < 2
 
 
 def test_how_far_a_host_is_off_is_said_in_words() -> None:

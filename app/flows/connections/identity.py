@@ -39,7 +39,7 @@ def learn_accounts(deps: Deps) -> None:
     if not sources:
         return
     with deps.database.read() as conn:
-        accounts = {name: cache.get(conn, name, QUESTION) for name in sources}
+        accounts = {name: cache.get(conn, name, QUESTION, str) for name in sources}
     for name, account in accounts.items():
         if account is not None:
-            sources[name].learn(str(account.answer))
+            sources[name].learn(account.answer)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import reduce
 from operator import xor
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import structlog
 from sqlalchemy import Connection
@@ -221,7 +221,7 @@ def _in_turn(deps: Deps, read: KindRead, work: Callable[[Connection], list[ItemK
     )(attempt)
 
 
-def _fields(old: StoredRow | None, record: Record | None) -> dict[str, Any]:
+def _fields(old: StoredRow | None, record: Record | None) -> Mapping[str, Sequence[object]]:
     return {} if record is None else drift.field_changes(old and old.record, record)
 
 

@@ -108,9 +108,7 @@ def _decide(deps: Deps, conn: Connection, hold_id: int, state: str, believed_unt
         raise NotFound(f"there is no open hold {hold_id}", "hold")
     if not holds.close(conn, hold_id, state, believed_until=believed_until):
         raise Conflict(f"there is no open hold {hold_id}; it is {hold.state}")
-    after: dict[str, Any] = {"state": state}
-    if believed_until is not None:
-        after["believed_until"] = believed_until.isoformat()
+    until = {} if believed_until is None else {"believed_until": believed_until.isoformat()}
     audit.note(
         deps,
         conn,
@@ -118,7 +116,7 @@ def _decide(deps: Deps, conn: Connection, hold_id: int, state: str, believed_unt
         f"hold {hold_id}",
         connection=hold.connection,
         before={"state": holds.HELD, "rows": hold.rows, "reason": hold.reason},
-        after=after,
+        after={"state": state, **until},
     )
     return hold
 

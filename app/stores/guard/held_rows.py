@@ -33,7 +33,7 @@ class NewRow(NamedTuple):
     """A row to hold; the fields are those of ``HeldRow``."""
 
     key: Key
-    fields: Mapping[str, Any]
+    fields: Mapping[str, Sequence[object]]
     record: Record | None
     read_at: datetime | None = None
 

@@ -9,7 +9,7 @@ from typing import Any, NotRequired, TypedDict, Unpack
 import msgspec
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from app.domain import Kind, MissingPolicy, batches
+from app.domain import JsonObject, Kind, MissingPolicy, batches
 from app.domain.decoding import convert, decode
 from app.rules.guard.findings import Finding
 from app.stores import tables
@@ -41,7 +41,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     run_id: int | None
     reason: str
-    summary: dict[str, Any]
+    summary: JsonObject
     state: str
     held_at: datetime
     findings: list[HeldFinding]
@@ -68,7 +68,7 @@ class NewHold(TypedDict):
     kind: Kind
     run_id: int | None
     reason: str
-    summary: Mapping[str, Any]
+    summary: JsonObject | Mapping[str, int]
     findings: NotRequired[Sequence[Finding]]
     rows: NotRequired[int]
     digest: NotRequired[int]

@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import chain
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
+import msgspec
 from sqlalchemy import Connection, delete, select
 
 from app.domain.decoding import decode
@@ -75,7 +76,7 @@ class SharedBudget:
         _WRITE.run(conn, {"connection": self._connection, "name": name, "taken": text})
 
 
-class LimitUse(NamedTuple):
+class LimitUse(msgspec.Struct, frozen=True):
     """How much of a limit is used now. ``used`` and ``left`` count calls, ``used_by`` and ``free_for`` count them for
     each lane by its word. ``fresh_in`` is the seconds until the next used call is free again, 0.0 when none is used."""
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from app.domain import ALL_ITEMS, micros, quantity
+from app.domain import ALL_ITEMS, JsonObject, micros, quantity
 from app.stores.sql.columns import moment_from
 from app.stores.sql.statements import Statement
 
@@ -28,7 +28,7 @@ class Finding(NamedTuple):
 
     check: str
     rows: int
-    samples: list[dict[str, Any]]
+    samples: list[JsonObject]
 
 
 class Cutoffs(NamedTuple):

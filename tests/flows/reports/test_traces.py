@@ -233,14 +233,12 @@ def test_the_agreement_of_a_day_is_kept_with_its_number_of_rows(world: World) ->
     changed(world, "P01")
     world.clock.pass_(3600)
     night(world)
-    (day,) = [one for one in metrics(world.deps, SHOP)["agreement_days"] if one["kind"] == "product"][:1]
-    assert (day["share"], day["rows"], day["differed"], day["unknown"]) == (1.0, 40, 1, None)
+    (day,) = [one for one in metrics(world.deps, SHOP).agreement_days if one.kind == "product"][:1]
+    assert (day.share, day.rows, day.differed, day.unknown) == (1.0, 40, 1, None)
 
 
 def test_an_answer_that_was_not_believed_says_why_its_agreement_is_unknown(world: World) -> None:
     world.source.listings.clear()
     run_id = night(world)
-    (day,) = [
-        one for one in metrics(world.deps, SHOP)["agreement_days"] if one["run"] == run_id and one["rows"] == 0
-    ][:1]
-    assert (day["share"], day["unknown"][:26]) == (None, "the read was not believed:")
+    (day,) = [one for one in metrics(world.deps, SHOP).agreement_days if one.run == run_id and one.rows == 0][:1]
+    assert (day.share, (day.unknown or "")[:26]) == (None, "the read was not believed:")

@@ -11,7 +11,7 @@ from app.domain import Answer, Cause, Change, Kind, Options, Page, Ref, Strategy
 from app.errors import Permanent
 from app.flows.connections.probes import check_now
 from app.flows.items.leases import LeaseKeeper
-from app.flows.reports.metrics import metrics
+from app.flows.reports.metrics import CallFigures, metrics
 from app.flows.reports.samples import samples
 from app.flows.reports.status import overview
 from app.flows.runs.request_run import request_run
@@ -179,12 +179,12 @@ def test_calls_that_others_make_meanwhile_are_no_calls_of_a_run(
 
 def test_calls_of_a_connection_are_shown_in_its_status_by_purpose(counted: Shop) -> None:
     check_now(counted.deps, SHOP)
-    assert overview(counted.deps)["connections"][SHOP]["calls_of_24_hours"] == {"probe": 1}
+    assert overview(counted.deps).connections[SHOP].calls_of_24_hours == {"probe": 1}
 
 
 def test_calls_of_the_last_days_are_shown_in_the_figures_by_purpose(counted: Shop) -> None:
     check_now(counted.deps, SHOP)
-    assert metrics(counted.deps, SHOP)["api_calls"] == {"runs": 0, "total": 1, "by_purpose": {"probe": 1}}
+    assert metrics(counted.deps, SHOP).api_calls == CallFigures(0, 1, {"probe": 1})
 
 
 def test_calls_are_told_to_a_monitoring_system_by_purpose(counted: Shop) -> None:

@@ -91,8 +91,8 @@ def world(database: Database) -> World:
 
 
 def test_a_schedule_that_is_off_has_no_rate(world: World) -> None:
-    cost = save(world.deps, SHOP, "full", "0 3 * * *", "UTC", enabled=False)["cost"]
-    assert cost["runs_per_day"] == 0.0
+    cost = save(world.deps, SHOP, "full", "0 3 * * *", "UTC", enabled=False).cost
+    assert cost.runs_per_day == 0.0
 
 
 def test_editing_a_job_that_is_not_scheduled_says_so(world: World) -> None:

@@ -17,6 +17,7 @@ from app.flows.items.sync_item import sync_item
 from app.flows.reports.metrics import metrics
 from app.flows.reports.status import overview
 from app.flows.runs.spot_checks import EVERY, Turn, spot_check, spot_check_in_thread, take_turn
+from app.flows.runs.true_now import TrueNow
 from app.rules.calls.lanes import Lane, current_lane
 from app.stores import catalog, owed
 from app.stores.catalog import stored_rows
@@ -54,9 +55,8 @@ def owed_items(world: World) -> int:
         return owed.count(conn, SHOP)
 
 
-def now(world: World, kind: Kind = PRODUCT) -> dict[str, Any]:
-    told: dict[str, Any] = overview(world.deps)["connections"][SHOP]["agreement"][kind]
-    return told
+def now(world: World, kind: Kind = PRODUCT) -> TrueNow:
+    return overview(world.deps).connections[SHOP].agreement[kind]
 
 
 def by_hand(world: World, sql: str) -> None:
@@ -80,7 +80,7 @@ def edit(world: World, id: str) -> None:
 def test_of_equal_rows_the_interval_is_told_and_nothing_is_owed(world: World) -> None:
     assert check(world) == ALL
     told = now(world)
-    assert (told["checked"], told["equal"], told["low"], told["high"]) == (40, 40, 0.912378, 1.0)
+    assert (told.checked, told.equal, told.low, told.high) == (40, 40, 0.912378, 1.0)
     assert (found(world), owed_items(world)) == ([], 0)
 
 
@@ -88,7 +88,7 @@ def test_a_row_that_differs_is_told_with_its_fields_and_its_reason(world: World)
     edit(world, "P01")
     check(world)
     assert found(world) == [("P01", "differs", "missed", {"name": ["Product P01", "edited"]})]
-    assert (now(world)["checked"], now(world)["equal"]) == (40, 39)
+    assert (now(world).checked, now(world).equal) == (40, 39)
 
 
 def test_a_row_that_differs_is_repaired_by_the_item_path_only(world: World) -> None:
@@ -141,12 +141,12 @@ def test_a_reason_is_corrected_like_any_other(world: World) -> None:
 def test_a_complete_read_begins_a_new_sample(world: World) -> None:
     check(world)
     night(world)
-    assert (now(world)["checked"], now(world)["low"], now(world)["high"]) == (0, None, None)
+    assert (now(world).checked, now(world).low, now(world).high) == (0, None, None)
 
 
 def test_the_interval_is_part_of_a_connections_figures(world: World) -> None:
     check(world, rows=4)
-    assert metrics(world.deps, SHOP)["agreement"]["product"]["low"] == 0.510109
+    assert metrics(world.deps, SHOP).agreement["product"].low == 0.510109
 
 
 # --- what says nothing ---
@@ -256,4 +256,4 @@ def test_a_clock_has_as_many_rows_looked_at_as_are_set(world: World) -> None:
     work(world.deps)
     for thread in set(threading.enumerate()) - before:
         thread.join(30)
-    assert now(world)["checked"] == 3
+    assert now(world).checked == 3
