@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, NamedTuple
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_random_exponential
 
 from app.errors import AuthRejected, BudgetSpent, RateLimited, Unavailable, Unmappable, VendorForbidden, VendorRefused
 from app.rules.calls.lanes import current_lane
@@ -95,19 +95,13 @@ class Http:
         ``BudgetSpent``, ``AuthRejected``, ``Forbidden``, ``VendorForbidden``, and ``Unmappable`` for an answer that is too
         large.
         """
-        retrying = Retrying(
-            retry=retry_if_exception(lambda error: isinstance(error, Unavailable)),
-            stop=stop_after_attempt(attempts) | stop_after_delay(10),
-            wait=wait_random_exponential(multiplier=0.2, max=3),
-            sleep=self._context.sleep,
-            reraise=True,
-        )
-        for attempt in retrying:
-            with attempt:
-                self._wait_for_budget(limits)
-                request = self._build(method, path, params, json, timeout or self._timeout)
-                return self._send(request, wait_of, into)
-        raise AssertionError("unreachable: tenacity re-raises")
+
+        def attempt() -> httpx.Response:
+            self._wait_for_budget(limits)
+            request = self._build(method, path, params, json, timeout or self._timeout)
+            return self._send(request, wait_of, into)
+
+        return self._retrying(attempts)(attempt)
 
     def close(self) -> None:
         """Close every thread's connections."""
@@ -131,6 +125,15 @@ class Http:
             with self._lock:
                 self._transports.append(transport)
         return transport
+
+    def _retrying(self, attempts: int) -> Retrying:
+        return Retrying(
+            retry=retry_if_exception_type(Unavailable),
+            stop=stop_after_attempt(attempts) | stop_after_delay(10),
+            wait=wait_random_exponential(multiplier=0.2, max=3),
+            sleep=self._context.sleep,
+            reraise=True,
+        )
 
     def _wait_for_budget(self, limits: Sequence[Limit]) -> None:
         waited = 0.0

@@ -190,8 +190,8 @@ def close_values(
     because what an earlier read shows may be older than the deletion.
     """
     table, latest = shape(kind), horizon(present or now)
-    row = {"connection": connection, **dict(zip(table.keys, key, strict=True))}
-    row |= {"began": read_at, "horizon": latest, "now": now}
+    names: dict[str, Any] = dict(zip(table.keys, key, strict=True))
+    row = {**names, "connection": connection, "began": read_at, "horizon": latest, "now": now}
     if absent is MissingPolicy.DELETED:
         return {**row, "row_hash": 0, "modified_at": changed or now, "read_at": now}
     zero = row_hash(table.record(*key, quantity=Decimal(0)))

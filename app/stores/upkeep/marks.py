@@ -84,4 +84,4 @@ def rise(conn: Connection, seen: Mark | None, now: datetime) -> Mark:
 def restores(conn: Connection, since: datetime) -> list[Restore]:
     """Restores that were noticed since a moment, oldest first."""
     rows = _RESTORES.run(conn, {"since": since})
-    return [Restore(*map(some_moment, row)) for row in rows]
+    return [Restore(some_moment(back_to), some_moment(lost), some_moment(found)) for back_to, lost, found in rows]
