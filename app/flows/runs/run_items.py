@@ -7,12 +7,11 @@ from functools import partial
 import msgspec
 from sqlalchemy import Connection
 
-from app.domain import KINDS, Answer, BadRecord, Kind, Ref, batches, key_of
+from app.domain import KINDS, Answer, BadRecord, Kind, Ref, batches, item_of, key_of
 from app.errors import BadAnswer, DatabaseFault, Permanent, RateLimited, Unavailable
 from app.flows.items.bad_records import (
     Failure,
     isolated,
-    item_of,
     log_failures,
     record_failures,
     sure_scopes,
@@ -147,7 +146,7 @@ def _preview(run: ActiveRun, kind: Kind, began: datetime, answer: Answer, *, hel
 
 
 def _write(run: ActiveRun, began: datetime, answer: Answer, conn: Connection) -> Effects:
-    applied, closed = apply_answer(conn, run.connection, answer, began, run.deps.now())
+    applied, closed = apply_answer(conn, run.connection, answer, began, run.deps.now(), run.writer)
     counts = counts_of_applied(applied)
     counts.deleted = len(closed) + len(answer.gone)
     return Effects(answer.records, set(applied.written), closed, answer.gone, counts)

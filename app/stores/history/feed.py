@@ -1,0 +1,92 @@
+"""The feed of changes: every one exactly in the order in which they were committed, to be read on from a cursor.
+
+PostgreSQL gives ids before it commits, so a higher id may be seen before a lower one. The feed therefore goes by
+transaction id, and shows a transaction only when no earlier one is still open (``pg_snapshot_xmin``).
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, func, literal_column, select, tuple_
+
+from app.errors import InvalidRequest
+from app.stores import tables
+from app.stores.history.rows import PAST, ROWS, SELECTED, AppliedChange
+from app.stores.sql.statements import is_sqlite
+
+_RESTORES = tables.core(tables.Restore)
+_SETTLED: ColumnElement[int] = literal_column("CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)")
+
+
+class Cursor(NamedTuple):
+    """A place in the feed, behind one change. ``restores`` is how often the database had been restored from a backup: after
+    one more, ids may be given again."""
+
+    restores: int
+    transaction_id: int
+    id: int
+
+    def __str__(self) -> str:
+        return "-".join(map(str, self))
+
+    @classmethod
+    def parse(cls, text: str) -> "Cursor":
+        """The cursor of a text; raises ``InvalidRequest``."""
+        parts = text.split("-")
+        if len(parts) != len(cls._fields) or not all(part.isdecimal() and len(part) < 20 for part in parts):
+            raise InvalidRequest(
+                f"cursor {text[:60]!r} is none of ours; take it from the last answer, or leave it out"
+            )
+        return cls(*map(int, parts))
+
+
+def after(
+    conn: Connection, cursor: Cursor, connections: Sequence[str], limit: int
+) -> tuple[list[AppliedChange], Cursor]:
+    """The next changes of these connections behind a cursor, and the cursor behind the last of them.
+
+    Changes that the source recorded before we held the row are no part of it. Raises ``InvalidRequest`` if the database
+    was restored from a backup since.
+    """
+    restores = _restores(conn)
+    if cursor.restores != restores:
+        raise InvalidRequest(
+            "the database was restored from a backup since that cursor: read all items again, and follow from the newest "
+            "change on"
+        )
+    query = SELECTED.where(
+        *_committed(conn), _place(conn) > tuple_(*_numbers(conn, cursor)), ROWS.c.connection.in_(list(connections))
+    )
+    ordered = query.where(ROWS.c.op != PAST).order_by(*_order(conn)).limit(limit)
+    changes = [AppliedChange(*row) for row in conn.execute(ordered)]
+    if changes:
+        cursor = Cursor(restores, changes[-1].transaction_id, changes[-1].id)
+    return changes, cursor
+
+
+def end(conn: Connection) -> Cursor:
+    """The cursor behind the newest change."""
+    order = [column.desc() for column in _order(conn)]
+    newest = select(ROWS.c.transaction_id, ROWS.c.id).where(*_committed(conn)).order_by(*order).limit(1)
+    row = conn.execute(newest).first()
+    return Cursor(_restores(conn), *((row.transaction_id, row.id) if row is not None else (0, 0)))
+
+
+def _committed(conn: Connection) -> list[ColumnElement[bool]]:
+    return [] if is_sqlite(conn) else [ROWS.c.transaction_id < _SETTLED]
+
+
+def _order(conn: Connection) -> list[ColumnElement[int]]:
+    return [ROWS.c.id] if is_sqlite(conn) else [ROWS.c.transaction_id, ROWS.c.id]
+
+
+def _place(conn: Connection) -> ColumnElement[tuple[int, ...]]:
+    return tuple_(*_order(conn))
+
+
+def _numbers(conn: Connection, cursor: Cursor) -> list[int]:
+    return [cursor.id] if is_sqlite(conn) else [cursor.transaction_id, cursor.id]
+
+
+def _restores(conn: Connection) -> int:
+    return int(conn.execute(select(func.coalesce(func.max(_RESTORES.c.id), 0))).scalar_one())

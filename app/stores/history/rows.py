@@ -1,0 +1,83 @@
+"""The rows of history: noting that a first load began, and reading an item's changes back."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, insert, select, tuple_
+
+from app.domain import FIRST_LOAD_WRITER, Kind
+from app.stores import tables
+
+CREATED, UPDATED, DELETED, LOADED, PAST = "created", "updated", "deleted", "loaded", "past"
+"""The values of ``op`` (``tables.HistoryRow``)."""
+
+ROWS = tables.core(tables.HistoryRow)
+
+
+class AppliedChange(NamedTuple):
+    """A row of ``tables.HistoryRow``."""
+
+    id: int
+    transaction_id: int
+    connection: str
+    kind: str
+    external_id: str
+    location_id: str | None
+    state: str | None
+    op: str
+    changed_at: datetime
+    recorded_at: datetime
+    written_by: str | None
+    quantity_before: Decimal | None
+    quantity_after: Decimal | None
+    price_before: int | None
+    price_after: int | None
+    cost_before: int | None
+    cost_after: int | None
+    currency: str | None
+    reorder_point_before: Decimal | None
+    reorder_point_after: Decimal | None
+    status_before: str | None
+    status_after: str | None
+
+    def differences(self) -> dict[str, tuple[Any, Any]]:
+        """The tracked values that this change moved, each before and after; of other fields nothing is kept."""
+        pairs = {
+            "quantity": (self.quantity_before, self.quantity_after),
+            "price": (self.price_before, self.price_after),
+            "cost": (self.cost_before, self.cost_after),
+            "reorder_point": (self.reorder_point_before, self.reorder_point_after),
+            "status": (self.status_before, self.status_after),
+        }
+        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+SELECTED = select(*(ROWS.c[name] for name in AppliedChange._fields))
+
+
+def begin(conn: Connection, connection: str, kind: Kind, now: datetime) -> None:
+    """Note that the first load of a kind begins: the rows that it creates get no row of history."""
+    row = {"connection": connection, "kind": kind.value, "external_id": "", "op": LOADED}
+    conn.execute(insert(ROWS).values(**row, changed_at=now, recorded_at=now, written_by=FIRST_LOAD_WRITER))
+
+
+Place = tuple[datetime, int]
+"""``changed_at`` and ``id`` of a row: its place in an item's history."""
+
+
+def of_item(
+    conn: Connection, connection: str, external_ids: Sequence[str], *, before: Place | None = None, limit: int
+) -> list[AppliedChange]:
+    """The changes of products and counts with these ids, newest first; with ``before`` only those older than that row."""
+    place = tuple_(ROWS.c.changed_at, ROWS.c.id)
+    query = SELECTED.where(
+        ROWS.c.connection == connection,
+        ROWS.c.external_id.in_(list(external_ids)),
+        ROWS.c.kind.in_([Kind.PRODUCT, Kind.STOCK]),
+    )
+    if before is not None:
+        query = query.where(place < tuple_(*before))
+    ordered = query.order_by(ROWS.c.changed_at.desc(), ROWS.c.id.desc()).limit(limit)
+    return [AppliedChange(*row) for row in conn.execute(ordered)]
