@@ -74,7 +74,7 @@ def test_a_change_without_a_time_of_the_source_has_that_of_its_read(database: Da
 
 def test_a_new_row_is_created(database: Database) -> None:
     put(database, count(5, 0), minutes=1)
-    assert [(row.op, row.quantity_before, row.quantity_after) for row in changes(database)] == [("created", None, 5)]
+    assert [(row.op, row.differences()) for row in changes(database)] == [("created", {"quantity": (None, 5)})]
 
 
 @pytest.mark.parametrize(
