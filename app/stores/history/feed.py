@@ -72,6 +72,11 @@ def end(conn: Connection) -> Cursor:
     return Cursor(_restores(conn), *((row.transaction_id, row.id) if row is not None else (0, 0)))
 
 
+def begin_of(conn: Connection) -> Cursor:
+    """The cursor before the oldest change that is kept."""
+    return Cursor(_restores(conn), 0, 0)
+
+
 def _committed(conn: Connection) -> list[ColumnElement[bool]]:
     return [] if is_sqlite(conn) else [ROWS.c.transaction_id < _SETTLED]
 

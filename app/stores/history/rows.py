@@ -1,13 +1,14 @@
 """The rows of history: noting that a first load began, and reading an item's changes back."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, insert, select, tuple_
 
-from app.domain import FIRST_LOAD_WRITER, Kind
+from app.domain import FIRST_LOAD_WRITER, Kind, micros
+from app.errors import InvalidRequest
 from app.stores import tables
 
 CREATED, UPDATED, DELETED, LOADED, PAST = "created", "updated", "deleted", "loaded", "past"
@@ -63,8 +64,26 @@ def begin(conn: Connection, connection: str, kind: Kind, now: datetime) -> None:
     conn.execute(insert(ROWS).values(**row, changed_at=now, recorded_at=now, written_by=FIRST_LOAD_WRITER))
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
 Place = tuple[datetime, int]
 """``changed_at`` and ``id`` of a row: its place in an item's history."""
+
+
+def place_text(row: AppliedChange) -> str:
+    """A row's place as a text for ``place_of``."""
+    return f"{micros(row.changed_at)}-{row.id}"
+
+
+def place_of(text: str) -> Place:
+    """The place of a text; raises ``InvalidRequest``."""
+    moment, _, id = text.partition("-")
+    if not (moment.isdecimal() and id.isdecimal() and len(text) < 40):
+        raise InvalidRequest(f'{text[:60]!r} is no place in a history; take it from "next" of the page before')
+    try:
+        return _EPOCH + timedelta(microseconds=int(moment)), int(id)
+    except OverflowError:
+        raise InvalidRequest(f"{text[:60]!r} is no place in a history: there is no such moment") from None
 
 
 def of_item(
