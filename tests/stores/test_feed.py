@@ -16,7 +16,6 @@ from app.stores.history import Cursor
 from app.stores.sql.engine import Database, open_database
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
-START = Cursor(0, 0, 0)
 
 
 def put(conn: Connection, *records: Record, minutes: int = 1) -> None:
@@ -25,10 +24,10 @@ def put(conn: Connection, *records: Record, minutes: int = 1) -> None:
 
 
 def follow(
-    database: Database, cursor: Cursor = START, connections: Sequence[str] = ("shop",), limit: int = 100
+    database: Database, cursor: Cursor | None = None, connections: Sequence[str] = ("shop",), limit: int = 100
 ) -> tuple[list[str], Cursor]:
     with database.read() as conn:
-        changes, cursor = history.after(conn, cursor, connections, limit)
+        changes, cursor = history.after(conn, cursor or history.begin_of(conn), connections, limit)
     return [f"{change.op} {change.external_id}" for change in changes], cursor
 
 
@@ -119,7 +118,7 @@ def test_a_reader_beside_many_writers_sees_every_change_once(database: Database)
                 put(conn, *(StockCount(f"{number}-{turn}{part}", "L", ON_HAND, Decimal(1)) for part in PARTS))
 
     def read() -> None:
-        cursor = START
+        cursor: Cursor | None = None
         while True:
             was_done = done.is_set()
             changes, cursor = follow(database, cursor, limit=7)

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.domain import Record
 from app.stores import catalog
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, World, count, listing
@@ -16,7 +17,9 @@ from tests.web.serving import serving
 def client(database: Database) -> Iterator[httpx.Client]:
     """A's stock went from 5 to 3."""
     world = World(database)
-    for records in ([listing("A/1", price_minor=250, currency="EUR"), count("A/1", 5)], [count("A/1", 3, 2)]):
+    first: list[Record] = [listing("A/1", price_minor=250, currency="EUR"), count("A/1", 5)]
+    then: list[Record] = [count("A/1", 3, 2)]
+    for records in (first, then):
         with database.begin() as conn:
             catalog.apply(conn, SHOP, records, read_at=world.clock(), now=world.clock(), by="poll")
         world.clock.pass_(60)

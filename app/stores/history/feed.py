@@ -7,22 +7,24 @@ transaction id, and shows a transaction only when no earlier one is still open (
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, func, literal_column, select, tuple_
+from sqlalchemy import ColumnElement, Connection, func, literal_column, select, text, tuple_, update
 
+from app.domain import INT64
 from app.errors import InvalidRequest
 from app.stores import tables
 from app.stores.history.rows import PAST, ROWS, SELECTED, AppliedChange
 from app.stores.sql.statements import is_sqlite
 
 _RESTORES = tables.core(tables.Restore)
+_NEXT: ColumnElement[int] = literal_column("CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint)")
 _SETTLED: ColumnElement[int] = literal_column("CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint)")
 
 
 class Cursor(NamedTuple):
-    """A place in the feed, behind one change. ``restores`` is how often the database had been restored from a backup: after
-    one more, ids may be given again."""
+    """A place in the feed, behind one change. ``epoch`` stands for this database since it was last restored from a backup:
+    in another one, the same numbers mean other changes."""
 
-    restores: int
+    epoch: int
     transaction_id: int
     id: int
 
@@ -48,11 +50,11 @@ def after(
     Changes that the source recorded before we held the row are no part of it. Raises ``InvalidRequest`` if the database
     was restored from a backup since.
     """
-    restores = _restores(conn)
-    if cursor.restores != restores:
+    epoch = _epoch(conn)
+    if cursor.epoch != epoch:
         raise InvalidRequest(
-            "the database was restored from a backup since that cursor: read all items again, and follow from the newest "
-            "change on"
+            "the database was moved or restored from a backup since that cursor: read all items again, and follow what "
+            "changes from now on"
         )
     query = SELECTED.where(
         *_committed(conn), _place(conn) > tuple_(*_numbers(conn, cursor)), ROWS.c.connection.in_(list(connections))
@@ -60,7 +62,7 @@ def after(
     ordered = query.where(ROWS.c.op != PAST).order_by(*_order(conn)).limit(limit)
     changes = [AppliedChange(*row) for row in conn.execute(ordered)]
     if changes:
-        cursor = Cursor(restores, changes[-1].transaction_id, changes[-1].id)
+        cursor = Cursor(epoch, changes[-1].transaction_id, changes[-1].id)
     return changes, cursor
 
 
@@ -69,12 +71,18 @@ def end(conn: Connection) -> Cursor:
     order = [column.desc() for column in _order(conn)]
     newest = select(ROWS.c.transaction_id, ROWS.c.id).where(*_committed(conn)).order_by(*order).limit(1)
     row = conn.execute(newest).first()
-    return Cursor(_restores(conn), *((row.transaction_id, row.id) if row is not None else (0, 0)))
+    return Cursor(_epoch(conn), *((row.transaction_id, row.id) if row is not None else (0, 0)))
 
 
 def begin_of(conn: Connection) -> Cursor:
     """The cursor before the oldest change that is kept."""
-    return Cursor(_restores(conn), 0, 0)
+    return Cursor(_epoch(conn), 0, 0)
+
+
+def begin_again(conn: Connection) -> None:
+    """Make changes that came with another database visible: their transaction ids may lie ahead of this one's."""
+    if not is_sqlite(conn):
+        conn.execute(update(ROWS).where(ROWS.c.transaction_id > _NEXT).values(transaction_id=0))
 
 
 def _committed(conn: Connection) -> list[ColumnElement[bool]]:
@@ -93,5 +101,10 @@ def _numbers(conn: Connection, cursor: Cursor) -> list[int]:
     return [cursor.id] if is_sqlite(conn) else [cursor.transaction_id, cursor.id]
 
 
-def _restores(conn: Connection) -> int:
-    return int(conn.execute(select(func.coalesce(func.max(_RESTORES.c.id), 0))).scalar_one())
+def _epoch(conn: Connection) -> int:
+    """Differs between databases, and before and after a backup was restored."""
+    restores = int(conn.execute(select(func.coalesce(func.max(_RESTORES.c.id), 0))).scalar_one())
+    if is_sqlite(conn):
+        return restores
+    system = int(conn.execute(text("SELECT system_identifier FROM pg_control_system()")).scalar_one())
+    return (system + restores) % INT64

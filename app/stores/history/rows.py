@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, insert, select, tuple_
+from sqlalchemy import Connection, insert, select, tuple_, update
 
 from app.domain import FIRST_LOAD_WRITER, Kind, micros
 from app.errors import InvalidRequest
@@ -62,6 +62,12 @@ def begin(conn: Connection, connection: str, kind: Kind, now: datetime) -> None:
     """Note that the first load of a kind begins: the rows that it creates get no row of history."""
     row = {"connection": connection, "kind": kind.value, "external_id": "", "op": LOADED}
     conn.execute(insert(ROWS).values(**row, changed_at=now, recorded_at=now, written_by=FIRST_LOAD_WRITER))
+
+
+def forget(conn: Connection, before: datetime) -> None:
+    """Note that rows older than a moment are removed: history is known from then on only."""
+    rows = update(ROWS).where(ROWS.c.op == LOADED, ROWS.c.external_id == "", ROWS.c.changed_at < before)
+    conn.execute(rows.values(changed_at=before))
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

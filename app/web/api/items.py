@@ -18,7 +18,7 @@ ItemName = Annotated[
     Text,
     Meta(
         description="connection:external id; an SKU or id alone will do if only one item has it",
-        examples=["finale:10001"],
+        examples=["shop:10001"],
     ),
 ]
 
