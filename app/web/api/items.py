@@ -18,7 +18,7 @@ ItemName = Annotated[
     Text,
     Meta(
         description="connection:external id; an SKU or id alone will do if only one item has it",
-        examples=["shop:10001"],
+        examples=["acme:10001"],
     ),
 ]
 
