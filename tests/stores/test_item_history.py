@@ -13,7 +13,7 @@ from app.stores import catalog, history
 from app.stores.catalog import Read, bulk
 from app.stores.catalog.differ import Differ
 from app.stores.history import AppliedChange
-from app.stores.history.rows import begin
+from app.stores.history.rows import begin_load, end_load
 from app.stores.sql.engine import Database
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
@@ -240,6 +240,23 @@ def test_stock_as_of_a_moment_is_told_for_each_place(database: Database) -> None
 
 def test_history_is_known_since_the_first_load(database: Database) -> None:
     with database.begin() as conn:
-        begin(conn, "shop", Kind.STOCK, at(3))
-        begin(conn, "shop", Kind.STOCK, at(50))
+        begin_load(conn, "shop", Kind.STOCK, at(3))
+        begin_load(conn, "shop", Kind.STOCK, at(50))
         assert history.known_since(conn, "shop") == at(3)
+
+
+def test_who_follows_is_told_when_a_first_load_has_ended(database: Database) -> None:
+    with database.begin() as conn:
+        begin_load(conn, "shop", Kind.STOCK, at(3))
+        end_load(conn, "shop", Kind.STOCK, at(5))
+        end_load(conn, "shop", Kind.STOCK, at(9))
+    with database.read() as conn:
+        changes, _ = history.after(conn, history.begin_of(conn), ["shop"], 10)
+    assert [(row.op, row.changed_at) for row in changes] == [("loading", at(3)), ("loaded", at(5))]
+
+
+def test_a_load_that_never_began_does_not_end(database: Database) -> None:
+    with database.begin() as conn:
+        end_load(conn, "shop", Kind.STOCK, at(5))
+    with database.read() as conn:
+        assert history.after(conn, history.begin_of(conn), ["shop"], 10)[0] == []

@@ -20,7 +20,7 @@ from app.stores.catalog.bulk import Written
 from app.stores.catalog.diff import Diff
 from app.stores.catalog.differ import Differ
 from app.stores.guard.foreseen import NOTHING, Foreseen
-from app.stores.history.rows import begin as begin_history
+from app.stores.history.rows import begin_load, end_load
 
 MAX_READS = 4
 """How often one comparison may start its read again because the source lost the place."""
@@ -199,7 +199,7 @@ class BulkRead:
             if result.complete:
                 watermarks.cover(conn, connection, self.kind, result.read_at)
             if is_first and result.diff.created:
-                begin_history(conn, connection, self.kind, now)
+                begin_load(conn, connection, self.kind, now)
         written = bulk.write(
             deps.database,
             connection,
@@ -211,6 +211,8 @@ class BulkRead:
             clock=deps.now,
             by=FIRST_LOAD_WRITER if is_first else self.by,
         )
+        with deps.database.begin() as conn:
+            end_load(conn, connection, self.kind, deps.now())
         failures = [*result.failures, *(unstorable(one.record, one.error) for one in written.failed)]
         failing = {failure.ref.external_id for failure in failures}
         healed = [id for id in result.healed if id not in failing]

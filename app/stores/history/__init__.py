@@ -6,6 +6,7 @@ from app.stores.history.rows import (
     CREATED,
     DELETED,
     LOADED,
+    LOADING,
     PAST,
     UPDATED,
     AppliedChange,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from app.domain import Kind
-from app.stores.history.rows import LOADED, ROWS
+from app.stores.history.rows import LOADING, ROWS
 from app.stores.tables import CATALOG
 
 _STOCK = CATALOG[Kind.STOCK]
@@ -29,7 +29,7 @@ def known_since(conn: Connection, connection: str) -> datetime | None:
     loads = (
         ROWS.c.connection == connection,
         ROWS.c.kind == Kind.STOCK,
-        ROWS.c.op == LOADED,
+        ROWS.c.op == LOADING,
         ROWS.c.external_id == "",
     )
     return conn.execute(select(func.min(ROWS.c.changed_at)).where(*loads)).scalar()

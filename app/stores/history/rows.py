@@ -11,7 +11,7 @@ from app.domain import FIRST_LOAD_WRITER, Kind, micros
 from app.errors import InvalidRequest
 from app.stores import tables
 
-CREATED, UPDATED, DELETED, LOADED, PAST = "created", "updated", "deleted", "loaded", "past"
+CREATED, UPDATED, DELETED, LOADING, LOADED, PAST = "created", "updated", "deleted", "loading", "loaded", "past"
 """The values of ``op`` (``tables.HistoryRow``)."""
 
 ROWS = tables.core(tables.HistoryRow)
@@ -58,15 +58,27 @@ class AppliedChange(NamedTuple):
 SELECTED = select(*(ROWS.c[name] for name in AppliedChange._fields))
 
 
-def begin(conn: Connection, connection: str, kind: Kind, now: datetime) -> None:
+def begin_load(conn: Connection, connection: str, kind: Kind, now: datetime) -> None:
     """Note that the first load of a kind begins: the rows that it creates get no row of history."""
-    row = {"connection": connection, "kind": kind.value, "external_id": "", "op": LOADED}
+    _note(conn, connection, kind, LOADING, now)
+
+
+def end_load(conn: Connection, connection: str, kind: Kind, now: datetime) -> None:
+    """Note that a first load has ended, if one had begun: who follows the changes must now read all rows of the kind."""
+    notes = (ROWS.c.connection == connection, ROWS.c.kind == kind, ROWS.c.external_id == "")
+    last = conn.execute(select(ROWS.c.op).where(*notes).order_by(ROWS.c.id.desc()).limit(1)).scalar()
+    if last == LOADING:
+        _note(conn, connection, kind, LOADED, now)
+
+
+def _note(conn: Connection, connection: str, kind: Kind, op: str, now: datetime) -> None:
+    row = {"connection": connection, "kind": kind.value, "external_id": "", "op": op}
     conn.execute(insert(ROWS).values(**row, changed_at=now, recorded_at=now, written_by=FIRST_LOAD_WRITER))
 
 
 def forget(conn: Connection, before: datetime) -> None:
     """Note that rows older than a moment are removed: history is known from then on only."""
-    rows = update(ROWS).where(ROWS.c.op == LOADED, ROWS.c.external_id == "", ROWS.c.changed_at < before)
+    rows = update(ROWS).where(ROWS.c.op == LOADING, ROWS.c.external_id == "", ROWS.c.changed_at < before)
     conn.execute(rows.values(changed_at=before))
 
 

@@ -358,7 +358,7 @@ def test_old_changes_go_and_young_ones_stay(world: World) -> None:
 
 def test_history_is_known_only_from_where_it_is_kept(world: World) -> None:
     with world.database.begin() as conn:
-        history.begin(conn, SHOP, Kind.STOCK, ago(world, 500))
+        history.begin_load(conn, SHOP, Kind.STOCK, ago(world, 500))
     add(world, "history", change(world, 401, 2), change(world, 1, 3))
     go(world, history=400)
     with world.database.read() as conn:
@@ -367,7 +367,7 @@ def test_history_is_known_only_from_where_it_is_kept(world: World) -> None:
 
 def test_where_nothing_was_removed_history_is_known_from_its_beginning_on(world: World) -> None:
     with world.database.begin() as conn:
-        history.begin(conn, SHOP, Kind.STOCK, ago(world, 500))
+        history.begin_load(conn, SHOP, Kind.STOCK, ago(world, 500))
     go(world, history=400)
     with world.database.read() as conn:
         assert known_since(conn, SHOP) == ago(world, 500)

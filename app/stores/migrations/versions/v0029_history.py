@@ -63,7 +63,7 @@ def upgrade() -> None:
     for table, kind in KINDS.items():
         op.execute(
             f"""INSERT INTO history (connection, kind, external_id, op, changed_at, recorded_at)
-            SELECT connection, '{kind}', '', 'loaded', max(written_at), max(written_at) FROM {table} GROUP BY connection"""
+            SELECT connection, '{kind}', '', 'loading', max(written_at), max(written_at) FROM {table} GROUP BY connection"""
         )
         for event in EVENTS:
             for text in (_SQLITE,) if dialect == "sqlite" else _POSTGRESQL:
