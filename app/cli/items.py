@@ -11,6 +11,7 @@ from app.cli.console import AsJson, Limit, console, moment, open_deps, print_jso
 from app.cli.tables import print_table
 from app.domain import ON_HAND
 from app.flows.catalog import item_history, items
+from app.flows.catalog.find_items import find_items
 from app.flows.catalog.item_history import ItemChange
 from app.flows.catalog.items import ItemId, ItemView
 from app.flows.deps import Deps
@@ -20,6 +21,26 @@ from app.rules.filters import moment_of
 app = typer.Typer(help="Items: what one is, why its figures are what they are, what they were.", no_args_is_help=True)
 
 Item = Annotated[str, typer.Argument(help="SKU, or connection:external id", metavar="ITEM")]
+
+
+@app.command()
+def find(
+    query: Annotated[
+        list[str], typer.Argument(help="a SKU, barcode, supplier SKU, id, or words of a name", metavar="TEXT")
+    ],
+    limit: Limit = 20,
+    as_json: AsJson = False,
+) -> None:
+    """Items by what they are called: parts of words will do, and typing errors."""
+    found = find_items(open_deps(), " ".join(query), limit=limit)
+    if as_json:
+        print_json(found)
+        return
+    table = Table("item", "SKU", "name", "barcode", "on hand")
+    for item in found:
+        on_hand = "-" if item.on_hand is None else str(item.on_hand)
+        table.add_row(*(escape(text or "-") for text in (item.id, item.sku, item.name, item.barcode, on_hand)))
+    print_table(table, "Nothing is called that, or nearly so.")
 
 
 @app.command()

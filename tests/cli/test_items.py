@@ -53,3 +53,12 @@ def test_asof_of_no_moment_is_exit_code_2(shop: Terminal) -> None:
 def test_an_unknown_item_says_how_to_look_for_it(shop: Terminal) -> None:
     typed = shop.type("items", "show", "nothing")
     assert (typed.code != 0, "no item 'nothing'" in typed.err) == (True, True)
+
+
+def test_find_shows_what_is_called_so(shop: Terminal) -> None:
+    typed = shop.type("items", "find", "prodct", "a")
+    assert (typed.code, "shop:A" in typed.out) == (0, True)
+
+
+def test_find_says_when_nothing_is_called_so(shop: Terminal) -> None:
+    assert shop.type("items", "find", "xyzzy").out == "Nothing is called that, or nearly so.\n"

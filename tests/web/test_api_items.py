@@ -67,3 +67,8 @@ def test_the_feed_is_read_on_from_its_cursor(client: httpx.Client) -> None:
 def test_a_cursor_that_is_none_is_refused(client: httpx.Client) -> None:
     response = client.get("/api/changes", params={"cursor": "x"})
     assert (response.status_code, "none of ours" in response.text) == (422, True)
+
+
+def test_an_item_is_found_by_a_part_of_its_name(client: httpx.Client) -> None:
+    rows = get(client, "/api/items", q="oduct A")["rows"]
+    assert [(row["id"], row["onHand"]) for row in rows] == [("shop:A/1", "3")]

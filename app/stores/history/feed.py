@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, func, literal_column, select, text, tuple_, update
 
-from app.domain import INT64
+from app.domain import INT64, Kind
 from app.errors import InvalidRequest
 from app.stores import tables
 from app.stores.history.rows import PAST, ROWS, SELECTED, AppliedChange
@@ -43,9 +43,9 @@ class Cursor(NamedTuple):
 
 
 def after(
-    conn: Connection, cursor: Cursor, connections: Sequence[str], limit: int
+    conn: Connection, cursor: Cursor, connections: Sequence[str], limit: int, *, kind: Kind | None = None
 ) -> tuple[list[AppliedChange], Cursor]:
-    """The next changes of these connections behind a cursor, and the cursor behind the last of them.
+    """The next changes of these connections (of one kind) behind a cursor, and the cursor behind the last of them.
 
     Changes that the source recorded before we held the row are no part of it. Raises ``InvalidRequest`` if the database
     was restored from a backup since.
@@ -59,6 +59,8 @@ def after(
     query = SELECTED.where(
         *_committed(conn), _place(conn) > tuple_(*_numbers(conn, cursor)), ROWS.c.connection.in_(list(connections))
     )
+    if kind is not None:
+        query = query.where(ROWS.c.kind == kind)
     ordered = query.where(ROWS.c.op != PAST).order_by(*_order(conn)).limit(limit)
     changes = [AppliedChange(*row) for row in conn.execute(ordered)]
     if changes:

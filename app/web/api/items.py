@@ -5,12 +5,13 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, UnsetType
 
-from app.flows.catalog import changes, item_history, items
+from app.flows.catalog import changes, find_items, item_history, items
 from app.flows.deps import Deps
 from app.web.api.operation import Operations
 from app.web.api.pages import given
 from app.web.api.params import Moment, Most, Params, Text
-from app.web.api.spelling import camel
+from app.web.api.responses import FoundItems
+from app.web.api.spelling import camel, camel_rows
 
 ITEMS = "/api/items"
 
@@ -21,6 +22,15 @@ ItemName = Annotated[
         examples=["acme:10001"],
     ),
 ]
+
+
+class ItemSearch(Params, frozen=True, kw_only=True):
+    """What to look for."""
+
+    q: Annotated[
+        Text, Meta(description="a SKU, barcode, supplier SKU, id, or words of a name; parts of words will do")
+    ]
+    limit: Most = 20
 
 
 class OfItemNamed(Params, frozen=True, kw_only=True):
@@ -58,6 +68,12 @@ class ChangesPage(Params, frozen=True, kw_only=True):
 
 
 operations = Operations()
+
+
+@operations.get(ITEMS, "the best matches, the best first", errors=(422,), heavy=True)
+def find_items_by_text(deps: Deps, params: ItemSearch) -> FoundItems:
+    """Find items by what they are called."""
+    return FoundItems(camel_rows(find_items.find_items(deps, params.q, limit=params.limit)))
 
 
 @operations.get(ITEMS + "/{item:path}", "the item, its stock by location, and the same SKU elsewhere", errors=(409,))

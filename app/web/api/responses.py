@@ -37,6 +37,12 @@ class Rows(msgspec.Struct, frozen=True):
     next: Next | None
 
 
+class FoundItems(msgspec.Struct, frozen=True):
+    """The best matches of a search."""
+
+    rows: list[Row]
+
+
 class CriticalItems(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A page of critical listings by id, with ``counts`` of all and the time of the count."""
 
