@@ -109,6 +109,7 @@ class Settings(BaseSettings):
     keep_alerts_days: int = _days(365, "alerts and outages that are over, decided holds, ended replays")
     keep_figures_days: int = _days(400, "figures by ten minutes")
     keep_heartbeats_days: int = _days(30, "signs of life of processes long gone")
+    keep_history_days: int = _days(400, "changes of products and stock")
     keep_tombstones_days: int = _days(30, "tombstones of ids that were never stored here")
     keep_answers_days: int = _days(30, "remembered answers, sessions that are over, call budgets nobody uses")
     keep_audit_days: int = _days(400, "entries of the audit log, which go into a file")

@@ -21,6 +21,7 @@ from app.rules.terminal import for_terminal
 from app.sources import connect
 from app.sources.base import Context, Source, Unlimited
 from app.stores.runs.budgets import SharedBudget
+from app.stores.search import SearchIndex
 from app.stores.sql.clock import DatabaseClock
 from app.stores.sql.engine import Database
 from app.stores.sql.engine import open_database as open_database
@@ -170,6 +171,7 @@ def build(settings: Settings, role: str, *, queue: Queue | None = None, threads:
         host=clock,
         credentials=settings.credentials(),
         witness=Witness(settings.data_dir / f"mark-{role}.json"),
+        search=SearchIndex(settings.data_dir / "search.db"),
     )
 
 

@@ -21,6 +21,7 @@ from app.domain.records import (
     StockCount,
     Vendor,
     check_storable,
+    item_of,
     key_of,
     row_hash,
 )
@@ -28,7 +29,9 @@ from app.domain.runs import STATUS_SPELLINGS, Options, Status, Strategy, status_
 from app.domain.values import INT32, INT64, JsonObject, batches, micros, quantity, to_json
 from app.domain.words import (
     ALL_ITEMS,
+    FIRST_LOAD_WRITER,
     SKU_PREFIX,
+    UNKNOWN_WRITER,
     Cause,
     Change,
     ConnectionState,

@@ -201,6 +201,13 @@ def key_of(record: Record) -> tuple[str, ...]:
     return (record.external_id,)
 
 
+def item_of(record: Record) -> str:
+    """The external id of the item that a record belongs to: a variation's parent, a count's listing."""
+    if isinstance(record, Listing) and record.parent_id is not None:
+        return record.parent_id
+    return key_of(record)[0]
+
+
 _LARGEST = Decimal(10) ** 15
 _LONGEST_KEY = 600  # characters of all parts; PostgreSQL refuses index rows of more than 2,704 bytes
 

@@ -37,6 +37,12 @@ class Cause(StrEnum):
     RECONCILE = "reconcile"
 
 
+UNKNOWN_WRITER = "unknown"
+FIRST_LOAD_WRITER = "first load"
+"""``written_by`` of a catalog row says what brought its content: a ``Cause``, ``run N``, ``hold N`` (which a person
+applied), or this for a row of a kind's first load."""
+
+
 class Verdict(StrEnum):
     """How an authentic delivery is classified; only an accepted one owes items."""
 

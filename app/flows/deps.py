@@ -9,6 +9,7 @@ from app.domain import TALLYHOOK, ItemKey, Principal
 from app.errors import NotFound
 from app.rules.guard.guard import Limits
 from app.sources.base import Source
+from app.stores.search import SearchIndex
 from app.stores.sql.engine import DATABASE_ERRORS as DATABASE_ERRORS
 from app.stores.sql.engine import Database as Database
 from app.stores.sql.time_limits import TimeLimit as TimeLimit
@@ -60,7 +61,7 @@ class Deps:
     ``public_url``. ``now`` is the database's clock, and ``host`` measures how far this machine is from it. ``redact``
     removes every known secret from a text before it is stored, logged or shown. ``credentials`` has a one-way digest of
     each connection's options: a new digest means that somebody changed them. ``witness`` remembers how far the database
-    had come, to notice a restored backup.
+    had come, to notice a restored backup. ``search`` is this host's index of what listings are called.
     """
 
     database: Database
@@ -77,6 +78,7 @@ class Deps:
     host: HostClock | None = None
     credentials: Mapping[str, str] = field(default_factory=dict)
     witness: Witness = field(default_factory=Witness)
+    search: SearchIndex = field(default_factory=SearchIndex)
 
 
 def can_see(deps: Deps, connection: str) -> bool:

@@ -10,12 +10,14 @@ def line_of(record: Record) -> str:
     """A listing's SKU, name and price; a count and its place; an order's day, type, total and number; and so on."""
     match record:
         case Listing():
-            return _joined(record.sku or record.external_id, record.name, _money(record.price_minor, record.currency))
+            return _joined(
+                record.sku or record.external_id, record.name, money_text(record.price_minor, record.currency)
+            )
         case StockCount():
             count = f"{record.quantity.normalize():f} {record.state.replace('_', ' ')}"
             return _joined(record.listing_id, count, f"at {record.location_id}")
         case Order():
-            total = _money(record.total_minor, record.currency)
+            total = money_text(record.total_minor, record.currency)
             return _joined(record.ordered_on, record.type, total, record.number or record.external_id)
         case Location():
             return _joined(record.name, record.external_id, record.timezone, None if record.active else "closed")
@@ -25,7 +27,8 @@ def line_of(record: Record) -> str:
             return record.name or record.external_id
 
 
-def _money(minor: int | None, currency: str | None) -> str | None:
+def money_text(minor: int | None, currency: str | None) -> str | None:
+    """An amount of minor units for people: ``16.50 EUR``; ``None`` for none."""
     if minor is None:
         return None
     digits = exponent(currency)

@@ -39,7 +39,7 @@ LEAST: dict[tuple[str, str], Role] = {
 }
 """The least role of everything else. Pages declare theirs in ``tests.web.page_roles``."""
 
-FILLED = {"{connection}": SHOP, "{externalId:path}": "A", "{id}": "1", "{id:int}": "1"}
+FILLED = {"{connection}": SHOP, "{item:path}": "A", "{externalId:path}": "A", "{id}": "1", "{id:int}": "1"}
 
 
 def routes(world: World) -> list[tuple[str, str]]:

@@ -137,11 +137,19 @@ def _write_rows(deps: Deps, hold: Hold, batch: Sequence[HeldRow], conn: Connecti
         rows = [row for row in batch if hold.began_at_of(row) == read_at]
         records = [row.record for row in rows if row.record is not None]
         if records:
-            applied = catalog.apply(conn, connection, records, read_at=read_at, now=now)
+            applied = catalog.apply(conn, connection, records, read_at=read_at, now=now, by=f"hold {hold.id}")
             left.update(key for _, key in applied.refused)
         ended = sorted(row.key for row in rows if row.record is None)
         closed = catalog.close_rows(
-            conn, kind, absent, connection, ended, read_at=read_at, now=hold.held_at, present=now
+            conn,
+            kind,
+            absent,
+            connection,
+            ended,
+            read_at=read_at,
+            now=hold.held_at,
+            present=now,
+            by=f"hold {hold.id}",
         )
         left.update(set(ended) - set(closed) - catalog.fenced(conn, connection, kind, ended))
     changes = [Change(kind, id) for id in sorted({key[0] for key in left})]

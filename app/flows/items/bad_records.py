@@ -8,7 +8,7 @@ from typing import NamedTuple
 import structlog
 from sqlalchemy import Connection
 
-from app.domain import KINDS, Answer, BadRecord, Kind, Listing, Record, Ref, Scope, check_storable, key_of
+from app.domain import KINDS, Answer, BadRecord, Kind, Record, Ref, Scope, check_storable, item_of, key_of
 from app.errors import DatabaseFault, Unmappable
 from app.flows.deps import Deps
 from app.rules.letters.trouble import category_of
@@ -68,13 +68,6 @@ def split_storable(records: Iterable[Record]) -> tuple[list[Record], list[Failur
         else:
             bad.append(unstorable(record, ValueError(misfit)))
     return good, bad
-
-
-def item_of(record: Record) -> str:
-    """The external id of the item that a record belongs to: a variation's parent, a count's listing."""
-    if isinstance(record, Listing) and record.parent_id is not None:
-        return record.parent_id
-    return key_of(record)[0]
 
 
 def names_of(record: Record) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from itertools import count
 import structlog
 from sqlalchemy import Connection
 
-from app.domain import Change, Kind, Page, Scope, micros
+from app.domain import FIRST_LOAD_WRITER, Change, Kind, Page, Scope, micros
 from app.errors import Transient, Unavailable
 from app.flows.deps import Deps
 from app.flows.holds.hold_back import KindRead, keep, pass_by
@@ -21,6 +21,7 @@ from app.stores.catalog.bulk import Written
 from app.stores.catalog.diff import Diff
 from app.stores.catalog.differ import Differ
 from app.stores.guard.foreseen import NOTHING, Foreseen
+from app.stores.history.rows import begin_load, end_load
 
 MAX_READS = 4
 """How often one comparison may read again, because the source lost the place, without getting further than ever."""
@@ -67,7 +68,8 @@ BeforeWrite = Callable[[Diff, datetime], None]
 
 @dataclass(frozen=True)
 class BulkRead:
-    """A read of everything of a kind (``pages``), to which our rows are to be made equal.
+    """A read of everything of a kind (``pages``), to which our rows are to be made equal, made for ``by``
+    (``SyncColumns.written_by``).
 
     ``checks`` are those that the guard makes (``rules.guard.guard``). ``began`` tells when a resumed read began.
     ``restart`` is called before the read is repeated, ``on_commit`` in each commit of the write (``bulk.write``).
@@ -79,6 +81,7 @@ class BulkRead:
     connection: str
     kind: Kind
     pages: Callable[[], Iterator[Page]]
+    by: str
     run_id: int | None = None
     checks: Set[str] = RUN
     before_write: BeforeWrite | None = None
@@ -190,9 +193,12 @@ class BulkRead:
         """Write the believed diff; records that the database refused join those that could not be read."""
         deps, connection = self.deps, self.connection
         now = deps.now()
-        if result.complete:
-            with deps.database.begin() as conn:
+        is_first = result.diff.total_local == 0
+        with deps.database.begin() as conn:
+            if result.complete:
                 watermarks.cover(conn, connection, self.kind, result.read_at)
+            if is_first and result.diff.created:
+                begin_load(conn, connection, self.kind, now)
         written = bulk.write(
             deps.database,
             connection,
@@ -202,7 +208,10 @@ class BulkRead:
             scope=scope,
             on_commit=self.on_commit,
             clock=deps.now,
+            by=FIRST_LOAD_WRITER if is_first else self.by,
         )
+        with deps.database.begin() as conn:
+            end_load(conn, connection, self.kind, deps.now())
         failures = [*result.failures, *(unstorable(one.record, one.error) for one in written.failed)]
         failing = {failure.ref.external_id for failure in failures}
         healed = [id for id in result.healed if id not in failing]

@@ -13,7 +13,7 @@ import msgspec
 import structlog
 from sqlalchemy import Connection
 
-from app.domain import KINDS, Kind, MissingPolicy, Record, Ref, batches, key_of, row_hash
+from app.domain import KINDS, Kind, MissingPolicy, Record, Ref, batches, item_of, key_of, row_hash
 from app.errors import AuthRejected, BadAnswer, Permanent, Transient, Unavailable
 from app.flows.connections import health
 from app.flows.connections.health import Fault
@@ -21,7 +21,7 @@ from app.flows.deps import Deps
 from app.flows.holds.doubted import Doubt, judged, settled
 from app.flows.holds.hold_back import leave_out, leave_unread
 from app.flows.holds.plausible import Verdict
-from app.flows.items.bad_records import item_of, split_storable, sure_scopes
+from app.flows.items.bad_records import split_storable, sure_scopes
 from app.flows.items.fetching import Fetched, read_of
 from app.flows.items.held_items import BelievedRows, HeldItems, split
 from app.rules.guard.guard import FIRST_LOAD, POLL

@@ -9,9 +9,23 @@ from datetime import datetime, timedelta
 import msgspec
 from sqlalchemy import Connection
 
-from app.domain import ALL_ITEMS, KINDS, SKU_PREFIX, Answer, BadRecord, ItemKey, Kind, Record, Ref, key_of
+from app.domain import (
+    ALL_ITEMS,
+    KINDS,
+    SKU_PREFIX,
+    UNKNOWN_WRITER,
+    Answer,
+    BadRecord,
+    Cause,
+    ItemKey,
+    Kind,
+    Record,
+    Ref,
+    item_of,
+    key_of,
+)
 from app.flows.deps import Deps
-from app.flows.items.bad_records import Failure, isolated, item_of, unstorable
+from app.flows.items.bad_records import Failure, isolated, unstorable
 from app.rules.letters.retry import wait_for_item, wait_for_version
 from app.sources import exchanges
 from app.sources.base import Source
@@ -100,6 +114,16 @@ class Fetched:
                 good.append(record)
         return replace(self, answer=msgspec.structs.replace(self.answer, records=good, failed=bad))
 
+    def read(self) -> Read:
+        """The answer as a read of the catalog's; each item was fetched for what its claim says."""
+        by_item = {self._ref(claim).external_id: claim.cause for claim in self.claims}
+        return replace(read_of(self.answer, self.began, self.claims[0].cause), by_item=by_item)
+
+    def read_of(self, records: Sequence[Record]) -> Read:
+        """Some records of the answer as a read that says nothing about others."""
+        whole = self.read()
+        return Read(records, whole.began, by=whole.by, by_item=whole.by_item)
+
     def _ref(self, claim: Claim) -> Ref:
         return self.refs[claim.key.external_id]
 
@@ -136,7 +160,7 @@ def write_storable(deps: Deps, fetched: Fetched) -> list[Failure]:
     def write(some: Sequence[Record]) -> None:
         def work(conn: Connection) -> None:
             if len(owed.still_held(conn, fetched.claims)) == len(fetched.claims):
-                key, reads = fetched.claims[0].key, [Read(some, fetched.began)]
+                key, reads = fetched.claims[0].key, [fetched.read_of(some)]
                 catalog.apply_reads(conn, key.connection, reads, now=deps.now())
 
         deps.database.transact(work)
@@ -151,7 +175,7 @@ def _commit(deps: Deps, conn: Connection, fetched: Sequence[Fetched]) -> Committ
     valid = [one for one in fetched if all(claim.key in held for claim in one.claims)]
     lost = [one for one in fetched if one not in valid]
     owed.release(conn, [claim for one in lost for claim in one.claims if claim.key in held])
-    reads = [read_of(one.answer, one.began) for one in valid]
+    reads = [one.read() for one in valid]
     beside = _is_beside_bulk(conn, fetched[0].claims[0].key, reads)
     applied, closed = catalog.apply_reads(conn, connection, reads, now=now, beside_bulk=beside)
     written = set(applied.written)
@@ -243,11 +267,12 @@ def _overtaken(conn: Connection, fetched: Fetched) -> Sequence[Claim]:
 
 
 def apply_answer(
-    conn: Connection, connection: str, answer: Answer, began: datetime, now: datetime
+    conn: Connection, connection: str, answer: Answer, began: datetime, now: datetime, by: str = Cause.PERSON
 ) -> tuple[Applied, list[tuple[Kind, Key]]]:
-    """Apply an answer to the catalog; returns the effect, and the rows that its scopes closed."""
+    """Apply an answer to the catalog; returns the effect, and the rows that its scopes closed. ``by`` says what brought it
+    (``SyncColumns.written_by``)."""
     pulled = owed.is_leased(conn, ItemKey(connection, Kind.PRODUCT, ALL_ITEMS))  # that pull may have read earlier
-    reads = [read_of(answer, began)]
+    reads = [read_of(answer, began, by)]
     applied, (closed,) = catalog.apply_reads(conn, connection, reads, now=now, beside_bulk=pulled)
     return applied, closed
 
@@ -265,10 +290,10 @@ def refs_of(deps: Deps, keys: Sequence[ItemKey]) -> dict[str, Ref]:
     return refs
 
 
-def read_of(answer: Answer, began: datetime) -> Read:
-    """An answer as a read of the catalog's."""
+def read_of(answer: Answer, began: datetime, by: str = UNKNOWN_WRITER) -> Read:
+    """An answer as a read of the catalog's; ``by`` says what it was fetched for."""
     failed = {bad.external_id or bad.item_id: bad.owner for bad in answer.failed}
-    return Read(answer.records, began, answer.covers, answer.gone, failed)
+    return Read(answer.records, began, answer.covers, answer.gone, failed, by)
 
 
 def _changed(answer: Answer, written: set[Key], closed: Sequence[tuple[Kind, Key]]) -> set[str]:

@@ -9,7 +9,20 @@ from typing import NamedTuple
 import structlog
 from sqlalchemy import Connection
 
-from app.domain import KINDS, SKU_PREFIX, Cause, Change, ItemKey, Kind, Listing, Page, Record, batches, key_of
+from app.domain import (
+    KINDS,
+    SKU_PREFIX,
+    Cause,
+    Change,
+    ItemKey,
+    Kind,
+    Listing,
+    Page,
+    Record,
+    batches,
+    item_of,
+    key_of,
+)
 from app.errors import DatabaseFault, RateLimited
 from app.flows.connections import health
 from app.flows.connections.limited import not_limited
@@ -20,7 +33,6 @@ from app.flows.items.bad_records import (
     Healing,
     healing,
     isolated,
-    item_of,
     log_failures,
     record_failures,
     split_storable,
@@ -108,7 +120,7 @@ def _pull(deps: Deps, claim: Claim) -> list[ItemKey]:
         noted = owed.noted(conn, connection, kind)
     read_it = _read_whole if since is None or kind in source.whole_kinds else _read_delta
     try:
-        read = read_it(deps, source, connection, kind, since, partial(_still_ours, claim))
+        read = read_it(deps, source, connection, kind, since, claim.cause, partial(_still_ours, claim))
     except (DatabaseFault, RateLimited, _TakenOver):
         raise
     except Exception as error:
@@ -132,7 +144,7 @@ def _postpone(deps: Deps, claim: Claim) -> None:
 
 
 def _read_whole(
-    deps: Deps, source: Source, connection: str, kind: Kind, since: str | None, check_lease: CheckLease
+    deps: Deps, source: Source, connection: str, kind: Kind, since: str | None, by: str, check_lease: CheckLease
 ) -> _Pulled:
     """Read a first load, or a kind that has no delta, as a whole."""
     is_complete = kind in source.whole_kinds
@@ -141,6 +153,7 @@ def _read_whole(
         connection,
         kind,
         lambda: source.full(kind) if is_complete else source.delta(kind, None),
+        by,
         checks=FIRST_LOAD if since is None else POLL,
         on_commit=lambda conn, _: check_lease(conn),
     ).reconcile()
@@ -157,7 +170,7 @@ def _read_whole(
 
 
 def _read_delta(
-    deps: Deps, source: Source, connection: str, kind: Kind, since: str | None, check_lease: CheckLease
+    deps: Deps, source: Source, connection: str, kind: Kind, since: str | None, by: str, check_lease: CheckLease
 ) -> _Pulled:
     """Read what changed since the watermark; the guard judges it as one batch before any of it is applied."""
     read, healer, began = _Pulled(), healing(deps, connection, kind), deps.now()
@@ -165,7 +178,7 @@ def _read_delta(
 
     def apply(records: Sequence[Record]) -> None:
         def work(conn: Connection) -> None:
-            applied = catalog.apply(conn, connection, records, read_at=began, now=deps.now())
+            applied = catalog.apply(conn, connection, records, read_at=began, now=deps.now(), by=by)
             owe_refused(deps, conn, connection, records, applied)
             check_lease(conn)
 

@@ -38,6 +38,7 @@ def compare_kind(
         run.connection,
         kind,
         resumable_pages(run, kind, pages_from),
+        run.writer,
         run_id=None if is_dry else run.id,
         checks=NOTHING if run.options.force else checks,
         before_write=before_write,

@@ -267,7 +267,7 @@ def _preview(run: ActiveRun, kind: Kind, read: _Read) -> _Outcome:
 
 def _put(run: ActiveRun, conn: Connection, records: Sequence[Record]) -> Applied:
     now = run.deps.now()
-    return catalog.apply(conn, run.connection, records, read_at=run.read_began(), now=now)
+    return catalog.apply(conn, run.connection, records, read_at=run.read_began(), now=now, by=run.writer)
 
 
 def _effects(applied: Applied, records: Sequence[Record]) -> Effects:

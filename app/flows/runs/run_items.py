@@ -8,11 +8,10 @@ from functools import partial
 import msgspec
 from sqlalchemy import Connection
 
-from app.domain import Answer, BadRecord, Cause, Change, ItemKey, Kind, Record, Ref, batches
+from app.domain import Answer, BadRecord, Cause, Change, ItemKey, Kind, Record, Ref, batches, item_of
 from app.errors import BadAnswer, DatabaseFault, Permanent, RateLimited, Unavailable
 from app.flows.items.bad_records import (
     Failure,
-    item_of,
     log_failures,
     record_failures,
     storable_ones,
@@ -197,7 +196,7 @@ class _Done:
 
 
 def _write(run: ActiveRun, began: datetime, answer: Answer, conn: Connection) -> Effects:
-    applied, closed = apply_answer(conn, run.connection, answer, began, run.deps.now())
+    applied, closed = apply_answer(conn, run.connection, answer, began, run.deps.now(), run.writer)
     counts = counts_of_applied(applied)
     counts.deleted = len(closed) + len(answer.gone)
     return Effects(answer.records, set(applied.written), closed, answer.gone, counts)

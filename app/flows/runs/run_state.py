@@ -76,6 +76,11 @@ class ActiveRun:
         self._expected: int | None = None
         self._calls_before = self.row.calls - self.source.calls()
 
+    @property
+    def writer(self) -> str:
+        """What this run writes as ``SyncColumns.written_by``."""
+        return f"run {self.id}"
+
     # what is allowed
 
     def remaining(self) -> int | None:

@@ -19,9 +19,11 @@ from app.flows.apart import apart
 from app.flows.deps import Deps
 from app.rules.runs.checkpoint import Checkpoint
 from app.stores.access import sign_ins
+from app.stores.history.feed import begin_again
+from app.stores.history.rows import forget
 from app.stores.runs import budgets
 from app.stores.upkeep import pruning
-from app.stores.upkeep.pruning import BATCH_SIZE, DONE_LETTERS, EVENTS, EXPIRIES, LETTERS, SETTLEMENTS, Key
+from app.stores.upkeep.pruning import BATCH_SIZE, DONE_LETTERS, EVENTS, EXPIRIES, HISTORY, LETTERS, SETTLEMENTS, Key
 
 PATIENCE = 0.6
 """Seconds that a call spends on each of the large tables: letters, events, settlements, differences."""
@@ -32,7 +34,7 @@ BRIEF = 0.1
 PAUSE = 0.02
 """Seconds between two transactions, so that others can write."""
 
-_LARGE = frozenset({LETTERS, EVENTS, SETTLEMENTS, pruning.DRIFT, pruning.DRY_DRIFT})
+_LARGE = frozenset({LETTERS, EVENTS, SETTLEMENTS, pruning.DRIFT, pruning.DRY_DRIFT, HISTORY})
 
 log = structlog.get_logger()
 
@@ -46,8 +48,8 @@ class Keep:
     are closed ones, with outages, decided holds and ended replays. ``figures`` are the sums of settlements by ten minutes,
     the calls of each hour and the agreement of each day, ``heartbeats`` those of processes long gone and other traces
     (refused deliveries, restored backups, rows deleted by others, spot checks, products before doubtful changes),
-    ``tombstones`` the rows that only say that an id we never held is gone, ``answers`` cached ones and call budgets that
-    nobody uses.
+    ``history`` the changes of products and stock, ``tombstones`` the rows that only say that an id we never held is gone,
+    ``answers`` cached ones and call budgets that nobody uses.
     """
 
     done_letters: int = 365
@@ -57,6 +59,7 @@ class Keep:
     alerts: int = 365
     figures: int = 400
     heartbeats: int = 30
+    history: int = 400
     tombstones: int = 30
     answers: int = 30
     audit: int = 400
@@ -88,6 +91,8 @@ def prune(
             removed[what] = count
 
     apart(remove, sorts, event="not_pruned")
+    with deps.database.begin() as conn:
+        begin_again(conn)
     if any(removed.values()):
         log.info("pruned", **removed)
     return removed
@@ -140,6 +145,8 @@ def _remove(deps: Deps, what: str, keys: list[Key], before: datetime, days: int)
         if what in (LETTERS, DONE_LETTERS) and removed:
             after = {"removed": removed, "older_than_days": days}
             note(deps, conn, "letters.expire", f"{removed} letters", after=after)
+        if what == HISTORY and removed:
+            forget(conn, before)
     return removed
 
 

@@ -4,12 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection
 
-from app.domain import KINDS, Kind, Record, check_storable, key_of, micros, row_hash
+from app.domain import KINDS, UNKNOWN_WRITER, Kind, Record, check_storable, item_of, key_of, micros, row_hash
 from app.errors import Unmappable
 from app.rules.versions import settled_version
 from app.stores.catalog import catalog_sql as sql
@@ -19,8 +19,14 @@ from app.stores.catalog.reads import Key, Read
 
 _as_json = msgspec.json.Encoder().encode
 
-_Row = tuple[Key, Record, datetime]
-"""A record with its key and when the read of it began."""
+
+class _Row(NamedTuple):
+    """A record with its key, when the read of it began, and what brought it."""
+
+    key: Key
+    record: Record
+    read_at: datetime
+    by: str
 
 
 @dataclass
@@ -44,13 +50,15 @@ def apply(
     *,
     read_at: datetime,
     now: datetime,
+    by: str = UNKNOWN_WRITER,
 ) -> Applied:
     """Write the records that are newer than our rows; the upsert itself decides, so concurrent writers need no lock.
 
-    ``read_at`` is when the read of the records began. Records may be of several kinds and may show a key twice (the
-    newest counts). Rows are written in key order, so that two writers never deadlock.
+    ``read_at`` is when the read of the records began, ``by`` what brought them (``SyncColumns.written_by``). Records may
+    be of several kinds and may show a key twice (the newest counts). Rows are written in key order, so that two writers
+    never deadlock.
     """
-    newest = list(_by_kind([Read(records, read_at)], now))
+    newest = list(_by_kind([Read(records, read_at, by=by)], now))
     applied = _write(conn, connection, newest, now)
     for kind, rows in newest:
         applied.refused += _refused(conn, connection, kind, rows)
@@ -76,9 +84,11 @@ def apply_reads(
     for read, keys_by_closing in zip(reads, closings, strict=True):
         done = []
         for (kind, absent, changed), keys in keys_by_closing.items():
-            rows = close_rows(conn, kind, absent, connection, keys, read_at=read.began, now=now, changed=changed)
+            rows = close_rows(
+                conn, kind, absent, connection, keys, read_at=read.began, now=now, changed=changed, by=read.by
+            )
             done += [(kind, key) for key in rows]
-        tombstone(conn, connection, read.gone, read_at=read.began, now=now)
+        tombstone(conn, connection, read.gone, read_at=read.began, now=now, by=read.by)
         fence_items(conn, connection, read, now, living_too=beside_bulk)
         closed.append(done)
     return applied, closed
@@ -91,7 +101,7 @@ def _lock(
         return  # the one write lock is ours
     keys: dict[Kind, set[Key]] = defaultdict(set)
     for kind, rows in newest:
-        keys[kind].update(key for key, _, _ in rows)
+        keys[kind].update(row.key for row in rows)
     for one in closings:
         for (kind, _, _), gone in one.items():
             keys[kind].update(gone)
@@ -121,10 +131,10 @@ def _by_kind(reads: Sequence[Read], now: datetime) -> Iterator[tuple[Kind, list[
                 record = msgspec.structs.replace(record, version=version)
             of_kind = newest[KINDS[type(record)]]
             key = key_of(record)
-            if key not in of_kind or (version, read.began) >= (of_kind[key][1].version, of_kind[key][2]):
-                of_kind[key] = (key, record, read.began)
+            if key not in of_kind or (version, read.began) >= (of_kind[key].record.version, of_kind[key].read_at):
+                of_kind[key] = _Row(key, record, read.began, read.written_by(item_of(record)))
     for kind in sorted(newest):
-        yield kind, sorted(newest[kind].values(), key=lambda row: row[0])
+        yield kind, sorted(newest[kind].values(), key=lambda row: row.key)
 
 
 def _write(conn: Connection, connection: str, newest: Sequence[tuple[Kind, list[_Row]]], now: datetime) -> Applied:
@@ -140,8 +150,8 @@ def _write(conn: Connection, connection: str, newest: Sequence[tuple[Kind, list[
 
 def _refused(conn: Connection, connection: str, kind: Kind, rows: Sequence[_Row]) -> list[tuple[Kind, Key]]:
     """Which of these records differ from our rows."""
-    held = held_hashes(conn, connection, kind, [key for key, _, _ in rows])
-    return [(kind, key) for key, record, _ in rows if held.get("\x1f".join(key)) != row_hash(record)]
+    held = held_hashes(conn, connection, kind, [row.key for row in rows])
+    return [(kind, row.key) for row in rows if held.get("\x1f".join(row.key)) != row_hash(row.record)]
 
 
 def _write_sqlite(
@@ -150,10 +160,10 @@ def _write_sqlite(
     """Yields key, created, same content of every row written. We are the only writer, so reading first is safe."""
     cursor = driver.cursor()
     select, upsert = sql.held_row(kind), sql.row_upsert(kind)
-    for key, record, read_at in newest:
+    for key, record, read_at, by in newest:
         digest = row_hash(record)
         held = cursor.execute(select, (connection, *key)).fetchone()
-        row = (connection, *msgspec.structs.astuple(record), digest, read_at, now)
+        row = (connection, *msgspec.structs.astuple(record), digest, read_at, now, by)
         if cursor.execute(upsert, row).rowcount:
             yield key, held is None, held is not None and held[0] == digest
 
@@ -162,16 +172,16 @@ def _write_postgresql(
     driver: Any, kind: Kind, connection: str, newest: list[_Row], now: datetime
 ) -> Iterator[tuple[Key, bool, bool]]:
     """Yields key, created, same content of every row written, by one prepared statement."""
-    rows = ",".join([_row_json(record, read_at) for _, record, read_at in newest])
+    rows = ",".join(map(_row_json, newest))
     cursor = driver.cursor()
     cursor.execute(sql.batch_upsert(kind), (connection, now, f"[{rows}]"))
     for *key, created, same in cursor.fetchall():
         yield tuple(key), created, bool(same)
 
 
-def _row_json(record: Record, read_at: datetime) -> str:
-    fields = _as_json(record).decode()[:-1]
-    return f'{fields},"row_hash":{row_hash(record)},"read_at":"{read_at.isoformat()}"}}'
+def _row_json(row: _Row) -> str:
+    fields, by = _as_json(row.record).decode()[:-1], _as_json(row.by).decode()
+    return f'{fields},"row_hash":{row_hash(row.record)},"read_at":"{row.read_at.isoformat()}","written_by":{by}}}'
 
 
 def _count(applied: Applied, key: Key, created: bool, same: bool) -> None:

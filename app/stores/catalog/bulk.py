@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Boolean, Connection, Integer, select, tuple_
 from sqlalchemy.types import TypeEngine
 
-from app.domain import Kind, MissingPolicy, Record, Scope, batches
+from app.domain import UNKNOWN_WRITER, Kind, MissingPolicy, Record, Scope, batches
 from app.domain.collector import collector_paused
 from app.errors import DatabaseFault
 from app.stores.catalog import Key, close_rows, stored_rows
@@ -59,6 +59,7 @@ def write(
     scope: Scope | None,
     on_commit: Callable[[Connection, Written], None] = lambda conn, written: None,
     clock: Callable[[], datetime] | None = None,
+    by: str = UNKNOWN_WRITER,
 ) -> Written:
     """Write a diff in commits of a few rows each, newer wins; safe to kill and to run again at any point.
 
@@ -66,9 +67,10 @@ def write(
     (again if the commit is repeated) with all that is written so far; if it raises, that commit and the later ones are
     not made. ``now`` is when the diff was believed. ``clock`` is read for each commit: a write may last minutes, and what
     others write meanwhile does not come from the future. Records that the database refuses are found and left out.
+    ``by`` says what brings the rows (``SyncColumns.written_by``).
     """
     written = Written()
-    writing = _Writing(database, connection, diff.kind, read_at, now, clock or (lambda: now), on_commit, written)
+    writing = _Writing(database, connection, diff.kind, read_at, now, clock or (lambda: now), on_commit, written, by)
     with collector_paused():
         # Touched first: if the read showed such a key again with new content, that later state must win a tie.
         writing.spool(diff.touched, "touched")
@@ -91,6 +93,7 @@ class _Writing:
     clock: Callable[[], datetime]
     on_commit: Callable[[Connection, Written], None]
     written: Written
+    by: str
 
     def spool(self, spool: Spool, counter: str) -> None:
         """Write a spool's rows in key order: commits touch neighbouring rows, and writers do not deadlock. They count in
@@ -138,7 +141,7 @@ class _Writing:
         def work(conn: Connection) -> tuple[int, list[Key]]:
             nonlocal is_put
             is_put = False
-            count = put(conn, self.kind, self.connection, rows, self.read_at, self.clock())
+            count = put(conn, self.kind, self.connection, rows, self.read_at, self.clock(), self.by)
             is_put = True
             refused = [] if count == len(rows) else _differing(conn, self.kind, self.connection, rows)
             self.on_commit(conn, self._with(counter, count))
@@ -168,6 +171,7 @@ class _Writing:
             read_at=self.read_at,
             now=self.now,
             present=self.clock(),
+            by=self.by,
         )
         self.on_commit(conn, self._with("deleted", len(closed)))
         return closed
@@ -213,16 +217,28 @@ def _differing(conn: Connection, kind: Kind, connection: str, rows: list[tuple[A
 
 
 def _put_sqlite(
-    conn: Connection, kind: Kind, connection: str, rows: list[tuple[Any, ...]], read_at: datetime, now: datetime
+    conn: Connection,
+    kind: Kind,
+    connection: str,
+    rows: list[tuple[Any, ...]],
+    read_at: datetime,
+    now: datetime,
+    by: str,
 ) -> int:
-    times = (moment_text(read_at), moment_text(now))  # not row by row in the driver's adapter
-    values = ((connection, *row, *times) for row in rows)
+    ends = (moment_text(read_at), moment_text(now), by)  # not row by row in the driver's adapter
+    values = ((connection, *row, *ends) for row in rows)
     written: int = sql.driver(conn).cursor().executemany(sql.row_upsert(kind), values).rowcount
     return written
 
 
 def _put_postgresql(
-    conn: Connection, kind: Kind, connection: str, rows: list[tuple[Any, ...]], read_at: datetime, now: datetime
+    conn: Connection,
+    kind: Kind,
+    connection: str,
+    rows: list[tuple[Any, ...]],
+    read_at: datetime,
+    now: datetime,
+    by: str,
 ) -> int:
     shape = sql.shape(kind)
     stage = f"incoming_{shape.table}"
@@ -233,7 +249,7 @@ def _put_postgresql(
         copy.set_types(_copy_types(kind))
         for row in rows:
             copy.write_row(row)
-    cursor.execute(sql.staged_upsert(kind, stage), (connection, read_at, now))
+    cursor.execute(sql.staged_upsert(kind, stage), (connection, read_at, now, by))
     written: int = cursor.rowcount
     return written
 

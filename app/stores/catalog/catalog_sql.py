@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from app.domain import RECORDS, Kind, MissingPolicy, micros, row_hash
+from app.domain import RECORDS, UNKNOWN_WRITER, Kind, MissingPolicy, micros, row_hash
 from app.rules.versions import AHEAD
 from app.stores.catalog import newer
 from app.stores.sql.statements import Statement
@@ -18,16 +18,17 @@ from app.stores.tables import CATALOG
 # How a row changes when the source does not show it any more. A version never goes back.
 _CLOSE = {
     MissingPolicy.DELETED: """deleted = true, row_hash = :row_hash, modified_at = :modified_at, read_at = :read_at,
-        written_at = :now""",
+        written_at = :now, written_by = :by""",
     MissingPolicy.ZERO: """quantity = 0, extra = NULL, row_hash = :row_hash, read_at = :read_at, written_at = :now,
-        version = CASE WHEN version < :version OR version > :latest THEN :version ELSE version END""",
+        written_by = :by, version = CASE WHEN version < :version OR version > :latest THEN :version ELSE version END""",
 }
 ZERO_FLAG, NEWER_FLAG, SAME_TIME_FLAG, DELETED_FLAG, OWN_TIME_FLAG = 1, 2, 4, 8, 16
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A kind's table and columns. Column order everywhere: connection, fields, row_hash, read_at, written_at."""
+    """A kind's table and columns. Column order everywhere: connection, fields, row_hash, read_at, written_at,
+    written_by."""
 
     table: str
     keys: tuple[str, ...]
@@ -37,7 +38,7 @@ class Shape:
     @property
     def columns(self) -> tuple[str, ...]:
         """All columns of the table."""
-        return ("connection", *self.fields, "row_hash", "read_at", "written_at")
+        return ("connection", *self.fields, "row_hash", "read_at", "written_at", "written_by")
 
     @property
     def has_parents(self) -> bool:
@@ -104,16 +105,17 @@ def batch_upsert(kind: Kind) -> str:
     given = f"""(SELECT %s::text AS connection, %s::timestamptz AS now) p,
         json_populate_recordset(NULL::{table.table}, %s::json) AS i"""
     same_row = " AND ".join(f"o.{name} = t.{name}" for name in ("connection", *table.keys))
-    return f"""{_insert_from(table, given, read_at="i.read_at")}
+    return f"""{_insert_from(table, given, read_at="i.read_at", written_by="i.written_by")}
         RETURNING {", ".join(f"t.{key}" for key in table.keys)}, t.xmax = 0,
             t.row_hash = (SELECT o.row_hash FROM {table.table} AS o WHERE {same_row})"""
 
 
 @lru_cache
 def staged_upsert(kind: Kind, stage: str) -> str:
-    """Guarded upsert of a staging table's rows on PostgreSQL; binds connection, read_at, now."""
-    given = f"(SELECT %s::text AS connection, %s::timestamptz AS read_at, %s::timestamptz AS now) p, {stage} AS i"
-    return _insert_from(shape(kind), given, read_at="p.read_at")
+    """Guarded upsert of a staging table's rows on PostgreSQL; binds connection, read_at, now, written_by."""
+    given = f"""(SELECT %s::text AS connection, %s::timestamptz AS read_at, %s::timestamptz AS now,
+            %s::text AS written_by) p, {stage} AS i"""
+    return _insert_from(shape(kind), given, read_at="p.read_at", written_by="p.written_by")
 
 
 @lru_cache
@@ -182,6 +184,7 @@ def close_values(
     now: datetime,
     present: datetime | None = None,
     changed: datetime | None = None,
+    by: str = UNKNOWN_WRITER,
 ) -> dict[str, Any]:
     """What ``close_row`` binds; ``present`` is the time of writing if later than ``now``, ``changed`` when the source says
     that a deletion happened.
@@ -191,7 +194,7 @@ def close_values(
     """
     table, latest = shape(kind), horizon(present or now)
     names: dict[str, Any] = dict(zip(table.keys, key, strict=True))
-    row = {**names, "connection": connection, "began": read_at, "horizon": latest, "now": now}
+    row = {**names, "connection": connection, "began": read_at, "horizon": latest, "now": now, "by": by}
     if absent is MissingPolicy.DELETED:
         return {**row, "row_hash": 0, "modified_at": changed or now, "read_at": now}
     zero = row_hash(table.record(*key, quantity=Decimal(0)))
@@ -217,7 +220,7 @@ def _is_row(table: Shape) -> str:
     return " AND ".join(f"{name} = ?" for name in ("connection", *table.keys))
 
 
-def _insert_from(table: Shape, given: str, *, read_at: str) -> str:
+def _insert_from(table: Shape, given: str, *, read_at: str, written_by: str) -> str:
     """Guarded upsert from rows ``i`` and parameters ``p``."""
     fields = ", ".join(f"i.{name}" for name in table.fields)
     guard = ""
@@ -226,13 +229,14 @@ def _insert_from(table: Shape, given: str, *, read_at: str) -> str:
             table=table.table, connection="p.connection", parent="i.parent_id", read_at=read_at, now="p.now"
         )
     return f"""INSERT INTO {table.table} AS t ({", ".join(table.columns)})
-        SELECT p.connection, {fields}, i.row_hash, {read_at}, p.now FROM {given} {guard}
+        SELECT p.connection, {fields}, i.row_hash, {read_at}, p.now, {written_by} FROM {given} {guard}
         {_on_conflict(table, "postgresql")}"""
 
 
 def _on_conflict(table: Shape, dialect: str) -> str:
     kept = ("connection", *table.keys)
-    news = ", ".join(f"{name} = excluded.{name}" for name in table.columns if name not in kept)
+    news = ", ".join(f"{name} = excluded.{name}" for name in table.columns[:-1] if name not in kept)
+    news += ", written_by = CASE WHEN t.row_hash = excluded.row_hash THEN t.written_by ELSE excluded.written_by END"
     return f"ON CONFLICT ({', '.join(kept)}) DO UPDATE SET {news} WHERE {newer.is_newer(dialect)}"
 
 
@@ -271,9 +275,11 @@ def fence_row(kind: Kind, dialect: str) -> str:
     )
 
 
-def fence_values(kind: Kind, connection: str, external_id: str, read_at: datetime, now: datetime) -> tuple[Any, ...]:
+def fence_values(
+    kind: Kind, connection: str, external_id: str, read_at: datetime, now: datetime, by: str
+) -> tuple[Any, ...]:
     """What ``fence_row`` binds."""
     table = shape(kind)
     names = {"external_id": external_id, **({"parent_id": external_id} if table.has_parents else {})}
     record = table.record(**names, deleted=True)
-    return (connection, *msgspec.structs.astuple(record), 0, now, now, read_at)
+    return (connection, *msgspec.structs.astuple(record), 0, now, now, by, read_at)

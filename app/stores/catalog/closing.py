@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from app.domain import KINDS, SKU_PREFIX, Kind, Listing, MissingPolicy, Ref, Scope, key_of
+from app.domain import KINDS, SKU_PREFIX, UNKNOWN_WRITER, Kind, Listing, MissingPolicy, Ref, Scope, key_of
 from app.stores.catalog import catalog_sql as sql
 from app.stores.catalog.reads import Key, Read
 from app.stores.sql.statements import bound_list
@@ -40,7 +40,15 @@ def ending(conn: Connection, connection: str, kind: Kind, read: Read, now: datet
     return sorted(keys)
 
 
-def tombstone(conn: Connection, connection: str, refs: Sequence[Ref], *, read_at: datetime, now: datetime) -> int:
+def tombstone(
+    conn: Connection,
+    connection: str,
+    refs: Sequence[Ref],
+    *,
+    read_at: datetime,
+    now: datetime,
+    by: str = UNKNOWN_WRITER,
+) -> int:
     """Mark as deleted what the source says does not exist; returns how many live rows these were. An item that we hold no
     row of gets a tombstone, so that reads that began before ``now`` cannot bring it back.
 
@@ -57,10 +65,18 @@ def tombstone(conn: Connection, connection: str, refs: Sequence[Ref], *, read_at
         keys = _live_keys(conn, connection, kind, name, by_kind[kind], MissingPolicy.DELETED, read_at, now, ties=True)
         total += len(
             close_rows(
-                conn, kind, MissingPolicy.DELETED, connection, sorted(keys), read_at=read_at, now=now, ties=True
+                conn,
+                kind,
+                MissingPolicy.DELETED,
+                connection,
+                sorted(keys),
+                read_at=read_at,
+                now=now,
+                by=by,
+                ties=True,
             )
         )
-        _fence(conn, connection, kind, by_kind[kind], read_at, now)
+        _fence(conn, connection, kind, by_kind[kind], read_at, now, by)
     return total
 
 
@@ -75,17 +91,17 @@ def fence_items(conn: Connection, connection: str, read: Read, now: datetime, *,
     shown = {record.parent_id for record in read.records if isinstance(record, Listing)}
     covered = {scope.value for scope in read.covers if scope.field == "parent_id" and scope.value is not None}
     items = covered - unsure
-    _fence(conn, connection, Kind.PRODUCT, sorted(items - shown), read.began, now)
+    _fence(conn, connection, Kind.PRODUCT, sorted(items - shown), read.began, now, read.by)
     if living_too:
-        _fence(conn, connection, Kind.PRODUCT, sorted(items & shown), read.began, read.began)
+        _fence(conn, connection, Kind.PRODUCT, sorted(items & shown), read.began, read.began, read.by)
 
 
 def _fence(
-    conn: Connection, connection: str, kind: Kind, ids: Sequence[str], read_at: datetime, now: datetime
+    conn: Connection, connection: str, kind: Kind, ids: Sequence[str], read_at: datetime, now: datetime, by: str
 ) -> None:
     if not ids or len(sql.shape(kind).keys) > 1:  # the listing's own tombstone fences its stock
         return
-    rows = [sql.fence_values(kind, connection, id, read_at, now) for id in sorted(set(ids))]
+    rows = [sql.fence_values(kind, connection, id, read_at, now, by) for id in sorted(set(ids))]
     sql.driver(conn).cursor().executemany(sql.fence_row(kind, conn.dialect.name), rows)
 
 
@@ -100,14 +116,15 @@ def close_rows(
     now: datetime,
     present: datetime | None = None,
     changed: datetime | None = None,
+    by: str = UNKNOWN_WRITER,
     ties: bool = False,
 ) -> list[Key]:
     """Tombstone or zero these rows, given in order, unless they were read later; returns the keys that changed.
 
     ``now`` is when the deletion was concluded, ``present`` (if later) when it is written, ``changed`` when the source says
-    that it happened: a tombstone's ``modified_at``, else ``now``.
+    that it happened: a tombstone's ``modified_at``, else ``now``; ``by`` what brought it.
     """
-    values = [sql.close_values(kind, absent, connection, key, read_at, now, present, changed) for key in keys]
+    values = [sql.close_values(kind, absent, connection, key, read_at, now, present, changed, by) for key in keys]
     rows = sql.close_row(kind, absent, ties=ties).run_each(conn, values) if values else []
     return [tuple(row) for row in rows]
 

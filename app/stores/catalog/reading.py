@@ -114,6 +114,7 @@ class StoredRow(NamedTuple):
     row_hash: int
     read_at: datetime
     written_at: datetime
+    written_by: str | None
 
 
 def stored_rows(database: Database, connection: str, kind: Kind, keys: Sequence[Key]) -> dict[Key, StoredRow]:
@@ -136,9 +137,9 @@ def _stored(
     query = select(*(columns[name] for name in shape.columns)).where(columns.connection == connection)
     rows: dict[Key, StoredRow] = {}
     for some in batches(values, 500):
-        for _, *fields, row_hash, read_at, written_at in conn.execute(query.where(column.in_(some))):
+        for _, *fields, row_hash, read_at, written_at, written_by in conn.execute(query.where(column.in_(some))):
             record = shape.record(*fields)
-            rows[key_of(record)] = StoredRow(record, row_hash, read_at, written_at)
+            rows[key_of(record)] = StoredRow(record, row_hash, read_at, written_at, written_by)
     return rows
 
 

@@ -4,6 +4,7 @@ from app.stores.tables.access import AccessToken, AuditArchive, AuditEntry, Sess
 from app.stores.tables.catalog import CATALOG
 from app.stores.tables.connections import ConnectionRow
 from app.stores.tables.fields import core
+from app.stores.tables.history import HistoryRow
 from app.stores.tables.replays import Replay, ReplayItem
 from app.stores.tables.runs import (
     BudgetUse,

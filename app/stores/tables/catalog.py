@@ -21,7 +21,8 @@ class SyncColumns(SQLModel):
 
     ``version`` orders states by the source's clock. ``read_at`` is when the read of the row *began*, and decides between
     equal versions. ``row_hash`` is ``domain.row_hash``, or 0 for a tombstone that we concluded ourselves. ``written_at``
-    is when the row was last written here.
+    is when the row was last written here, ``written_by`` what brought its content (see ``FIRST_LOAD_WRITER``), null where
+    that is unknown.
     """
 
     deleted: bool = False
@@ -30,6 +31,7 @@ class SyncColumns(SQLModel):
     row_hash: int = big()
     read_at: datetime = moment()
     written_at: datetime = moment()
+    written_by: str | None = None
 
 
 class ListingRow(SyncColumns, table=True):

@@ -7,11 +7,12 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Table, func, insert, select
+from sqlalchemy import Connection, Table, delete, func, insert, select
 from sqlmodel import SQLModel
 
 from app.errors import Conflict
-from app.stores import tables as _declared  # noqa: F401  (declares every table)
+from app.stores.history.feed import begin_again
+from app.stores.history.rows import ROWS as HISTORY
 from app.stores.sql.engine import Database
 
 CHUNK = 5_000
@@ -48,17 +49,21 @@ def copy(
         if filled is not None:
             raise Conflict(f"the target is not empty: its table {filled} has rows; name an empty database")
         copied = [_copy_table(there, here, table, on_progress) for table in _tables()]
+        begin_again(here)
         if target.dialect == "postgresql":
             _continue_ids(here)
     return copied
 
 
 def _tables() -> Sequence[Table]:
-    return SQLModel.metadata.sorted_tables
+    """All tables; history comes last, because triggers write it while the others are filled."""
+    return sorted(SQLModel.metadata.sorted_tables, key=lambda table: table is HISTORY)
 
 
 def _copy_table(there: Connection, here: Connection, table: Table, on_progress: Callable[[str, int], None]) -> Copied:
     given, arrived = _Content(0, 0), _Content(0, 0)
+    if table is HISTORY:
+        here.execute(delete(table))  # only triggers have written to it
     for rows in _chunks(there, table):
         here.execute(insert(table), [dict(zip(table.columns.keys(), row, strict=True)) for row in rows])
         given = _with(given, rows)

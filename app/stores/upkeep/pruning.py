@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, delete, exists, f
 
 from app.domain import Kind
 from app.stores import tables
+from app.stores.history.rows import LOADING
 from app.stores.letters import letter_search
 from app.stores.reports import settled
 from app.stores.tables import CATALOG, core
@@ -17,7 +18,7 @@ BATCH_SIZE = 500
 """Rows per transaction: on SQLite acknowledgements wait for the writer before them."""
 
 LETTERS, EVENTS, SETTLEMENTS, DONE_LETTERS = "letters", "events", "settlements", "done_letters"
-DRIFT, DRY_DRIFT = "drift", "dry_drift"
+DRIFT, DRY_DRIFT, HISTORY = "drift", "dry_drift", "history"
 
 Key = tuple[Any, ...]
 """The primary key of an old row."""
@@ -38,7 +39,7 @@ _BEATS, _SLOTS, _SESSIONS, _ANSWERS = map(
 )
 _REFUSALS, _RESTORES, _REMOVALS = map(core, (tables.Refusal, tables.Restore, tables.Removal))
 _AGREEMENTS, _CALL_SLOTS, _CHECKS = map(core, (tables.AgreementDay, tables.CallSlot, tables.SpotCheck))
-_TRICKLED = core(tables.TrickledChange)
+_TRICKLED, _HISTORY = map(core, (tables.TrickledChange, tables.HistoryRow))
 
 
 @dataclass(frozen=True)
@@ -226,6 +227,13 @@ def _by(column: ColumnElement[datetime]) -> Conditions:
     return lambda conn, before: [column < before]
 
 
+def _history(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
+    """Rows are written in the order of their ids, and no index has their times. The notes of first loads stay: they say how
+    far the history reaches."""
+    oldest = select(_HISTORY.c.id).where(_HISTORY.c.op != LOADING).order_by(_HISTORY.c.id).limit(BATCH_SIZE)
+    return [_HISTORY.c.id.in_(select(oldest.subquery().c.id)), _HISTORY.c.recorded_at < before]
+
+
 # --- tombstones ---
 
 
@@ -265,6 +273,7 @@ EXPIRIES = {
     "restores": Expiry(_RESTORES, "heartbeats", _by(_RESTORES.c.found_at)),
     "removals": Expiry(_REMOVALS, "heartbeats", _by(_REMOVALS.c.at)),
     "spot_checks": Expiry(_CHECKS, "heartbeats", _by(_CHECKS.c.at)),
+    HISTORY: Expiry(_HISTORY, "history", _history, _HISTORY.c.id),
     "trickled": Expiry(_TRICKLED, "heartbeats", _by(_TRICKLED.c.at)),
     "answers": Expiry(_ANSWERS, "answers", _by(_ANSWERS.c.found_at)),
     "sessions": Expiry(_SESSIONS, "answers", _by(_SESSIONS.c.expires_at)),

@@ -48,6 +48,12 @@ class Rows(Answer, frozen=True):
     next: Next | None
 
 
+class FoundItems(Answer, frozen=True):
+    """The best matches of a search."""
+
+    rows: Sequence[Row]
+
+
 class CriticalItems(Answer, frozen=True):
     """A page of critical listings by id, with ``counts`` of all and the time of the count."""
 

@@ -169,7 +169,9 @@ def half_gone(database: Database) -> World:
 def read_whole(world: World, began: datetime) -> None:
     """A complete read that began at ``began`` and showed every product as it was."""
     world.source.put(*(listing(id, price_minor=1_000) for id in ALL))
-    read = BulkRead(world.deps, SHOP, Kind.PRODUCT, lambda: world.source.full(Kind.PRODUCT), began=lambda: began)
+    read = BulkRead(
+        world.deps, SHOP, Kind.PRODUCT, lambda: world.source.full(Kind.PRODUCT), "run 1", began=lambda: began
+    )
     read.reconcile()
 
 

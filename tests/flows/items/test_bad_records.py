@@ -4,9 +4,9 @@ from decimal import Decimal
 
 import pytest
 
-from app.domain import Answer, BadRecord, Kind, Record, Scope, StockCount
+from app.domain import Answer, BadRecord, Kind, Record, Scope, StockCount, item_of
 from app.errors import DatabaseFault
-from app.flows.items.bad_records import Healing, isolated, item_of, split_storable, sure_scopes, unread, unstorable
+from app.flows.items.bad_records import Healing, isolated, split_storable, sure_scopes, unread, unstorable
 from tests.fakes import listing
 
 

@@ -570,7 +570,7 @@ def test_an_item_that_a_whole_read_did_not_show_during_its_fetch_is_looked_at_ag
         answer = fetch(refs)
         del world.source.listings["A"]
         world.clock.pass_(30)
-        BulkRead(world.deps, SHOP, Kind.PRODUCT, lambda: world.source.full(Kind.PRODUCT)).reconcile()
+        BulkRead(world.deps, SHOP, Kind.PRODUCT, lambda: world.source.full(Kind.PRODUCT), "run 1").reconcile()
         return answer
 
     world.source.fetch = hanging  # type: ignore[method-assign]

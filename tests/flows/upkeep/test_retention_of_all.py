@@ -19,6 +19,8 @@ from app.flows.runs.request_run import cancel_run, request_run, resume_run
 from app.flows.runs.run import run as carry_out
 from app.flows.upkeep.retention import Keep, prune
 from app.stores.catalog.catalog_sql import shape
+from app.stores.history import known_since
+from app.stores.history import rows as history
 from app.stores.sql.engine import Database
 from app.stores.upkeep import heartbeats
 from app.stores.upkeep.pruning import BATCH_SIZE
@@ -345,3 +347,34 @@ def test_the_settings_have_the_defaults_that_retention_has() -> None:
 def test_nothing_goes_where_all_is_kept(world: World) -> None:
     add(world, "runs", run(world, 5_000, id=1, dry=True), run(world, 5_000, id=2))
     assert go(world) == {}
+
+
+# --- history ---
+
+
+def change(world: World, days: float, id: int) -> dict[str, Any]:
+    moments = dict.fromkeys(("changed_at", "recorded_at"), ago(world, days))
+    return {"id": id, "connection": SHOP, "kind": "stock", "external_id": "A", "op": "updated", **moments}
+
+
+def test_old_changes_go_and_young_ones_stay(world: World) -> None:
+    add(world, "history", change(world, 401, 1), change(world, 399, 2), change(world, 1, 3))
+    assert go(world, history=400) == {"history": 1}
+    assert values(world, "history.id") == [2, 3]
+
+
+def test_history_is_known_only_from_where_it_is_kept(world: World) -> None:
+    with world.database.begin() as conn:
+        history.begin_load(conn, SHOP, Kind.STOCK, ago(world, 500))
+    add(world, "history", change(world, 401, 2), change(world, 1, 3))
+    go(world, history=400)
+    with world.database.read() as conn:
+        assert known_since(conn, SHOP) == ago(world, 400)
+
+
+def test_where_nothing_was_removed_history_is_known_from_its_beginning_on(world: World) -> None:
+    with world.database.begin() as conn:
+        history.begin_load(conn, SHOP, Kind.STOCK, ago(world, 500))
+    go(world, history=400)
+    with world.database.read() as conn:
+        assert known_since(conn, SHOP) == ago(world, 500)

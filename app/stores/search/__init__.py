@@ -1,0 +1,3 @@
+"""A local index of what listings are called, in a file of its own that can be made again at any time."""
+
+from app.stores.search.index import Entry, SearchIndex

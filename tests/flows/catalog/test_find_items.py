@@ -1,0 +1,224 @@
+"""Items are found by whatever they are called, with typing errors too, and the index follows every change."""
+
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain import FIRST_LOAD_WRITER, Kind, Principal, Ref, Role
+from app.errors import InvalidRequest
+from app.flows.catalog.find_items import find_items
+from app.rules.search import distance, parts_of
+from app.stores import catalog
+from app.stores.catalog import bulk
+from app.stores.catalog.differ import Differ
+from app.stores.history.rows import begin_load, end_load
+from app.stores.search import Entry, SearchIndex
+from app.stores.sql.engine import Database
+from tests.fakes import SHOP, World, count, listing
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    world = World(database)
+    hold(
+        world,
+        called("1", "MUG-RED-12", "Red Mug 12oz", barcode="4006381333931"),
+        called("2", "MUG-BLUE-12", "Blue Mug 12oz", supplier_sku="VX-77"),
+        called("3", "TEA-01", "Darjeeling Loose Tea"),
+        called("4", "MUG", "Plain mug"),
+        count("1", 5),
+    )
+    return world
+
+
+def called(id: str, sku: str, name: str, **fields: Any) -> Any:
+    return msgspec.structs.replace(listing(id, **fields), sku=sku, name=name)
+
+
+def hold(world: World, *records: Any) -> None:
+    world.clock.pass_(60)
+    with world.database.begin() as conn:
+        catalog.apply(conn, SHOP, records, read_at=world.clock(), now=world.clock(), by="poll")
+
+
+def found(world: World, query: str, limit: int = 10) -> list[str]:
+    return [item.external_id for item in find_items(world.deps, query, limit=limit)]
+
+
+@pytest.mark.parametrize(
+    ("query", "ids"),
+    [
+        ("MUG-RED-12", ["1"]),
+        ("mug-red-12", ["1"]),
+        ("4006381333931", ["1"]),
+        ("4006381", ["1"]),
+        ("vx-77", ["2"]),
+        ("3", ["3"]),
+        ("darjeeling", ["3"]),
+        ("jeel", ["3"]),
+        ("tea loose", ["3"]),
+        ("darjeling", ["3"]),
+        ("dajreeling", ["3"]),
+        ("darjeelings", ["3"]),
+        ("xyzzy", []),
+    ],
+)
+def test_an_item_is_found_by(world: World, query: str, ids: list[str]) -> None:
+    assert found(world, query) == ids
+
+
+def test_the_equal_sku_comes_before_those_that_begin_with_it(world: World) -> None:
+    assert found(world, "mug")[0] == "4"
+
+
+def test_all_words_must_match(world: World) -> None:
+    assert found(world, "blue mug") == ["2"]
+
+
+def test_an_item_is_shown_with_what_is_on_hand(world: World) -> None:
+    (item,) = find_items(world.deps, "mug-red", limit=5)
+    assert (item.id, str(item.on_hand)) == ("shop:1", "5")
+
+
+def test_without_a_count_nothing_is_said_of_what_is_on_hand(world: World) -> None:
+    assert find_items(world.deps, "darjeeling", limit=5)[0].on_hand is None
+
+
+@pytest.mark.parametrize("query", ["", "   "])
+def test_a_search_for_nothing_is_refused(world: World, query: str) -> None:
+    with pytest.raises(InvalidRequest, match="say what to look for"):
+        find_items(world.deps, query, limit=5)
+
+
+@pytest.mark.parametrize(
+    "query", ['"', '" OR 1', "mug*", "a:b", "-mug", "(", "NEAR(a b)", "%", "_", "'", "\\", "ß", "💩💩💩"]
+)
+def test_no_query_breaks_the_search(world: World, query: str) -> None:
+    assert isinstance(found(world, query), list)
+
+
+def test_nobody_finds_items_of_connections_that_they_may_not_see(world: World) -> None:
+    world.deps = replace(world.deps, principal=Principal("x", Role.VIEWER, connections=frozenset({"other"})))
+    assert found(world, "mug") == []
+
+
+# --- the index follows ---
+
+
+def test_a_renamed_item_is_found_by_its_new_name_only(world: World) -> None:
+    found(world, "mug")
+    hold(world, msgspec.structs.replace(called("3", "TEA-01", "Assam"), version=9_000_000))
+    assert (found(world, "assam"), found(world, "darjeeling")) == (["3"], [])
+
+
+def test_a_new_item_is_found(world: World) -> None:
+    found(world, "mug")
+    hold(world, called("5", "CUP-1", "Espresso Cup"))
+    assert found(world, "espresso") == ["5"]
+
+
+def test_a_deleted_item_is_not_found(world: World) -> None:
+    found(world, "mug")
+    world.clock.pass_(60)
+    with world.database.begin() as conn:
+        catalog.tombstone(conn, SHOP, [Ref(Kind.PRODUCT, "3")], read_at=world.clock(), now=world.clock())
+    assert found(world, "darjeeling") == []
+
+
+def test_the_items_of_a_first_load_are_found(database: Database) -> None:
+    world = World(database)
+    found(world, "mug")
+    with database.begin() as conn:
+        begin_load(conn, SHOP, Kind.PRODUCT, world.clock())
+    differ = Differ(database, SHOP, Kind.PRODUCT, world.clock())
+    differ.feed([called("1", "MUG-RED-12", "Red Mug 12oz")])
+    moment = world.clock()
+    bulk.write(database, SHOP, differ.diff(), read_at=moment, now=moment, scope=None, by=FIRST_LOAD_WRITER)
+    with database.begin() as conn:
+        end_load(conn, SHOP, Kind.PRODUCT, world.clock())
+    assert found(world, "red mug") == ["1"]
+
+
+def test_changes_of_stock_alone_move_the_index_on(world: World) -> None:
+    found(world, "mug")
+    before = world.deps.search.cursor()
+    hold(world, count("1", 4, 2))
+    found(world, "mug")
+    assert world.deps.search.cursor() != before
+
+
+# --- the file ---
+
+
+def test_a_file_is_kept_and_read_by_others(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "search.db"
+    world.deps = replace(world.deps, search=SearchIndex(path))
+    found(world, "mug")
+    world.deps.search.close()
+    assert [entry.sku for entry in SearchIndex(path).named("TEA", 5)] == ["TEA-01"]
+
+
+def test_a_file_is_for_its_owner_only(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "search.db"
+    world.deps = replace(world.deps, search=SearchIndex(path))
+    found(world, "mug")
+    assert path.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("content", [b"this is no database" * 100, b""])
+def test_a_broken_file_is_made_again(world: World, tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "search.db"
+    path.write_bytes(content)
+    world.deps = replace(world.deps, search=SearchIndex(path))
+    assert found(world, "darjeeling") == ["3"]
+
+
+def test_two_processes_share_a_file(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "search.db"
+    one, other = (replace(world.deps, search=SearchIndex(path)) for _ in range(2))
+    find_items(one, "mug", limit=5)
+    find_items(other, "mug", limit=5)
+    hold(world, called("5", "CUP-1", "Espresso Cup"))
+    assert [[item.external_id for item in find_items(deps, "espresso", limit=5)] for deps in (one, other)] == [
+        ["5"],
+        ["5"],
+    ]
+
+
+def test_a_change_that_fails_leaves_the_index_as_it_was() -> None:
+    index = SearchIndex()
+    entry = Entry("shop", "1", "A", None, None, "x")
+    with index.writing() as writing:
+        writing.put([entry])
+    with suppress(RuntimeError), index.writing() as writing:
+        writing.clear()
+        raise RuntimeError
+    assert index.named("A", 5) == [entry]
+
+
+# --- typing errors ---
+
+words = st.text("abcde", min_size=5, max_size=12)
+
+
+@given(words, st.integers(0, 11), st.sampled_from("abcde"), st.sampled_from(["change", "drop", "add"]))
+def test_one_typing_error_leaves_a_half_of_the_word_whole(word: str, place: int, letter: str, error: str) -> None:
+    place %= len(word)
+    typed = {
+        "change": word[:place] + letter + word[place + 1 :],
+        "drop": word[:place] + word[place + 1 :],
+        "add": word[:place] + letter + word[place:],
+    }[error]
+    assert distance(typed, word, 2) <= 1
+    assert len(typed) < 6 or any(part in word for part in parts_of(typed))
+
+
+@given(words, words)
+def test_the_distance_of_two_words_is_that_of_the_two_in_the_other_order(one: str, other: str) -> None:
+    assert distance(one, other, 99) == distance(other, one, 99)
