@@ -102,9 +102,8 @@ def _shown_until(deps: Deps, run_id: int, direct_run: DirectRun | None, interrup
     """Draw the run until it is over (``True``) or the person interrupts."""
     with Bar(stderr) as bar:
         while not interrupted.is_set():
-            ended = (
-                direct_run is not None and direct_run.ended()
-            )  # before the read, so that the read sees the last write
+            # Asked before the read, so that the read sees the last write.
+            ended = direct_run is not None and direct_run.ended()
             view = show_run(deps, run_id)
             if not view.is_active:
                 return True

@@ -76,9 +76,6 @@ def init(
     """Connect an account: try its credentials, look at each kind, set up webhooks, and write `.env` for its owner alone.
 
     Nothing is written or registered unless the account answers. Without a terminal it asks nothing.
-
-    Examples: `tallyhook init`; `tallyhook init <system> --set access_token=@token.txt --public-url
-    https://hooks.example.com --yes`; `tallyhook init <system> --name second-shop`.
     """
     ask = can_ask(never=yes or as_json)
     while True:
