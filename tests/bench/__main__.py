@@ -7,7 +7,18 @@ import sys
 WITHOUT_CHOICE = ("receiver", "letters", "outcomes")
 """Benches that always measure both databases."""
 
-BENCHES = ("receiver", "reconcile", "latency", "drain", "storm", "questions", "letters", "outcomes", "recovery")
+BENCHES = (
+    "receiver",
+    "reconcile",
+    "latency",
+    "drain",
+    "storm",
+    "questions",
+    "items",
+    "letters",
+    "outcomes",
+    "recovery",
+)
 
 
 def main() -> None:
