@@ -83,7 +83,7 @@ class FakeSource:
         self.poison: dict[str, BaseException] = {}
         self.meanwhile: Callable[[], None] = lambda: None
         self.on_call: Callable[[], None] = lambda: None
-        self.asked: list[tuple[str, ...]] = []
+        self.requests: list[tuple[str, ...]] = []
         self.not_yet: set[str] = set()
         self.unreadable: dict[str, str] = {}
         self.limits: Sequence[Limit] = ()
@@ -184,7 +184,7 @@ class FakeSource:
             raise self.down
 
     def calls(self) -> int:
-        return len(self.asked)
+        return len(self.requests)
 
     def budget(self) -> Sequence[Limit]:
         return self.limits
@@ -196,7 +196,7 @@ class FakeSource:
         return None
 
     def _called(self, *what: str, kind: Kind | None = None) -> None:
-        self.asked.append(what)
+        self.requests.append(what)
         self.on_call()
         if self.down is not None:
             raise self.down

@@ -122,7 +122,7 @@ class BrokerQueue(LocalQueue):
             try:
                 pipe.execute()
             except redis.RedisError as error:
-                log.warning("not_woken", messages=len(messages), error=str(error))
+                log.warning("not_enqueued", messages=len(messages), error=str(error))
                 return
 
 

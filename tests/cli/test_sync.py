@@ -245,7 +245,7 @@ def test_a_backfill_reads_only_the_orders_we_lack(terminal: Terminal) -> None:
         catalog.apply(conn, SHOP, [Order("O20", ordered_on="2026-11-20")], read_at=EPOCH, now=EPOCH)
     typed = terminal.type("backfill", "orders", SHOP, "--from", "2026-11-20", "--to", "2026-11-22", "--direct")
     assert typed.code == 0
-    assert terminal.source.asked == [("order ids",), ("O21",)]
+    assert terminal.source.requests == [("order ids",), ("O21",)]
 
 
 def test_a_backfill_needs_its_days(terminal: Terminal) -> None:

@@ -47,7 +47,7 @@ class Shared(Generic[K, T]):
                 raise InProgress
             self._in_progress.add(key)
         try:
-            self.results[key] = found = find()
-            return found
+            self.results[key] = result = find()
+            return result
         finally:
             self._in_progress.discard(key)

@@ -53,7 +53,7 @@ class Intake:
         self._deps = deps
         self._capacity = capacity
         self._waiting: deque[tuple[Arrival, asyncio.Future[None]]] = deque()
-        self._wakeups: deque[ItemKey] = deque()
+        self._to_enqueue: deque[ItemKey] = deque()
         self._arrived = threading.Event()
         self._committed = threading.Event()
         self._stopping = False
@@ -62,10 +62,10 @@ class Intake:
         self.refused = RefusedDeliveries(deps)
 
     def start(self) -> None:
-        """Start the writer, the waker and the checkpoints."""
+        """Start the threads that write, enqueue and checkpoint."""
         for name, work in (
             ("intake", self._write_groups),
-            ("wakeups", self._send_wakeups),
+            ("enqueuing", self._enqueue_committed),
             ("checkpoints", self._checkpoint),
         ):
             thread = threading.Thread(target=work, name=name, daemon=True)
@@ -109,7 +109,7 @@ class Intake:
         try:
             with self._deps.database.once() as conn:
                 accepted = inbox.accept(conn, [arrival for arrival, _ in group])
-            self._wakeups.extend(accepted.owed)
+            self._to_enqueue.extend(accepted.owed)
         except Exception as failure:  # none of these deliveries is acknowledged
             error = failure
             if not isinstance(failure, DatabaseFault):  # the database has logged that
@@ -138,11 +138,11 @@ class Intake:
         with suppress(*DATABASE_ERRORS):
             self.refused.write(now=True)
 
-    def _send_wakeups(self) -> None:
+    def _enqueue_committed(self) -> None:
         while not self._stopping:
             self._committed.wait()
             self._committed.clear()
-            keys = [self._wakeups.popleft() for _ in range(len(self._wakeups))]
+            keys = [self._to_enqueue.popleft() for _ in range(len(self._to_enqueue))]
             if keys:
                 self._deps.queue.enqueue(keys)
 

@@ -127,7 +127,7 @@ class BulkRead:
                 return self._compare_once((self.began or self.deps.now)())
             except ReadAgain as lost:
                 cause = lost.__cause__
-                log.warning("read_anew", connection=self.connection, kind=self.kind, error=str(cause))
+                log.warning("read_restarted", connection=self.connection, kind=self.kind, error=str(cause))
         if isinstance(cause, Transient):
             raise cause
         raise Unavailable(f"the read lost its place again and again: {cause}")

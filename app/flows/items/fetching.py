@@ -46,8 +46,8 @@ class Fetched:
         nameless = next((bad.error for bad in unread if not bad.owner), None)
         answered = self._answered() if nameless is not None else set()
         ids = ((claim, self._ref(claim).external_id) for claim in self.claims)
-        found = [(claim, errors.get(id, None if id in answered else nameless)) for claim, id in ids]
-        return [(claim, error) for claim, error in found if error is not None]
+        by_claim = [(claim, errors.get(id, None if id in answered else nameless)) for claim, id in ids]
+        return [(claim, error) for claim, error in by_claim if error is not None]
 
     def _answered(self) -> set[str]:
         """The external ids of items of which the answer says something readable."""

@@ -167,6 +167,6 @@ class LeaseKeeper:
         except DatabaseFault:  # logged once, by the database; the next round tries again
             return False
         except DATABASE_ERRORS as error:  # a lost lease costs a second fetch, no data
-            log.warning("leases_not_touched", error=f"{type(error).__name__}: {error}")
+            log.warning("leases_not_updated", error=f"{type(error).__name__}: {error}")
             return False
         return True

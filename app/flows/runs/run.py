@@ -146,7 +146,7 @@ def _refresh_reports(run: ActiveRun) -> None:
         validate(run.deps, run.connection, anew=True)
         critical.page(run.deps, run.connection, limit=1, anew=True)
     except DATABASE_ERRORS as error:  # the run is done all the same
-        log.warning("not_found_anew", connection=run.connection, error=str(error))
+        log.warning("reports_not_refreshed", connection=run.connection, error=str(error))
 
 
 def _finish(run: ActiveRun, status: str, error: str | None) -> None:

@@ -130,8 +130,8 @@ def _draw(deps: Deps, turn: Turn, rows: int) -> list[_Row]:
         keys = spot_checks.random_keys(conn, *turn, SPARE_KEYS * rows)
         hold = holds.open_of(conn, *turn)
         held = {key[0] for key in keys if hold is not None and held_rows.has_items(conn, hold.id, [key[0]])}
-    found = stored_rows(deps.database, *turn, [key for key in keys if key[0] not in held])
-    live = [_Row(key, Ref(turn.kind, _asked(key, row))) for key, row in found.items() if not row.record.deleted]
+    stored = stored_rows(deps.database, *turn, [key for key in keys if key[0] not in held])
+    live = [_Row(key, Ref(turn.kind, _asked(key, row))) for key, row in stored.items() if not row.record.deleted]
     return live[:rows]
 
 
@@ -142,11 +142,11 @@ def _asked(key: Key, row: StoredRow) -> str:
 
 def _compare(deps: Deps, turn: Turn, rows: Sequence[_Row], answer: Answer, began: datetime) -> list[_Seen]:
     """The rows of which the answer says something new."""
-    found = stored_rows(deps.database, *turn, [row.key for row in rows])
+    stored = stored_rows(deps.database, *turn, [row.key for row in rows])
     with deps.database.read() as conn:
         full = full_reads.get(conn, *turn)
     by_shape = full is not None and full.shape == checksums.shape_of(turn.kind)
-    seen = [_seen(row, found[row.key], answer, began) for row in rows if row.key in found]
+    seen = [_seen(row, stored[row.key], answer, began) for row in rows if row.key in stored]
     checked = [_checked(one) if by_shape and not one.equal else one for one in seen if one is not None]
     return [one for one in checked if one.equal or not _is_older(one)]
 

@@ -137,6 +137,6 @@ def _drop_pages(deps: Deps, before: datetime) -> int:
         with deps.database.begin() as conn:
             text = pruning.ended_run(conn, run_id)
             if text is not None:
-                anew = decode(text, Checkpoint).restart_stage()
-                removed += pruning.drop_pages(conn, run_id, msgspec.json.encode(anew).decode())
+                restarted = decode(text, Checkpoint).restart_stage()
+                removed += pruning.drop_pages(conn, run_id, msgspec.json.encode(restarted).decode())
     return removed

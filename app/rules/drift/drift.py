@@ -46,11 +46,11 @@ class Evidence(NamedTuple):
 
 
 class Restore(NamedTuple):
-    """A backup of ``back_to`` was restored between ``lost`` and ``found``: of ``everything``, or of the kind's table."""
+    """A backup of ``back_to`` was restored between ``lost`` and ``noticed``: of ``everything``, or only of the kind's table."""
 
     back_to: datetime
     lost: datetime
-    found: datetime
+    noticed: datetime
     everything: bool = True
 
 

@@ -38,18 +38,18 @@ def reason_of(traces: Traces) -> Reason:
     return _missed(traces)
 
 
-def corrected(cause: str, found: datetime, events: Sequence[SettledChange], now: datetime) -> Reason | None:
+def corrected(cause: str, found_at: datetime, events: Sequence[SettledChange], now: datetime) -> Reason | None:
     """The corrected reason, ``None`` where the old one stands. ``events`` are settled changes of the row's item that we
     heard of since shortly before it was ``found``, oldest first."""
     if cause not in CORRECTED_BY_AN_EVENT:
         return None
     first = next((one for one in events if one.cause == "webhook"), None)
-    if first is not None and first.outcome != "applied" and first.heard <= found + MOST_LATE:
+    if first is not None and first.outcome != "applied" and first.heard <= found_at + MOST_LATE:
         why = f"Its event came at {first.heard:%Y-%m-%d %H:%M} UTC, when the run had repaired the row already."
-        return Reason(DriftCause.LATE, None, found, why)
-    if cause == DriftCause.UNKNOWN and first is None and now > found + PATIENCE:
+        return Reason(DriftCause.LATE, None, found_at, why)
+    if cause == DriftCause.UNKNOWN and first is None and now > found_at + PATIENCE:
         why = "It changed while the run read, and no event named it within the hour."
-        return Reason(DriftCause.MISSED, None, found, why)
+        return Reason(DriftCause.MISSED, None, found_at, why)
     return None
 
 
@@ -128,7 +128,7 @@ def _restored(traces: Traces) -> Reason | None:
             continue
         if _is_lost(traces, one) if at is None else _was_brought(traces, one, at):
             why = f"A backup was restored here; what came after {one.back_to:%Y-%m-%d %H:%M} UTC was lost."
-            return _reason(traces, DriftCause.RESTORED, why, since=max(one.lost, at or one.lost), latest=one.found)
+            return _reason(traces, DriftCause.RESTORED, why, since=max(one.lost, at or one.lost), latest=one.noticed)
     return None
 
 

@@ -48,15 +48,15 @@ def check_options(strategy: Strategy, options: Options) -> None:
         raise InvalidOptions(f'"modifiedSince" is after "filterYear" {options.filter_year}: nothing would be read')
 
 
-def check_category(asked: str, known: Collection[str]) -> None:
+def check_category(category: str, known: Collection[str]) -> None:
     """Raises ``InvalidRequest`` with the nearest names for a category that is not among the known ids and names."""
-    if asked in known:
+    if category in known:
         return
     if not known:
-        raise InvalidRequest(f"no category {asked!r}; none is known yet")
-    if near := _near(asked.strip().casefold(), known):
-        raise InvalidRequest(f"no category {asked!r}; did you mean {' or '.join(map(repr, near))}?")
-    raise InvalidRequest(f"no category {asked!r}; none of the {len(known)} names and ids known is near it")
+        raise InvalidRequest(f"no category {category!r}; none is known yet")
+    if near := _near(category.strip().casefold(), known):
+        raise InvalidRequest(f"no category {category!r}; did you mean {' or '.join(map(repr, near))}?")
+    raise InvalidRequest(f"no category {category!r}; none of the {len(known)} names and ids known is near it")
 
 
 def _near(text: str, known: Collection[str]) -> list[str]:

@@ -35,7 +35,7 @@ def world(database: Database) -> World:
     change(world, *IDS)
     work(world, 10)
     assert owes(world) == 0
-    world.source.asked.clear()
+    world.source.requests.clear()
     return world
 
 
@@ -92,7 +92,7 @@ def test_other_items_are_asked_for_once_for_many_failures(world: World) -> None:
     world.source.poison["P0"] = SILENT
     for _ in range(5):
         judge(world.deps, SHOP, Kind.PRODUCT, SILENT, ["P0"])
-    assert len(world.source.asked) == 1
+    assert len(world.source.requests) == 1
 
 
 def test_a_database_fault_while_others_are_asked_for_is_raised(world: World) -> None:
@@ -117,7 +117,7 @@ def test_a_silent_kind_costs_few_calls(world: World) -> None:
     world.source.refuses[Kind.PRODUCT] = SILENT
     change(world, *IDS)
     work(world, 3_600, step=5)
-    assert len(world.source.asked) < 120
+    assert len(world.source.requests) < 120
 
 
 def test_a_silent_kind_leaves_the_others_alone(world: World) -> None:
@@ -184,10 +184,10 @@ def test_one_item_that_never_answers_is_found_in_a_batch_by_halving(database: Da
     work(world, 5)
     change(world, *(f"P{number:02d}" for number in range(64)))
     world.source.poison["P40"] = SILENT
-    world.source.asked.clear()
+    world.source.requests.clear()
     work(world, 10)
     assert (owes(world), attempts(world) > 0) == (1, True)
-    assert len(world.source.asked) < 25
+    assert len(world.source.requests) < 25
 
 
 def test_one_item_that_never_answers_is_one_failed_item_of_a_run_by_ids(database: Database) -> None:
@@ -233,13 +233,13 @@ def test_a_list_that_stays_silent_while_its_items_answer_fails_only_its_kind(wor
 
 
 def _silent_list(world: World) -> None:
-    if world.source.asked[-1] == ("full product",):
+    if world.source.requests[-1] == ("full product",):
         raise SILENT
 
 
 def test_an_unmappable_item_asks_for_no_other(world: World) -> None:
     judge(world.deps, SHOP, Kind.PRODUCT, Unmappable("no id"), ["P0"])
-    assert world.source.asked == []
+    assert world.source.requests == []
 
 
 def test_a_kind_that_was_forbidden_and_is_silent_now_says_so(world: World) -> None:

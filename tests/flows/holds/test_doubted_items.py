@@ -325,9 +325,9 @@ def test_a_hold_of_which_every_row_is_shown_otherwise_expires(world: World) -> N
 
 def test_nothing_is_asked_for_a_second_time_to_judge_items(world: World) -> None:
     world.source.listings.clear()
-    world.source.asked.clear()
+    world.source.requests.clear()
     told(world)
-    assert len(world.source.asked) == 1
+    assert len(world.source.requests) == 1
 
 
 @pytest.mark.parametrize("strategy", [Strategy.CRITICAL, Strategy.CATEGORY], ids=str)

@@ -32,10 +32,10 @@ def sync(world: World, item: str) -> None:
 
 def asked_later(world: World, item: str) -> list[list[str]]:
     """What one message asks the vendor for once the backoff is over."""
-    world.source.asked.clear()
+    world.source.requests.clear()
     world.clock.moment += timedelta(minutes=5)
     sync(world, item)
-    return [sorted(asked) for asked in world.source.asked]
+    return [sorted(request) for request in world.source.requests]
 
 
 def test_a_spent_budget_does_not_part_a_batch(world: World) -> None:

@@ -65,7 +65,7 @@ def test_a_later_pull_asks_only_from_the_watermark_on(world: World) -> None:
     pull(world)
     world.source.put(listing("B", version=9))
     pull(world)
-    assert world.source.asked[-1] == ("delta product 5000000",)
+    assert world.source.requests[-1] == ("delta product 5000000",)
     assert live(world) == 2
 
 

@@ -293,4 +293,4 @@ def test_one_storm_costs_one_pull(database: Database) -> None:
         sweep(world.deps)
         world.clock.pass_(REQUEUE_AFTER + 1)
         sync(world, ALL_ITEMS)
-    assert len([asked for asked in world.source.asked if asked[0].startswith("delta")]) == 1
+    assert len([request for request in world.source.requests if request[0].startswith("delta")]) == 1

@@ -67,7 +67,7 @@ def rows(world: World, kind: Kind = PRODUCT) -> dict[str, Any]:
 
 
 def reads(world: World) -> int:
-    return sum(1 for asked in world.source.asked if asked[0].startswith(("full", "window", "delta")))
+    return sum(1 for request in world.source.requests if request[0].startswith(("full", "window", "delta")))
 
 
 def die_at(world: World, page: int) -> None:
@@ -144,7 +144,7 @@ def test_incremental_moves_the_watermark(world: World) -> None:
     world.source.put(listing("P001", 50, name="new"))
     carry_out(world, ask(world, Strategy.INCREMENTAL))
     assert rows(world)["P001"]["name"] == "new"
-    assert world.source.asked[-1][0].startswith(("delta", "full"))
+    assert world.source.requests[-1][0].startswith(("delta", "full"))
 
 
 def test_smart_says_why(world: World) -> None:
@@ -417,9 +417,9 @@ def test_a_failed_item_tells_why_and_where(world: World) -> None:
 def test_retry_reads_the_failed_items_and_nothing_else(world: World) -> None:
     carry_out(world, poisoned(world, ["P2", "P4"]))
     world.source.poison.clear()
-    world.source.asked.clear()
+    world.source.requests.clear()
     carry_out(world, ask(world, Strategy.RETRY))
-    assert world.source.asked == [("P2",), ("P4",)] * 2  # as products and as stock
+    assert world.source.requests == [("P2",), ("P4",)] * 2  # as products and as stock
     assert failing(world) == []
 
 

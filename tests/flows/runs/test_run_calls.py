@@ -217,7 +217,7 @@ def world(database: Database) -> World:
     world.source.put(*(listing(f"P{number:03}", category="Bowls") for number in range(30)))
     world.source.put(*(count(f"P{number:03}", 5) for number in range(30)))
     go(world, Strategy.FULL)
-    world.source.asked.clear()
+    world.source.requests.clear()
     return world
 
 
@@ -228,7 +228,7 @@ def go(world: World, strategy: Strategy, **options: str) -> int:
 
 
 def stock_reads(world: World) -> int:
-    return sum(1 for asked in world.source.asked if set(asked) <= set(world.source.counts) and len(asked) > 1)
+    return sum(1 for request in world.source.requests if set(request) <= set(world.source.counts) and len(request) > 1)
 
 
 def test_all_items_of_a_listed_kind_are_asked_for_together(world: World) -> None:

@@ -684,9 +684,9 @@ def test_a_kind_that_may_not_be_read_is_left_out_and_the_run_completes(world: Wo
 def test_a_forbidden_kind_is_not_asked_for_by_the_next_run(world: World) -> None:
     world.source.refuses[PRODUCT] = VendorForbidden("403 INSUFFICIENT_SCOPES: ITEMS_READ")
     complete(world, Strategy.FULL)
-    world.source.asked.clear()
+    world.source.requests.clear()
     ended = complete(world, Strategy.FULL)
-    assert world.source.asked == [("full stock",)]
+    assert world.source.requests == [("full stock",)]
     assert "ITEMS_READ" in str(ended.counts[PRODUCT].forbidden)
 
 
@@ -734,8 +734,8 @@ def test_a_run_by_ids_under_an_outage_keeps_its_place(world: World) -> None:
     world.source._batch = 10
     complete(world)
     run_id = ask(world, Strategy.CATEGORY, category="Bowls")
-    world.source.on_call = lambda: fall(world) if len(world.source.asked) > 1 else None
-    world.source.asked.clear()
+    world.source.on_call = lambda: fall(world) if len(world.source.requests) > 1 else None
+    world.source.requests.clear()
     ended = carry_out(world, run_id)
     assert (ended.checkpoint.after, ended.progress.processed) == ("P009", 10)
 
@@ -750,9 +750,9 @@ def test_a_batch_is_not_split_while_the_kind_is_not_answered(world: World) -> No
     complete(world)
     world.source.refuses[PRODUCT] = Unavailable("503")
     run_id = ask(world, Strategy.CATEGORY, category="Bowls")
-    world.source.asked.clear()
+    world.source.requests.clear()
     carry_out(world, run_id)
-    assert len(world.source.asked) == 5  # the batch three times, and two others by themselves
+    assert len(world.source.requests) == 5  # the batch three times, and two others by themselves
 
 
 # --- graceful stops ---
@@ -881,9 +881,9 @@ def test_a_run_under_way_asks_nothing_more_once_a_person_pauses_the_connection(
             forget(world.deps)
 
     world.source.on_call = stop
-    before = len(world.source.asked)
+    before = len(world.source.requests)
     run_row = carry_out(world, run_id)
-    asked = world.source.asked[before:]
+    asked = world.source.requests[before:]
     assert (run_row.status, len(asked) <= 2, len(world.source.pages_read) % 5 <= 1) == ("idle", True, True), asked
 
 

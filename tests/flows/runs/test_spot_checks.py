@@ -242,7 +242,7 @@ def test_calls_are_made_in_the_lane_that_comes_last(world: World) -> None:
 @pytest.mark.parametrize("error", [BudgetSpent("no calls left", retry_after=60.0), Unavailable("503")])
 def test_where_no_call_is_left_the_rest_is_left_alone(world: World, error: Exception) -> None:
     world.source.failures.append(error)
-    assert (check(world), len(world.source.asked) > 0, found(world)) == (0, True, [])
+    assert (check(world), len(world.source.requests) > 0, found(world)) == (0, True, [])
 
 
 def test_none_an_hour_takes_no_turn(world: World) -> None:

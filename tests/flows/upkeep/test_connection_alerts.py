@@ -317,4 +317,4 @@ def subscribed(database: Database) -> World:
 def test_a_paused_connection_is_not_asked_for_its_subscriptions(subscribed: World) -> None:
     people.pause(subscribed.deps, SHOP)
     alerts.check_subscriptions(subscribed.deps)
-    assert subscribed.source.asked == []
+    assert subscribed.source.requests == []

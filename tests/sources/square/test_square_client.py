@@ -208,14 +208,14 @@ class Counting:
     """A budget that remembers what was asked of it."""
 
     def __init__(self) -> None:
-        self.asked: list[Sequence[Limit]] = []
+        self.limits: list[Sequence[Limit]] = []
 
     def take(self, limits: Sequence[Limit]) -> float:
-        self.asked.append(limits)
+        self.limits.append(limits)
         return 0.0
 
 
 def test_every_call_is_counted_against_the_shared_budget(simulate: Simulate, client_of: ClientOf) -> None:
     budget = Counting()
     client_of(simulate(), budget=budget).locations()
-    assert budget.asked == [(Limit("calls", 10, 1.0),)]
+    assert budget.limits == [(Limit("calls", 10, 1.0),)]
