@@ -125,8 +125,8 @@ class FakeSource:
         ]
         known = [ref for ref in refs if ref not in late and ref.external_id not in self.unreadable]
         gone = [ref for ref in known if ref.external_id not in held]
-        found = [held[ref.external_id] for ref in known if ref.external_id in held]
-        return Answer(records=found, gone=gone, not_yet=late, failed=bad)
+        result = [held[ref.external_id] for ref in known if ref.external_id in held]
+        return Answer(records=result, gone=gone, not_yet=late, failed=bad)
 
     def delta(self, kind: Kind, since: str | None) -> Iterator[Page]:
         if kind in self.whole_kinds or since is None:

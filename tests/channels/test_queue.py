@@ -45,11 +45,11 @@ def fetched(broker: RedisBroker, queue: str) -> list[tuple[str, tuple[Any, ...]]
     """What a consumer of the queue gets: actor and arguments of each message."""
     broker.declare_queue(queue)
     consumer = broker.consume(queue, prefetch=100, timeout=10)
-    found = []
+    result = []
     while (message := next(consumer)) is not None:
-        found.append((message.actor_name, tuple(message.args)))
+        result.append((message.actor_name, tuple(message.args)))
     consumer.close()
-    return found
+    return result
 
 
 # --- on a broker in memory ---

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.rules.inbox.arriving import sent_to, differs, is_elsewhere
+from app.rules.inbox.arriving import differs, is_elsewhere, sent_to
 
 OURS = "https://hooks.example.com/webhooks/shop"
 

@@ -26,9 +26,13 @@ def test_a_refusal_carries_what_was_asked_and_answered() -> None:
     http = client(httpx.Response(401, text="go away"))
     with pytest.raises(AuthRejected) as raised, exchanges.watched():
         http.request("POST", "/items", json={"id": 1})
-    told = raised.value.exchange  # type: ignore[attr-defined]
-    assert (told["method"], told["url"], told["request"]["body"]) == ("POST", "http://vendor/items", '{"id":1}')
-    assert (told["response"]["status"], told["response"]["body"]) == (401, "go away")
+    exchange = raised.value.exchange  # type: ignore[attr-defined]
+    assert (exchange["method"], exchange["url"], exchange["request"]["body"]) == (
+        "POST",
+        "http://vendor/items",
+        '{"id":1}',
+    )
+    assert (exchange["response"]["status"], exchange["response"]["body"]) == (401, "go away")
 
 
 def test_a_credential_in_a_header_is_not_kept() -> None:

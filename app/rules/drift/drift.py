@@ -46,7 +46,7 @@ class Evidence(NamedTuple):
 
 
 class Restore(NamedTuple):
-    """A backup of ``back_to`` was restored between ``lost`` and ``noticed``: of ``everything``, or only of the kind's table."""
+    """A backup of ``back_to`` was restored between ``lost`` and ``noticed``: of ``everything``, or of one kind's table."""
 
     back_to: datetime
     lost: datetime

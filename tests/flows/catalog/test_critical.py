@@ -35,8 +35,8 @@ def test_pages_follow_each_other_by_id(world: World) -> None:
 def test_counts_are_told_with_their_age(world: World) -> None:
     page(world.deps, SHOP, limit=1)
     world.clock.pass_(20)
-    told, _ = page(world.deps, SHOP, limit=1)
-    assert (told["counts"], told["age_seconds"]) == ({"out": 4, "low": 0}, 20.0)
+    result, _ = page(world.deps, SHOP, limit=1)
+    assert (result["counts"], result["age_seconds"]) == ({"out": 4, "low": 0}, 20.0)
 
 
 def test_what_is_in_stock_again_is_gone_at_once_and_the_page_is_full_all_the_same(world: World) -> None:

@@ -30,10 +30,10 @@ def hold(world: World, *records: Record, ago: timedelta = timedelta(hours=1)) ->
 
 
 def check(world: World, name: str, **options: Any) -> dict[str, Any]:
-    found: dict[str, Any] = next(
+    result: dict[str, Any] = next(
         check for check in validate(world.deps, SHOP, **options)["checks"] if check["check"] == name
     )
-    return found
+    return result
 
 
 def priced(*names: str) -> list[Record]:
@@ -41,14 +41,14 @@ def priced(*names: str) -> list[Record]:
 
 
 def test_every_check_is_told(world: World) -> None:
-    told = validate(world.deps, SHOP)["checks"]
-    assert tuple(check["check"] for check in told) == validation.CHECKS
+    report = validate(world.deps, SHOP)["checks"]
+    assert tuple(check["check"] for check in report) == validation.CHECKS
 
 
 def test_a_validation_can_be_written_as_json(world: World) -> None:
     hold(world, listing("A"), count("Z", 1))
-    told = validate(world.deps, SHOP)
-    assert msgspec.json.decode(msgspec.json.encode(told)) == told
+    report = validate(world.deps, SHOP)
+    assert msgspec.json.decode(msgspec.json.encode(report)) == report
 
 
 def test_problems_are_the_sum_of_all_checks(world: World) -> None:
@@ -71,8 +71,8 @@ def test_what_was_found_is_said_in_a_sentence(world: World, listings: int, says:
 
 def test_samples_are_limited_and_the_count_is_not(world: World) -> None:
     hold(world, listing("A"), listing("B"), listing("C"))
-    found = check(world, "missing_price", samples=2)
-    assert (found["count"], [sample["item"] for sample in found["samples"]]) == (3, ["A", "B"])
+    result = check(world, "missing_price", samples=2)
+    assert (result["count"], [sample["item"] for sample in result["samples"]]) == (3, ["A", "B"])
 
 
 def test_a_remembered_validation_shows_as_many_samples_as_the_next_one_asks_for(world: World) -> None:

@@ -79,8 +79,8 @@ def test_nothing_is_no_fault() -> None:
 def test_a_kind_that_may_not_be_read_is_told_with_the_vendors_words(look: object) -> None:
     source = FakeSource()
     source.refuses[Kind.PRODUCT] = VendorForbidden("403 ITEMS_READ is missing")
-    found = look(source)  # type: ignore[operator]
-    assert (found.state, "may not be read: 403 ITEMS_READ is missing" in found.said) == (State.WRONG, True)
+    result = look(source)  # type: ignore[operator]
+    assert (result.state, "may not be read: 403 ITEMS_READ is missing" in result.said) == (State.WRONG, True)
 
 
 def test_no_secret_is_quoted() -> None:

@@ -60,9 +60,9 @@ def carry_out(world: World, run_id: int, *, times: int = 1) -> Run:
         run(world.deps, keeper, run_id, patience=0.0)
         world.clock.pass_(10)
     with world.database.read() as conn:
-        found = runs.get(conn, run_id)
-    assert found is not None
-    return found
+        row = runs.get(conn, run_id)
+    assert row is not None
+    return row
 
 
 @pytest.mark.parametrize("error", [SILENT, HTML])
@@ -227,9 +227,9 @@ def test_a_list_that_stays_silent_while_its_items_answer_fails_only_its_kind(wor
     with pytest.raises(Exception, match="500 Internal Server Error"):
         carry_out(world, run_id, times=MOST_SILENCES + 1)
     with world.database.read() as conn:
-        found = runs.get(conn, run_id)
-    assert found is not None
-    assert found.counts["stock"].created == 1
+        row = runs.get(conn, run_id)
+    assert row is not None
+    assert row.counts["stock"].created == 1
 
 
 def _silent_list(world: World) -> None:

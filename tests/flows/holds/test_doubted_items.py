@@ -133,8 +133,8 @@ def poll(world: World) -> None:
 
 def outcomes(world: World) -> set[str]:
     with world.database.read() as conn:
-        found = conn.exec_driver_sql(f"SELECT outcome FROM settlements WHERE external_id <> '{ALL_ITEMS}'")
-        return set(found.scalars())
+        rows = conn.exec_driver_sql(f"SELECT outcome FROM settlements WHERE external_id <> '{ALL_ITEMS}'")
+        return set(rows.scalars())
 
 
 def on_hand(world: World) -> set[int]:
@@ -349,12 +349,12 @@ def by_ids(world: World, strategy: Strategy, *, name: str | None = None, **optio
     """All products are critical, and of one category; their prices are a hundred times what they were. One is named so."""
     with world.database.begin() as conn:
         conn.exec_driver_sql("UPDATE listings SET category = 'All', reorder_point = 100")
-    asked = {"category": "All"} if strategy is Strategy.CATEGORY else {}
+    category = {"category": "All"} if strategy is Strategy.CATEGORY else {}
     for id in ALL:
         world.source.put(listing(id, 9, price_minor=100_000, category="All", reorder_point=Decimal(100)))
     if name is not None:
         world.source.put(replace(world.source.listings["P03"], name=name))
-    return go(world, strategy, **asked, **options)
+    return go(world, strategy, **category, **options)
 
 
 class UnreadableSource(NamingSource):

@@ -37,8 +37,8 @@ def verdict(world: World, number: int) -> Verdict:
     return examine(world.deps, SHOP, Batch(Kind.PRODUCT, (spool,)), POLL)
 
 
-def keep(world: World, found: Verdict) -> Held:
-    return hold_back.keep(world.deps, SHOP, Kind.PRODUCT, found, read_at=EPOCH, absent=None, summary={})
+def keep(world: World, verdict: Verdict) -> Held:
+    return hold_back.keep(world.deps, SHOP, Kind.PRODUCT, verdict, read_at=EPOCH, absent=None, summary={})
 
 
 def states(world: World) -> list[str]:

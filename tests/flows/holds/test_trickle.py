@@ -27,10 +27,10 @@ def one_by_one(world: World, *numbers: int) -> None:
 
 def at(world: World, price_minor: int) -> int:
     with world.database.read() as conn:
-        found = conn.exec_driver_sql(
+        rows = conn.exec_driver_sql(
             f"SELECT count(*) FROM listings WHERE price_minor = {price_minor} AND NOT deleted"
         )
-        return int(found.scalar() or 0)
+        return int(rows.scalar() or 0)
 
 
 def names(world: World) -> list[str]:

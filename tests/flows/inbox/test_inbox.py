@@ -54,7 +54,7 @@ def world(database: Database) -> World:
     return world
 
 
-def found(world: World, text: str) -> list[str]:
+def matching(world: World, text: str) -> list[str]:
     return [row.event_id for row in reversed(find(world.deps, text))]
 
 
@@ -82,7 +82,7 @@ def found(world: World, text: str) -> list[str]:
     ],
 )
 def test_a_filter_finds(world: World, text: str, events: list[str]) -> None:
-    assert found(world, text) == events
+    assert matching(world, text) == events
 
 
 @pytest.mark.parametrize("text", ["evnt:x", "outcome:lost", "verdict:maybe", "kind:thing", "since:soon"])
@@ -127,8 +127,8 @@ def test_pages_follow_each_other_without_gap(world: World) -> None:
 
 
 def test_a_replayed_event_has_its_items_fetched_again(world: World) -> None:
-    told = show_replay(world.deps, replay_event(world.deps, find(world.deps, "event:e3")[0].id))
-    assert (told.of, told.items, world.queue.replays) == ("events", 2, [told.id])
+    replay = show_replay(world.deps, replay_event(world.deps, find(world.deps, "event:e3")[0].id))
+    assert (replay.of, replay.items, world.queue.replays) == ("events", 2, [replay.id])
 
 
 def test_an_ignored_event_has_nothing_to_replay(world: World) -> None:
@@ -138,8 +138,8 @@ def test_an_ignored_event_has_nothing_to_replay(world: World) -> None:
 
 def test_events_of_a_time_are_replayed_once_per_item(world: World) -> None:
     receive(world, "e5", "B")
-    told = show_replay(world.deps, replay_events(world.deps, "since:30m", "lost half an hour"))
-    assert told.items == 3
+    replay = show_replay(world.deps, replay_events(world.deps, "since:30m", "lost half an hour"))
+    assert replay.items == 3
 
 
 def test_a_replay_of_events_is_in_the_audit_log(world: World) -> None:
@@ -177,9 +177,9 @@ def test_importing_twice_changes_nothing(world: World) -> None:
     assert (done.new, done.duplicates, owed_ids(world)) == (0, 4, before)
 
 
-def line(**told: Any) -> str:
+def line(**fields: Any) -> str:
     body = '{"id": "n1", "type": "changed", "items": [["product", "N"]]}'
-    return msgspec.json.encode({"connection": SHOP, "headers": FRIEND, "body": body, **told}).decode()
+    return msgspec.json.encode({"connection": SHOP, "headers": FRIEND, "body": body, **fields}).decode()
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ def test_a_delivery_tells_which_later_ones_name_the_same_item(world: World) -> N
 
 def test_a_delivery_settled_long_ago_is_not_owed_because_a_newer_one_is(world: World) -> None:
     receive(world, "e5", "A")
-    assert found(world, "outcome:owed item:A") == ["e5"]
+    assert matching(world, "outcome:owed item:A") == ["e5"]
 
 
 @pytest.mark.parametrize("outcome", ["stale", "held", "gone"])
@@ -276,7 +276,7 @@ def test_a_delivery_is_found_by_how_its_item_was_settled(world: World, outcome: 
     with world.database.begin() as conn:
         key, now = ItemKey(SHOP, Kind.PRODUCT, "B"), world.clock()
         owed.settle(conn, [(one, outcome) for one in owed.claim(conn, key, more=0, lease=15, now=now)], now)
-    assert found(world, f"outcome:{outcome}") == ["e2"]
+    assert matching(world, f"outcome:{outcome}") == ["e2"]
 
 
 def test_a_body_of_json_is_shown_with_line_breaks_too(world: World) -> None:
@@ -287,7 +287,7 @@ def test_a_body_of_json_is_shown_with_line_breaks_too(world: World) -> None:
 
 def test_a_filter_by_item_speaks_of_seven_days_unless_it_says_otherwise(world: World) -> None:
     world.clock.pass_(8 * 86_400)
-    assert (found(world, "item:A"), found(world, "item:A since:30d"), found(world, "event:e1 item:A")) == (
+    assert (matching(world, "item:A"), matching(world, "item:A since:30d"), matching(world, "event:e1 item:A")) == (
         [],
         ["e1"],
         ["e1"],
@@ -296,7 +296,7 @@ def test_a_filter_by_item_speaks_of_seven_days_unless_it_says_otherwise(world: W
 
 def test_a_delivery_imported_late_is_listed_by_when_it_was_received(world: World) -> None:
     import_lines(world.deps, [line(received_at=world.clock() - timedelta(minutes=30))])
-    assert found(world, "") == ["e1", "n1", "e2", "e3", "e4"]
+    assert matching(world, "") == ["e1", "n1", "e2", "e3", "e4"]
     first = find(world.deps, "", limit=4)
     assert [row.event_id for row in find(world.deps, "", before_id=first[-1].id)] == ["e1"]
 
@@ -330,8 +330,8 @@ class Timed(PlainReceiver):
 
 def test_a_signature_is_judged_at_the_time_of_receipt(world: World) -> None:
     world.source.receiver = Timed()
-    told: dict[str, Any] = {"headers": {"x-signed": "2026-03-01 08:00"}}
-    done = import_lines(world.deps, [line(**told), line(**told, received_at="2026-03-01T09:00:30+01:00")])
+    given: dict[str, Any] = {"headers": {"x-signed": "2026-03-01 08:00"}}
+    done = import_lines(world.deps, [line(**given), line(**given, received_at="2026-03-01T09:00:30+01:00")])
     assert (done.new, [number for number, *_ in done.bad]) == (1, [1])
 
 
@@ -369,7 +369,7 @@ def test_a_nul_in_a_header_keeps_no_delivery_out(world: World) -> None:
 
 def test_who_does_not_see_a_connection_cannot_import_into_it(world: World) -> None:
     narrow = replace(world.deps, principal=Principal("token x", Role.OPERATOR, frozenset({"elsewhere"})))
-    assert (import_lines(narrow, [line()]).new, found(world, "event:n1")) == (0, [])
+    assert (import_lines(narrow, [line()]).new, matching(world, "event:n1")) == (0, [])
 
 
 def test_an_import_that_is_interrupted_is_in_the_audit_log(world: World) -> None:

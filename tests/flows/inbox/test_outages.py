@@ -195,8 +195,8 @@ def test_a_right_that_comes_back_while_we_ask_whose_fault_it_is_makes_no_letter(
 def test_a_kind_that_may_not_be_read_is_tried_once_an_hour(world: World) -> None:
     world.source.refuses[Kind.STOCK] = NO_RIGHT
     work(world, 7260, step=30)
-    tried = [call for call in world.source.requests if "stock" in call[0]]
-    assert len(tried) == 2
+    stock_calls = [call for call in world.source.requests if "stock" in call[0]]
+    assert len(stock_calls) == 2
 
 
 def test_a_kind_is_read_again_when_it_may_be(world: World) -> None:

@@ -66,8 +66,8 @@ def row(world: World, id: str = "A") -> dict[str, Any] | None:
 
 
 def is_live(world: World, id: str = "A") -> bool:
-    found = row(world, id)
-    return found is not None and not found["deleted"]
+    result = row(world, id)
+    return result is not None and not result["deleted"]
 
 
 def is_owed(world: World, key: ItemKey = KEY) -> bool:

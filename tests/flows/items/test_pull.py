@@ -314,8 +314,8 @@ def source(world: World) -> Showing:
 
 def failing(world: World) -> list[tuple[str, str, int | None]]:
     with world.database.read() as conn:
-        found = failed_items.page(conn, SHOP)
-    return [(item.external_id, item.error, item.run_id) for item in found]
+        result = failed_items.page(conn, SHOP)
+    return [(item.external_id, item.error, item.run_id) for item in result]
 
 
 def test_a_record_that_a_poll_cannot_read_is_a_failed_item_without_a_run(showing: World) -> None:

@@ -24,9 +24,9 @@ def world(database: Database) -> World:
 
 
 def test_an_empty_installation_has_no_rates(world: World) -> None:
-    told = metrics(world.deps, SHOP)
-    rates = [told["runs"][name] for name in ("success_rate", "p50_seconds", "p95_seconds", "items_per_second")]
-    assert [*rates, told["items"]["success_rate"]] == [None] * 5
+    figures = metrics(world.deps, SHOP)
+    rates = [figures["runs"][name] for name in ("success_rate", "p50_seconds", "p95_seconds", "items_per_second")]
+    assert [*rates, figures["items"]["success_rate"]] == [None] * 5
 
 
 def test_a_kind_nothing_was_settled_of_has_no_freshness(world: World) -> None:
@@ -48,10 +48,10 @@ def test_the_success_rate_is_of_runs_that_ended_by_themselves(world: World) -> N
 def test_speed_is_items_over_the_time_they_took(world: World) -> None:
     add_run(world.database, 10, progress='{"processed":100}')
     add_run(world.database, 30, progress='{"processed":300,"failed":1}', strategy="inventory", calls=8)
-    told = metrics(world.deps, SHOP)
-    assert told["runs"]["items_per_second"] == 10.0
-    assert told["runs"]["by_strategy"]["inventory"]["items_failed"] == 1
-    assert told["api_calls"]["runs"] == 8
+    figures = metrics(world.deps, SHOP)
+    assert figures["runs"]["items_per_second"] == 10.0
+    assert figures["runs"]["by_strategy"]["inventory"]["items_failed"] == 1
+    assert figures["api_calls"]["runs"] == 8
 
 
 def test_durations_are_told_for_all_runs_and_by_strategy(world: World) -> None:
@@ -65,8 +65,8 @@ def test_durations_are_told_for_all_runs_and_by_strategy(world: World) -> None:
 def test_freshness_is_the_share_that_was_visible_in_time(world: World) -> None:
     for waited in (1, 2, 30, 90):
         settle(world.database, 60, waited)
-    told = metrics(world.deps, SHOP)["freshness"]["product"]
-    assert (told["within_5s"], told["within_60s"], told["mean_seconds"]) == (0.5, 0.75, 30.75)
+    figures = metrics(world.deps, SHOP)["freshness"]["product"]
+    assert (figures["within_5s"], figures["within_60s"], figures["mean_seconds"]) == (0.5, 0.75, 30.75)
 
 
 @pytest.mark.parametrize("outcome", ["dead", "held"])
@@ -79,8 +79,8 @@ def test_what_never_became_visible_was_not_fresh(world: World, outcome: str) -> 
 def test_items_succeed_or_die(world: World) -> None:
     for outcome in ("applied", "unchanged", "gone", "dead", "held"):
         settle(world.database, 60, outcome=outcome)
-    told = metrics(world.deps, SHOP)["items"]
-    assert (told["settled"], told["succeeded"], told["failed"], told["success_rate"]) == (5, 3, 1, 0.75)
+    figures = metrics(world.deps, SHOP)["items"]
+    assert (figures["settled"], figures["succeeded"], figures["failed"], figures["success_rate"]) == (5, 3, 1, 0.75)
 
 
 def test_the_worst_now_is_the_oldest_owed_items_age(world: World) -> None:
@@ -88,8 +88,8 @@ def test_the_worst_now_is_the_oldest_owed_items_age(world: World) -> None:
         for item in ("A", "B"):
             owed.owe(conn, SHOP, [Change(Kind.STOCK, item)], Cause.POLL, world.clock())
             world.clock.pass_(40)
-    told = metrics(world.deps, SHOP)["freshness"]["stock"]
-    assert (told["owed"], told["oldest_owed_seconds"]) == (2, 80.0)
+    figures = metrics(world.deps, SHOP)["freshness"]["stock"]
+    assert (figures["owed"], figures["oldest_owed_seconds"]) == (2, 80.0)
 
 
 def test_agreement_is_the_latest_of_each_kind(world: World) -> None:
@@ -128,8 +128,8 @@ def test_what_others_did_does_not_count(world: World) -> None:
 def test_only_the_days_asked_for_count(world: World) -> None:
     settle(world.database, 86_400 * 2)
     add_run(world.database, ago=86_400 * 2)
-    told: list[dict[str, Any]] = [metrics(world.deps, SHOP, days) for days in (1, 3)]
-    assert [(one["runs"]["total"], one["items"]["settled"]) for one in told] == [(0, 0), (1, 1)]
+    figures: list[dict[str, Any]] = [metrics(world.deps, SHOP, days) for days in (1, 3)]
+    assert [(one["runs"]["total"], one["items"]["settled"]) for one in figures] == [(0, 0), (1, 1)]
 
 
 def test_the_figures_can_be_written_as_json(world: World) -> None:

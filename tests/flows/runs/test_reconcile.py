@@ -63,16 +63,16 @@ def told(world: World, run_id: int) -> list[tuple[str, str, str]]:
 
 def row(world: World, external_id: str) -> dict[str, Any]:
     with world.database.read() as conn:
-        found = row_of(conn, SHOP, PRODUCT, (external_id,))
-    assert found is not None
-    return found
+        result = row_of(conn, SHOP, PRODUCT, (external_id,))
+    assert result is not None
+    return result
 
 
 def record_of(world: World, run_id: int) -> Run:
     with world.database.read() as conn:
-        found = runs.get(conn, run_id)
-    assert found is not None
-    return found
+        result = runs.get(conn, run_id)
+    assert result is not None
+    return result
 
 
 def counts_of(world: World, run_id: int) -> KindCounts:
@@ -338,8 +338,8 @@ def test_a_changed_count_is_told_with_both_quantities(world: World) -> None:
     run(world)
     world.clock.pass_(60)
     world.source.put(count("P01", 7, version=9))
-    found = drift_of(world, run(world))[0].fields["quantity"]
-    assert [float(value) for value in found] == [5, 7]
+    fields = drift_of(world, run(world))[0].fields["quantity"]
+    assert [float(value) for value in fields] == [5, 7]
 
 
 # --- who carries it out ---

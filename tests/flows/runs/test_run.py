@@ -39,10 +39,10 @@ def ask(world: World, strategy: Strategy = Strategy.CATALOG, **options: Any) -> 
 
 def carry_out(world: World, run_id: int) -> Run:
     run(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
-    return found(world, run_id)
+    return stored_run(world, run_id)
 
 
-def found(world: World, run_id: int) -> Run:
+def stored_run(world: World, run_id: int) -> Run:
     with world.database.read() as conn:
         row = runs.get(conn, run_id)
     assert row is not None
@@ -246,10 +246,10 @@ def test_a_killed_run_ends_where_an_undisturbed_one_would_and_reads_one_page_aga
     with pytest.raises(Killed):
         run(world.deps, LeaseKeeper(world.database), run_id)
     recover(world)
-    asked = len(world.source.pages_read)
+    pages_before = len(world.source.pages_read)
     ended = carry_out(world, run_id)
     assert (ended.status, len(rows(world))) == ("completed", 45)
-    assert len(world.source.pages_read) - asked <= 5 - page + 1
+    assert len(world.source.pages_read) - pages_before <= 5 - page + 1
 
 
 def test_what_was_deleted_is_found_though_the_run_was_killed(world: World) -> None:
@@ -317,7 +317,7 @@ def test_a_run_whose_worker_is_gone_is_failed_after_two_minutes(world: World) ->
     assert check_stuck(world.deps) == []
     world.clock.pass_(2)
     assert check_stuck(world.deps) == [run_id]
-    assert found(world, run_id).status == "failed"
+    assert stored_run(world, run_id).status == "failed"
 
 
 def test_the_successor_of_a_stuck_run_goes_on_where_that_one_stopped(world: World) -> None:
@@ -329,10 +329,10 @@ def test_the_successor_of_a_stuck_run_goes_on_where_that_one_stopped(world: Worl
     recover(world)
     world.clock.pass_(STUCK_AFTER + 60)
     check_stuck(world.deps)
-    asked = len(world.source.pages_read)
+    pages_before = len(world.source.pages_read)
     assert carry_out(world, ask(world)).status == "completed"
     assert len(rows(world)) == 45
-    assert len(world.source.pages_read) - asked <= 5 - 3 + 1
+    assert len(world.source.pages_read) - pages_before <= 5 - 3 + 1
 
 
 def test_a_run_with_other_options_inherits_nothing(world: World) -> None:
@@ -342,7 +342,7 @@ def test_a_run_with_other_options_inherits_nothing(world: World) -> None:
         runs.start(conn, run_id, "gone", 15, world.clock())
     world.clock.pass_(STUCK_AFTER + 60)
     check_stuck(world.deps)
-    assert found(world, ask(world, force=True)).checkpoint == Checkpoint()
+    assert stored_run(world, ask(world, force=True)).checkpoint == Checkpoint()
 
 
 def test_a_run_that_is_over_reads_nothing_any_more(world: World) -> None:

@@ -189,8 +189,8 @@ def test_calls_of_the_last_days_are_shown_in_the_figures_by_purpose(counted: Sho
 
 def test_calls_are_told_to_a_monitoring_system_by_purpose(counted: Shop) -> None:
     check_now(counted.deps, SHOP)
-    told = [one for one in samples(counted.deps) if one.family == "tallyhook_api_calls_total"]
-    assert [(one.labels["purpose"], one.value) for one in told] == [("probe", 1)]
+    result = [one for one in samples(counted.deps) if one.family == "tallyhook_api_calls_total"]
+    assert [(one.labels["purpose"], one.value) for one in result] == [("probe", 1)]
 
 
 # --- a list that the vendor refuses is not refused for one item's sake ---
@@ -228,7 +228,9 @@ def go(world: World, strategy: Strategy, **options: str) -> int:
 
 
 def stock_reads(world: World) -> int:
-    return sum(1 for request in world.source.requests if set(request) <= set(world.source.counts) and len(request) > 1)
+    return sum(
+        1 for request in world.source.requests if set(request) <= set(world.source.counts) and len(request) > 1
+    )
 
 
 def test_all_items_of_a_listed_kind_are_asked_for_together(world: World) -> None:

@@ -46,7 +46,7 @@ def ask(world: World, strategy: Strategy = Strategy.CATALOG, **options: Any) -> 
 
 def carry_out(world: World, run_id: int, keeper: LeaseKeeper | None = None) -> Run:
     run(world.deps, keeper or LeaseKeeper(world.database), run_id, patience=0.0)
-    return found(world, run_id)
+    return stored_run(world, run_id)
 
 
 def complete(world: World, strategy: Strategy = Strategy.CATALOG, **options: Any) -> Run:
@@ -54,7 +54,7 @@ def complete(world: World, strategy: Strategy = Strategy.CATALOG, **options: Any
     return carry_out(world, ask(world, strategy, **options))
 
 
-def found(world: World, run_id: int) -> Run:
+def stored_run(world: World, run_id: int) -> Run:
     with world.database.read() as conn:
         row = runs.get(conn, run_id)
     assert row is not None
@@ -557,7 +557,7 @@ def test_a_kind_that_fails_as_a_whole_does_not_keep_the_others_from_being_read(w
     run_id = ask(world, Strategy.FULL)
     with pytest.raises(Permanent, match="the list is no list"):
         carry_out(world, run_id)
-    ended = found(world, run_id)
+    ended = stored_run(world, run_id)
     assert row(world, "P001", STOCK)["quantity"] == 3
     assert (ended.status, ended.error) == ("failed", "product: Unmappable: the list is no list")
 
@@ -584,7 +584,7 @@ def test_a_failed_kind_is_remembered_through_a_kill(world: World) -> None:
     reading(world, lambda kind, number, one: one)
     with pytest.raises(Permanent):
         carry_out(world, run_id)
-    assert "the list is no list" in str(found(world, run_id).error)
+    assert "the list is no list" in str(stored_run(world, run_id).error)
 
 
 # --- the database's faults ---
@@ -631,7 +631,7 @@ def test_a_database_fault_makes_no_failed_item_of_a_batch(world: World) -> None:
     run_id = ask(world, Strategy.CATEGORY, category="Bowls")
     faulty = Faulty(world.database, lambda number: number >= 1)
     run(replace(world.deps, database=faulty), LeaseKeeper(world.database), run_id, patience=0.0)
-    assert (failing(world), found(world, run_id).status) == ({}, "idle")
+    assert (failing(world), stored_run(world, run_id).status) == ({}, "idle")
 
 
 def test_a_lease_that_ran_out_while_the_database_was_away_is_no_kill(world: World) -> None:
@@ -829,7 +829,7 @@ def test_a_run_of_a_paused_connection_is_not_stuck(world: World) -> None:
     start_and_die(world, run_id)
     pause(world.deps, SHOP)
     world.clock.pass_(STUCK_AFTER + 1)
-    assert (check_stuck(world.deps), found(world, run_id).status) == ([], "running")
+    assert (check_stuck(world.deps), stored_run(world, run_id).status) == ([], "running")
 
 
 def test_a_run_is_not_stuck_in_the_moment_in_which_its_connection_is_asked_again(world: World) -> None:
@@ -838,7 +838,7 @@ def test_a_run_is_not_stuck_in_the_moment_in_which_its_connection_is_asked_again
     pause(world.deps, SHOP)
     world.clock.pass_(STUCK_AFTER + LEASE + 1)
     resume(world.deps, SHOP)
-    assert (check_stuck(world.deps), found(world, run_id).status) == ([], "running")
+    assert (check_stuck(world.deps), stored_run(world, run_id).status) == ([], "running")
     world.clock.pass_(STUCK_AFTER + 1)
     assert check_stuck(world.deps) == [run_id]
 
@@ -883,8 +883,10 @@ def test_a_run_under_way_asks_nothing_more_once_a_person_pauses_the_connection(
     world.source.on_call = stop
     before = len(world.source.requests)
     run_row = carry_out(world, run_id)
-    asked = world.source.requests[before:]
-    assert (run_row.status, len(asked) <= 2, len(world.source.pages_read) % 5 <= 1) == ("idle", True, True), asked
+    requests = world.source.requests[before:]
+    assert (run_row.status, len(requests) <= 2, len(world.source.pages_read) % 5 <= 1) == ("idle", True, True), (
+        requests
+    )
 
 
 def test_a_run_by_ids_that_the_vendor_limits_notes_no_failed_item(world: World) -> None:

@@ -53,9 +53,9 @@ def ask(world: World, strategy: Strategy, keeper: LeaseKeeper | None = None, **o
 def go_on(world: World, run_id: int, keeper: LeaseKeeper | None = None) -> Run:
     run(world.deps, keeper or LeaseKeeper(world.database), run_id, patience=0.0)
     with world.database.read() as conn:
-        found = runs.get(conn, run_id)
-    assert found is not None
-    return found
+        row = runs.get(conn, run_id)
+    assert row is not None
+    return row
 
 
 @pytest.mark.parametrize("dry", [True, False])
@@ -130,5 +130,5 @@ def died_in(world: World, strategy: Strategy, dry: bool) -> int | None:
 def repriced(database: Database) -> int:
     """How many of the new prices are written."""
     with database.read() as conn:
-        found = conn.exec_driver_sql("SELECT count(*) FROM listings WHERE price_minor = 1100")
-        return int(found.scalar() or 0)
+        rows = conn.exec_driver_sql("SELECT count(*) FROM listings WHERE price_minor = 1100")
+        return int(rows.scalar() or 0)

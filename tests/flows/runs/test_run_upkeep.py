@@ -169,9 +169,9 @@ class Looked:
 
     def at_head(self) -> bool:
         """Whether the schema is there."""
-        found = self._database.at_head()
+        result = self._database.at_head()
         self._looked.set()
-        return found
+        return result
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._database, name)

@@ -34,8 +34,8 @@ def world(database: Database) -> World:
 
 
 def row(world: World, job: str) -> dict[str, Any]:
-    (found,) = (one for one in show(world.deps, SHOP) if one["job"] == job)
-    return found
+    (result,) = (one for one in show(world.deps, SHOP) if one["job"] == job)
+    return result
 
 
 def a_run(
@@ -190,20 +190,24 @@ def test_a_connection_nobody_knows_is_refused_with_those_there_are(world: World)
 
 
 def cost(world: World, cron: str = "0 * * * *", job: str = "inventory") -> dict[str, Any]:
-    found: dict[str, Any] = save(world.deps, SHOP, job, cron, "UTC")["cost"]
-    return found
+    estimate: dict[str, Any] = save(world.deps, SHOP, job, cron, "UTC")["cost"]
+    return estimate
 
 
 def test_a_job_that_never_ran_has_no_known_cost(world: World) -> None:
-    told = cost(world)
-    assert (told["calls_per_run"], told["calls_per_day"], "inventory" in told["unknown"]) == (None, None, True)
+    estimate = cost(world)
+    assert (estimate["calls_per_run"], estimate["calls_per_day"], "inventory" in estimate["unknown"]) == (
+        None,
+        None,
+        True,
+    )
 
 
 def test_a_schedule_costs_its_runs_times_the_calls_of_past_ones(world: World) -> None:
     a_run(world, Strategy.INVENTORY, 10)
     a_run(world, Strategy.INVENTORY, 20)
-    told = cost(world)
-    assert (told["runs_per_day"], told["calls_per_run"], told["calls_per_day"]) == (24, 15, 360)
+    estimate = cost(world)
+    assert (estimate["runs_per_day"], estimate["calls_per_run"], estimate["calls_per_day"]) == (24, 15, 360)
 
 
 @pytest.mark.parametrize("end", ["failed", "cancelled", "running"])

@@ -95,5 +95,5 @@ def test_a_ping_that_is_acknowledged_is_told_by_its_id(servers: Servers, simulat
     account, receiver = bridged(servers, simulate, failures=2)
     account.change(3, "product")
     account.wait_for(is_quiet)
-    told = set(account.control.get("/_sim/acknowledged").json())
-    assert told == set(receiver.ids)
+    answer = set(account.control.get("/_sim/acknowledged").json())
+    assert answer == set(receiver.ids)

@@ -83,9 +83,9 @@ def columnised(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
 @given(ROWS, st.integers(1, 5), st.sampled_from([None, 1]))
 def test_any_document_gives_its_rows_back(rows: list[dict[str, Any]], size: int, indent: int | None) -> None:
     document = json.dumps(columnised(rows), indent=indent).encode()
-    found = records(document, size)
+    result = records(document, size)
     wanted = [{"url": str(index), **row} for index, row in enumerate(rows)]
-    assert [_without_empty(row) for row in found] == [_without_empty(row) for row in wanted]
+    assert [_without_empty(row) for row in result] == [_without_empty(row) for row in wanted]
 
 
 @given(ROWS, st.integers(1, 5))

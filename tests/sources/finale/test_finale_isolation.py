@@ -40,8 +40,8 @@ def told(pages: Iterable[Page]) -> tuple[list[str], list[str]]:
 
 
 def failed(pages: Iterable[Page]) -> BadRecord:
-    (found,) = (bad for page in pages for bad in page.failed)
-    return found
+    (result,) = (bad for page in pages for bad in page.failed)
+    return result
 
 
 def price(amount: Any) -> list[dict[str, Any]]:
@@ -330,8 +330,8 @@ def test_one_bad_row_of_many_costs_two_readings_for_each_halving() -> None:
     source = stub({PRODUCTS: columns(rows)})
     band = source._client.collection("product")[0]
     reading, sizes = counted(lambda part: mapping.products(part, Terms(), NOW))
-    found = readable(Kind.PRODUCT, "productUrl", band, reading)
-    assert ([record.external_id for record in found.records], len(sizes)) == (
+    result = readable(Kind.PRODUCT, "productUrl", band, reading)
+    assert ([record.external_id for record in result.records], len(sizes)) == (
         [str(index) for index in range(1024) if index != 700],
         21,
     )

@@ -35,9 +35,9 @@ def test_many_years_cost_no_more(simulate: Simulate) -> None:
 
 def test_a_filter_that_overlooks_the_newest_orders_is_noticed(simulate: Simulate) -> None:
     account = simulate(orders=120, row_cap=100, cap_unfiltered=True)
-    found = sorted(account.source(row_cap="100").order_ids(LATELY, TODAY))
-    assert found == truth(account, LATELY, TODAY)
-    assert len(found) > 20
+    ids = sorted(account.source(row_cap="100").order_ids(LATELY, TODAY))
+    assert ids == truth(account, LATELY, TODAY)
+    assert len(ids) > 20
 
 
 def test_a_filter_that_is_ignored_does_no_harm(simulate: Simulate) -> None:

@@ -23,9 +23,9 @@ PRICES = [
 def price(price_list: str, **answers: Any) -> int | None:
     row = product("A", priceList=PRICES)
     source = stub({PRODUCTS: columns([row]), f"{PRODUCTS}A": row, **answers}, price_list=price_list)
-    (found,) = source.fetch([Ref(Kind.PRODUCT, "A")]).records
-    assert isinstance(found, Listing)
-    return found.price_minor
+    (record,) = source.fetch([Ref(Kind.PRODUCT, "A")]).records
+    assert isinstance(record, Listing)
+    return record.price_minor
 
 
 @pytest.mark.parametrize("price_list", ["Wholesale", "wholesale", "##user6"])

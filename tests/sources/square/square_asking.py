@@ -30,8 +30,8 @@ def get(account: Account, path: str, params: dict[str, Any] | None = None, **hea
 def told(answer: httpx.Response) -> Json:
     """The document of an answer that is a success."""
     assert answer.status_code == 200, answer.text
-    found: Json = answer.json()
-    return found
+    result: Json = answer.json()
+    return result
 
 
 def refusal(answer: httpx.Response) -> tuple[int, str, str | None]:

@@ -53,8 +53,8 @@ def received(row: Json) -> datetime:
 
 def inner(row: Json) -> Json:
     """What is told of a change."""
-    found: Json = row[row["type"].lower()]
-    return found
+    result: Json = row[row["type"].lower()]
+    return result
 
 
 def test_the_changes_add_up_to_the_counts(account: Account) -> None:

@@ -41,8 +41,8 @@ def told(pages: Iterable[Page]) -> tuple[list[str], list[tuple[str, str]]]:
 
 
 def failed(pages: Iterable[Page]) -> BadRecord:
-    (found,) = (bad for page in pages for bad in page.failed)
-    return found
+    (result,) = (bad for page in pages for bad in page.failed)
+    return result
 
 
 BAD_VARIATIONS = [

@@ -35,19 +35,19 @@ def test_archived_items_are_not_found_unasked(still: Account) -> None:
 
 
 def test_archived_items_are_found_where_asked(still: Account) -> None:
-    found = items(still, archived_state="ARCHIVED_STATE_ARCHIVED")
-    assert {one["item_data"]["is_archived"] for one in found} == {True}
+    row = items(still, archived_state="ARCHIVED_STATE_ARCHIVED")
+    assert {one["item_data"]["is_archived"] for one in row} == {True}
 
 
 def test_items_are_found_by_their_category(still: Account) -> None:
     category = still.world.catalog.categories[2].id
-    found = items(still, category_ids=[category])
-    assert {one["item_data"]["reporting_category"]["id"] for one in found} == {category}
+    row = items(still, category_ids=[category])
+    assert {one["item_data"]["reporting_category"]["id"] for one in row} == {category}
 
 
 def test_items_are_found_by_their_product_type(still: Account) -> None:
-    found = items(still, product_types=["GIFT_CARD"])
-    assert [one["item_data"]["product_type"] for one in found] == ["GIFT_CARD"]
+    row = items(still, product_types=["GIFT_CARD"])
+    assert [one["item_data"]["product_type"] for one in row] == ["GIFT_CARD"]
 
 
 def test_a_text_finds_an_item_by_the_sku_of_a_variation(still: Account) -> None:

@@ -27,8 +27,8 @@ from tests.sources.square.square_hook import KEY, Hook, acked
 
 def variations(account: Account, **headers: str) -> list[Json]:
     """What is told of every variation."""
-    found = told(post(account, SEARCH, {"object_types": ["ITEM_VARIATION"], "limit": 1000}, **headers))
-    return [row["item_variation_data"] for row in found["objects"]]
+    result = told(post(account, SEARCH, {"object_types": ["ITEM_VARIATION"], "limit": 1000}, **headers))
+    return [row["item_variation_data"] for row in result["objects"]]
 
 
 def lines(account: Account) -> list[Json]:

@@ -181,8 +181,8 @@ def test_a_stock_change_hints_at_the_time_of_its_newest_count() -> None:
         {"catalog_object_id": "V2", "calculated_at": "at noon"},
     ]
     body = event("inventory.count.updated", {"object": {"inventory_counts": counts}})
-    found = SquareReceiver(URL, []).parse({}, body).changes
-    assert list(found) == [Change(Kind.STOCK, "V1", 2_500_000), Change(Kind.STOCK, "V2", 0)]
+    result = SquareReceiver(URL, []).parse({}, body).changes
+    assert list(result) == [Change(Kind.STOCK, "V1", 2_500_000), Change(Kind.STOCK, "V2", 0)]
 
 
 def test_a_vendor_change_hints_at_the_time_of_the_update() -> None:
