@@ -12,7 +12,7 @@ import pytest
 import redis
 from dramatiq.brokers.redis import RedisBroker
 
-from app.channels.queue import BULK, LIVE, MAX_ITEMS, SPREAD_OVER, BrokerQueue, NullQueue, redis_broker, shares
+from app.channels.queue import BULK, LIVE, MAX_ITEMS, SPREAD_OVER, BrokerQueue, NullQueue, message_args, redis_broker
 from app.domain import ALL_ITEMS, Cause, Change, ItemKey, Kind
 from app.errors import Unavailable
 from app.flows.items.sweep import QUEUE_FULL, REQUEUE_AFTER, sweep
@@ -70,7 +70,7 @@ def test_many_items_share_messages_and_each_is_in_one(fake: RedisBroker) -> None
 
 
 def test_no_message_holds_more_than_a_fixed_number_of_items() -> None:
-    shared = shares([ItemKey(SHOP, Kind.PRODUCT, f"P{number}") for number in range(10_000)])
+    shared = message_args([ItemKey(SHOP, Kind.PRODUCT, f"P{number}") for number in range(10_000)])
     assert max(1 + len(args[3]) for args in shared) == MAX_ITEMS  # type: ignore[arg-type]
 
 
@@ -78,14 +78,14 @@ def test_items_of_different_kinds_or_connections_share_no_message() -> None:
     keys = [
         ItemKey(name, kind, str(n)) for name in ("a", "b") for kind in (Kind.PRODUCT, Kind.ORDER) for n in range(99)
     ]
-    owners = {(connection, kind) for connection, kind, *_ in shares(keys)}
+    owners = {(connection, kind) for connection, kind, *_ in message_args(keys)}
     assert len(owners) == 4
-    assert len(list(shares(keys))) == 4 * -(-99 // min(MAX_ITEMS, len(keys) // SPREAD_OVER))
+    assert len(list(message_args(keys))) == 4 * -(-99 // min(MAX_ITEMS, len(keys) // SPREAD_OVER))
 
 
 def test_a_pull_shares_its_message_with_nobody() -> None:
     keys = [ItemKey(SHOP, Kind.PRODUCT, str(n)) for n in range(99)] + [ItemKey(SHOP, Kind.PRODUCT, ALL_ITEMS)]
-    assert (SHOP, "product", ALL_ITEMS) in list(shares(keys))
+    assert (SHOP, "product", ALL_ITEMS) in list(message_args(keys))
 
 
 def test_nobody_to_wake_is_no_message(fake: RedisBroker) -> None:

@@ -109,7 +109,8 @@ def check_stuck(deps: Deps, *, connection: str | None = None, alive_since: datet
     """Fail the runs (of a connection) whose worker is gone and that no other worker took over; returns their ids.
 
     No worker can take over a run while its connection is paused, while the database is away, or while none of our processes
-    runs. After each of these workers have ``STUCK_AFTER`` seconds to do it; ``alive_since`` is when the calling clock began.
+    runs. When such a time ends, workers have ``STUCK_AFTER`` seconds to take runs over, so none is failed before.
+    ``alive_since`` is when the calling clock began.
     """
     if _just_back(deps, alive_since):
         return []
@@ -122,7 +123,7 @@ def check_stuck(deps: Deps, *, connection: str | None = None, alive_since: datet
 
 
 def _resting(conn: Connection, now: datetime) -> frozenset[str]:
-    """The connections that are paused, or were until a moment ago."""
+    """The connections that are paused, or were paused less than ``STUCK_AFTER`` ago."""
     return frozenset(
         row.connection
         for row in connections.rows(conn)
@@ -132,9 +133,12 @@ def _resting(conn: Connection, now: datetime) -> frozenset[str]:
 
 
 def _just_back(deps: Deps, alive_since: datetime | None) -> bool:
+    """Whether the database, or the calling clock, has been back for less than ``STUCK_AFTER``."""
     trouble = deps.database.trouble()
-    if trouble is not None and trouble[1] < STUCK_AFTER:
-        return True
+    if trouble is not None:
+        _, ended = trouble  # seconds ago
+        if ended < STUCK_AFTER:
+            return True
     return alive_since is not None and (deps.now() - alive_since).total_seconds() < STUCK_AFTER
 
 

@@ -13,8 +13,7 @@ from app.flows.catalog import critical
 from app.flows.catalog.validate import validate
 from app.flows.connections import health
 from app.flows.deps import Deps
-from app.flows.items.leases import LEASE, LeaseKeeper
-from app.flows.items.sync_item import blameless
+from app.flows.items.leases import LEASE, LeaseKeeper, blameless
 from app.flows.runs.choose_smart import choose_smart
 from app.flows.runs.expected import guesses
 from app.flows.runs.read_full import read_full
