@@ -16,7 +16,7 @@ from app.stores.runs import runs
 from app.stores.runs.run_row import Run
 
 STUCK_AFTER = 120.0
-"""A run without a worker fails after so many seconds."""
+"""Seconds after which a run without a worker fails."""
 
 
 def request_run(
@@ -29,8 +29,8 @@ def request_run(
 ) -> int:
     """Open a run for a worker to carry out; returns its id. A connection has at most one active run.
 
-    Raises ``Busy`` with the active run, ``NotFound`` for an unknown connection or category, an option that the
-    strategy would ignore, or a strategy without anything to read.
+    Raises ``Busy`` with the active run, ``NotFound`` for an unknown connection, and ``InvalidRequest`` for an unknown
+    category, an option that the strategy would ignore, or a strategy that reads nothing of this source.
     """
     source = source_of(deps, connection)
     check_options(strategy, options)

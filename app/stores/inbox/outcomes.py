@@ -58,7 +58,7 @@ _SETTLED = Statement(
 
 
 def _owed_since(row: Any) -> datetime:
-    """What was received before is settled."""
+    """The moment since which an item is owed; deliveries received before it are settled."""
     first_seen_at, settled_at = moment_from(row[3]), moment_from(row[4])
     return min(first_seen_at or EVER, settled_at or EVER)
 
