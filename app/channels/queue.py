@@ -58,7 +58,7 @@ def redis_broker(url: str, middleware: Sequence[dramatiq.Middleware] = ()) -> Re
 
 
 class LocalQueue:
-    """Sends messages through a broker inside this process (``dramatiq.brokers.stub``), where no Valkey is to be had."""
+    """Sends messages through a broker inside this process (``dramatiq.brokers.stub``), where no Valkey is available."""
 
     def __init__(self, broker: dramatiq.Broker) -> None:
         self._broker = broker

@@ -12,7 +12,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def unknown(what: str, word: str, known: Iterable[str]) -> str:
-    """A message for people: the word is unknown, which one was probably meant, and which ones exist."""
+    """A message for people: the word is unknown, which word was probably meant, and which words exist."""
     known = sorted(known)
     meant = nearest(word, known)
     guess = f"did you mean {meant}? " if meant is not None else ""

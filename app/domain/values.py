@@ -24,7 +24,7 @@ _DECIMALS = Decimal("0.00001")
 def quantity(value: int | float | str | Decimal) -> Decimal:
     """A canonical quantity: at most 5 decimals, no exponent and no trailing zeros, so that equal amounts look equal.
 
-    Raises ``ValueError`` for text that is no finite number, and for a number of more than 15 digits before the point.
+    Raises ``ValueError`` for text that is not a finite number, and for a number of more than 15 digits before the point.
     """
     amount = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
     if not amount.is_finite() or not -_LARGEST < amount < _LARGEST:

@@ -37,7 +37,7 @@ class Queue(Protocol):
 
 
 class HostClock(Protocol):
-    """Compares this host's clock with the database's, which is the one clock."""
+    """Compares this host's clock with the database's, which is the reference."""
 
     def measure(self) -> None:
         """Measure the difference, outside of a transaction; never raises."""
@@ -80,7 +80,8 @@ class Deps:
 
 
 def can_see(deps: Deps, connection: str) -> bool:
-    """Whether a connection is configured and the caller may see it: the one rule of all edges."""
+    """Whether a connection is configured and the caller may see it: the only rule of this sort, for web, commands and
+    workers."""
     return connection in deps.sources and deps.principal.can_see(connection)
 
 

@@ -72,7 +72,7 @@ def moment_of(value: str, now: datetime) -> datetime:
         moment = datetime.fromisoformat(value)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise FilterError(f"{value!r} is no moment; right would be 2h, 3d or 2026-11-22T08:00") from None
+        raise FilterError(f"{value!r} is not a moment; right would be 2h, 3d or 2026-11-22T08:00") from None
 
 
 def choice_of(key: str, value: str, choices: Sequence[str]) -> str:

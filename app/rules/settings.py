@@ -28,7 +28,7 @@ _WIDEST = {4: 8, 6: 7}
 
 
 def misspelt(written: Iterable[str], known: Iterable[str]) -> Iterator[str]:
-    """A message for each name that is meant for us but is no setting; ``known`` are full names."""
+    """A message for each name that looks like one of our settings but is none; ``known`` are full names."""
     settings = {name.upper() for name in known}
     for name in sorted(written):
         setting, *path = name.upper().split("__")

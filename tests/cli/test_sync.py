@@ -113,8 +113,8 @@ def test_what_is_written_wrongly_is_exit_code_2_and_opens_no_run(terminal: Termi
     [
         (["--limit", "0"], "--limit must be at least 1"),
         (["--filter-year", "20"], "--filter-year must be a year like 2026"),
-        (["--modified-since", "yesterday"], "'yesterday' is no moment; right would be 2026-11-22 or"),
-        (["--modified-since", "2026-13-01"], "'2026-13-01' is no moment; right would be 2026-11-22 or"),
+        (["--modified-since", "yesterday"], "'yesterday' is not a moment; right would be 2026-11-22 or"),
+        (["--modified-since", "2026-13-01"], "'2026-13-01' is not a moment; right would be 2026-11-22 or"),
         (["--modified-since", "2026-11-22T08:00:00"], "--modified-since must say its time zone, like"),
         (["--from", "2026-11-22", "--to", "2026-11-21"], "--from must not be after --to"),
     ],

@@ -1,4 +1,4 @@
-"""Who may come in: tokens for programs, users with passwords, and the first key of an installation."""
+"""Who may sign in: tokens for programs, users with passwords, and the first key of an installation."""
 
 import hashlib
 import re

@@ -25,7 +25,8 @@ EVERYWHERE = "everywhere"
 with many addresses fills no log."""
 
 MOST_PLACES = 20
-"""From so many places an hour a wrong password for a name is noted at once; from further ones only the sum is."""
+"""If wrong passwords for a name come from this many places within an hour, the next one is noted at once; from further ones
+only the sum is."""
 
 
 def place_of(conn: Connection, user_id: int, origin: str, browser: str) -> str:

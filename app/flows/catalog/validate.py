@@ -114,10 +114,10 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
 def validate(deps: Deps, connection: str, *, samples: int = 5, anew: bool = False) -> dict[str, Any]:
     """What is wrong with a connection's data; JSON-ready.
 
-    ``checks`` are ``{"check", "count", "samples", "says"}`` with at most ``samples`` (0 to 100) each, ``problems`` is
-    the sum of their counts, ``found_at`` when they were made (ISO 8601) and ``took_ms`` how long that took. The result is
-    at most ten minutes old, or with ``anew`` made now, as at the end of a run, so that nobody has to wait later. Raises
-    ``NotFound`` for an unknown connection.
+    ``checks`` are ``{"check", "count", "samples", "says"}`` with at most ``samples`` (0 to 100) each, ``problems`` is the
+    sum of their counts, ``found_at`` when they were made (ISO 8601) and ``took_ms`` how long that took. The result is at
+    most ten minutes old, unless ``anew`` asks for a new one. Each run makes a new one when it ends, so that nobody has to
+    wait later. Raises ``NotFound`` for an unknown connection.
     """
     source_of(deps, connection)
     fresh = timedelta() if anew else FRESH

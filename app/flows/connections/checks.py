@@ -97,7 +97,7 @@ def _check(deps: Deps, connection: str) -> tuple[ConnectionState | None, str]:
         return ConnectionState.OK, ""
     except Transient as error:
         return ConnectionState.UNANSWERED, str(error)
-    except Exception as error:  # a bug of ours says nothing about the vendor, and is no item's fault
+    except Exception as error:  # our own bug says nothing about the vendor, and no item is to blame
         log.exception("check_failed", source=source.name)
         return None, f"{type(error).__name__}: {error}"
     return ConnectionState.OK, ""
@@ -106,7 +106,7 @@ def _check(deps: Deps, connection: str) -> tuple[ConnectionState | None, str]:
 def _shows_an_item(deps: Deps, connection: str) -> bool:
     """Whether the vendor still shows some item that we hold: then it refuses the cheap call for that call's own sake."""
     source = deps.sources[connection]
-    for kind in (kind for kind in source.kinds if kind not in source.listed_kinds):  # a list is no cheap call
+    for kind in (kind for kind in source.kinds if kind not in source.listed_kinds):  # reading a list is not cheap
         with deps.database.read() as conn:
             ids = catalog.lately_read(conn, connection, kind, 1)
         if not ids:

@@ -95,7 +95,7 @@ def _exact(slug: str, name: str, exact: Sequence[Subscription], signed: str, pub
     if ours is not None and (parts := differs(signed, ours)) not in ("", "slash at the end"):
         said = f"{signed} is registered and signed over, while the public URL makes it {ours}: the {parts} differs"
         return WebhookCheck(
-            State.NOTE, said, "that is well as long as both lead here; else set TALLYHOOK_PUBLIC_URL anew"
+            State.NOTE, said, "this is fine as long as both lead here; otherwise change TALLYHOOK_PUBLIC_URL"
         )
     return WebhookCheck(State.WELL, f"the vendor sends them to {signed} for {', '.join(one.name for one in on)}")
 

@@ -21,7 +21,7 @@ from app.stores.guard.holds import Hold
 
 
 class Doubt(NamedTuple):
-    """What the guard says of a batch; ``hold`` is the one that waits, ``touches`` says whether the batch shows some of its
+    """What the guard says of a batch; ``hold`` is the open hold, ``touches`` says whether the batch shows some of its
     items."""
 
     batch: Batch
@@ -73,7 +73,7 @@ def settled(
     run_id: int | None = None,
 ) -> Held | None:
     """Hold what is doubted, or end the hold that the batch has made plausible. ``absent`` says what becomes of rows without
-    a record, unless the hold that waits says so. What a later read showed is asked for again."""
+    a record, unless the hold that waits says so. Rows that a later read showed are fetched again."""
     kind, hold = doubt.batch.kind, doubt.hold
     shown = {*map(key_of, doubt.batch), *doubt.batch.vanished}
     if doubt.verdict.reason is not None:

@@ -27,7 +27,7 @@ TRIES = 50
 """How often we try to store a hold while other transactions are in the way."""
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-"""When a row that left its hold meanwhile counts as read: whatever was written since is newer."""
+"""When a row that left its hold meanwhile counts as read: rows that were written since are newer."""
 
 log = structlog.get_logger()
 
@@ -114,7 +114,8 @@ def _start_waiting(
     read_at: datetime,
     carried: Mapping[Key, int],
 ) -> None:
-    """Let a hold wait whose rows are stored, in place of the one that waits, and owe the rest of that one's items."""
+    """Open a hold whose rows are stored, in place of the hold that is open now, and owe the remaining items of the
+    latter."""
 
     def start(conn: Connection) -> list[ItemKey]:
         rest = _owe_rest(deps, conn, connection, kind, shown, read_at, carried)

@@ -58,7 +58,7 @@ def release(deps: Deps, hold_id: int, *, believed_until: datetime | None = None)
     """
     now = deps.now()
     if believed_until is not None and not now < believed_until <= now + LONGEST_BELIEF:
-        raise InvalidRequest(f"it can be believed until a day to come, at most {LONGEST_BELIEF.days} days from now")
+        raise InvalidRequest(f"the day must be in the future, at most {LONGEST_BELIEF.days} days from now")
     show(deps, hold_id)
     with deps.database.begin() as conn:
         if not holds.is_kept(conn, hold_id):

@@ -1,6 +1,6 @@
 """Receives deliveries: they are written by group commit and acknowledged only after it.
 
-One writer thread takes all deliveries that came during its last commit. There is no wait window: a lone delivery is
+One writer thread takes all deliveries that came during its last commit. It does not wait for more: a lone delivery is
 written at once, and a burst shares one commit. Items are enqueued after the acknowledgement.
 """
 

@@ -142,7 +142,7 @@ def isolated(
 
 @dataclass
 class Healing:
-    """Finds the items that failed before and that a read shows well. ``known`` are their external ids."""
+    """Finds the items that failed before and that a read shows without an error. ``known`` are their external ids."""
 
     known: Collection[str]
     shown: set[str] = field(default_factory=set)
@@ -153,7 +153,7 @@ class Healing:
             self.shown.update(name for record in records for name in names_of(record) if name in self.known)
 
     def healed(self, failing: Collection[str], *, complete: bool) -> list[str]:
-        """The items that are well now, or that a complete read does not show any more."""
+        """The items that are readable now, or that a complete read no longer shows."""
         well = set(self.known) if complete else self.shown
         return sorted(well - set(map(storable, failing)))
 
@@ -165,7 +165,7 @@ def healing(deps: Deps, connection: str, kind: Kind) -> Healing:
 
 
 def _misfit(record: Record) -> str | None:
-    """The first field that no database of ours can hold, or what is wrong with the key."""
+    """The first field that one of our databases cannot store, or what is wrong with the key."""
     try:
         check_storable(record)
     except ValueError as error:

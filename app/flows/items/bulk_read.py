@@ -36,8 +36,8 @@ class BulkResult:
     """The result of a bulk read. If ``held_rows`` of its rows are held, ``held`` says why, ``held_rules`` by which rules,
     and ``diff`` has only the other rows; a dry run has the held ones in ``doubtful``.
 
-    ``failures`` are records that cannot be read or stored, ``healed`` the external ids of items that failed before and
-    are well again. While an unreadable record has no id (``nameless``), no row counts as vanished.
+    ``failures`` are records that cannot be read or stored, ``healed`` the external ids of items that failed before and are
+    readable again. While an unreadable record has no id (``nameless``), no row counts as vanished.
     """
 
     diff: Diff
@@ -61,17 +61,17 @@ class BulkResult:
 
 
 BeforeWrite = Callable[[Diff, datetime], None]
-"""Called with a believed diff just before it is written, while the old values can still be read."""
+"""Called with the accepted diff just before it is written, while the old values can still be read."""
 
 
 @dataclass(frozen=True)
 class BulkRead:
     """A read of everything of a kind (``pages``), to which our rows are to be made equal.
 
-    ``checks`` are those that the guard makes (``rules.guard.guard``). ``began`` tells when a resumed read began.
-    ``restart`` is called before the read is repeated, ``on_commit`` in each commit of the write (``bulk.write``).
-    ``edited`` rows count as edited by hand though they are not marked. With ``foreseen`` this is a dry run: it holds and
-    writes nothing, and returns what would be.
+    ``checks`` are those that the guard makes (``rules.guard.guard``). ``began`` returns when a resumed read began.
+    ``restart`` is called before the read is repeated, ``on_commit`` in each commit of the write (``bulk.write``). ``edited``
+    rows count as edited by hand though they are not marked. With ``foreseen`` this is a dry run: it holds and writes
+    nothing, and returns what would be.
     """
 
     deps: Deps
@@ -188,7 +188,7 @@ class BulkRead:
         return _without(result, held.keys, held.reason, verdict.rules)
 
     def _write(self, result: BulkResult, scope: Scope | None) -> BulkResult:
-        """Write the believed diff; records that the database refused join those that could not be read."""
+        """Write the accepted diff; records that the database refused join those that could not be read."""
         deps, connection = self.deps, self.connection
         now = deps.now()
         if result.complete:

@@ -34,7 +34,7 @@ from app.stores.guard.held_rows import HeldRow
 from app.stores.guard.holds import Hold
 
 JUDGED = (Kind.PRODUCT, Kind.STOCK)
-"""The rules for the other kinds judge only numbers of rows, and somebody asked for so many by id."""
+"""The rules for the other kinds judge only numbers of rows, and here somebody asked for that many by id."""
 
 MIN_ROWS = 3
 """No rule doubts fewer rows than this."""
@@ -57,7 +57,7 @@ def hold_back(deps: Deps, fetched: Sequence[Fetched]) -> list[Fetched]:
 
 
 def judge_named(deps: Deps, connection: str, kind: Kind, ids: Sequence[str]) -> None:
-    """Fetch and judge, before they are owed, items that a list only names and that one call cannot fetch: doubtful rows
+    """Fetch and judge items that a list only names and that do not fit into one call, before they are owed: doubtful rows
     wait then, and the item path writes the rest. Raises what the source raises unless it concerns single items."""
     source = deps.bulk_sources[connection]
     size = source.batch_size(kind)
@@ -115,7 +115,7 @@ class ItemReads:
     believed: BelievedRows | None = None
 
     def held(self) -> HeldItems | None:
-        """What is held of these items now, or in a dry run would be."""
+        """The rows of these items that are held now, or that would be held in a real run."""
         if self.kind not in JUDGED:
             return None
         records = self._storable()

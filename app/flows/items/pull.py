@@ -233,7 +233,7 @@ def _covered(claim: Claim, read: _Pulled, noted: Sequence[Noted]) -> list[Noted]
 def owe_refused(
     deps: Deps, conn: Connection, connection: str, records: Sequence[Record], applied: Applied
 ) -> list[ItemKey]:
-    """Owe the items of records that a tombstone or a later read refused: only a new fetch tells which is true."""
+    """Owe the items of records that a tombstone or a later read refused: only a new fetch shows which is true."""
     if not applied.refused:
         return []
     refused = {key for _, key in applied.refused}

@@ -72,7 +72,7 @@ class ActivityReader:
             self._since = {table: activity.newest(conn, table) for table in activity.TABLES}
 
     def read(self) -> Iterator[Activity]:
-        """What happened since the last call, but for items that were looked at and unchanged."""
+        """What happened since the last call, except items that were fetched and had not changed."""
         with self._database.read() as conn:
             for table in activity.TABLES:
                 for row in activity.since(conn, table, self._since[table]):

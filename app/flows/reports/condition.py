@@ -74,7 +74,7 @@ def health(deps: Deps, connection: str) -> dict[str, Any]:
 def skewed(ahead: float) -> str:
     """A sentence about a host's clock that is off by ``ahead`` seconds."""
     way = "ahead of" if ahead > 0 else "behind"
-    return f"this host's clock is {abs(ahead):g} s {way} the database's; nothing here goes by it, but set it right"
+    return f"this host's clock is {abs(ahead):g} s {way} the database's; nothing here depends on it, but set it right"
 
 
 def _troubles(conn: Connection, connection: str, now: datetime) -> Iterator[str]:

@@ -30,8 +30,8 @@ def compare_kind(
     before_write: BeforeWrite | None = None,
     edited: Collection[Key] = (),
 ) -> BulkResult:
-    """Read ``pages_from`` the run's place on, judge by the guard's ``checks`` (with ``force`` by none), and write what is
-    believed. ``before_write`` and ``edited`` are those of ``BulkRead``."""
+    """Read ``pages_from`` the place where the run stopped, let the guard judge with these ``checks`` (with ``force``: none),
+    and write the rows that it accepts. ``before_write`` and ``edited`` are those of ``BulkRead``."""
     is_dry = run.options.dry_run
     result = BulkRead(
         run.deps,
@@ -55,7 +55,7 @@ def compare_kind(
 
 
 def finish_comparison(run: ActiveRun, conn: Connection, result: BulkResult) -> None:
-    """Drop the stored pages and count; the real run also notes which records failed and which are well again."""
+    """Drop the stored pages and count; the real run also notes which records failed and which are readable again."""
     kind = result.diff.kind
     drop(run, conn)
     if not run.options.dry_run:
@@ -76,10 +76,10 @@ def finish_comparison(run: ActiveRun, conn: Connection, result: BulkResult) -> N
 
 
 def agreed(result: BulkResult, *, unseen: int = 0, written: bool = True) -> Agreed:
-    """What a read says of the copy after its write, or (not ``written``) as it is.
+    """How true our copy is according to a read: after its write, or (not ``written``) as it is now.
 
-    Unknown when the read was not believed, when we held nothing before it, and when it only named rows that are new to
-    us (``unseen``): they are still to be asked for, and what they say is not known.
+    The agreement is unknown if the read was held, if we had nothing before it, or if it only named rows that are new to us
+    (``unseen``): these still have to be fetched.
     """
     diff, wrote = result.diff, result.written
     differing = len(diff.created) + len(diff.changed) + len(diff.vanished)
@@ -95,7 +95,7 @@ def agreed(result: BulkResult, *, unseen: int = 0, written: bool = True) -> Agre
 
 def _unknown(result: BulkResult, unseen: int) -> str | None:
     if result.held:
-        return f"the read was not believed: {result.held}"
+        return f"the read was held: {result.held}"
     if unseen:
-        return f"{unseen} rows were only named, and are still to be asked for"
+        return f"{unseen} rows were only named, and still have to be fetched"
     return None if result.diff.total_local else "nothing was stored before: there was nothing to compare"

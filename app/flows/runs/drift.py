@@ -32,8 +32,8 @@ def record_drift(
     *,
     cause: str | None = None,
 ) -> None:
-    """Write the drift rows of a believed diff, each with the reason that its traces and what is ``known`` of the kind
-    tell, or the given cause.
+    """Write the drift rows of an accepted diff: each with the reason that follows from its traces and from what is ``known``
+    of the kind, or with the given cause.
 
     A first load writes no rows, as nothing was wrong before it, unless a cause is given. A run that goes on after a
     crash writes no item twice.
@@ -50,7 +50,7 @@ def record_drift(
 
 
 def _unwritten(deps: Deps, connection: str, run_id: int, diff: Diff, read_at: datetime) -> Iterator[list[Differing]]:
-    """The differing rows that the run has not written yet, some hundred at a time."""
+    """The differing rows that the run has not written yet, a few hundred at a time."""
     with deps.database.read() as conn:
         written = drift.items(conn, run_id, diff.kind)
     chunks = (
@@ -83,7 +83,7 @@ def _of_keys(deps: Deps, connection: str, kind: Kind, keys: Sequence[Key]) -> It
 def explained(
     deps: Deps, connection: str, kind: Kind, rows: Sequence[Differing], read_at: datetime, known: Background
 ) -> list[DriftRow]:
-    """The drift rows of some hundred differing rows, each with its reason; ``read_at`` is when they were asked for."""
+    """The drift rows of a few hundred differing rows, each with its reason; ``read_at`` is when they were asked for."""
     whys = reasons(deps, connection, kind, rows, read_at, known)
     return [
         _plain(kind, row, why.cause)._replace(since=why.since, since_latest=why.latest, why=why.why)

@@ -92,7 +92,7 @@ def rolled_back(deps: Deps, work: Callable[[Connection], T]) -> T:
 
 
 def _differing(kind: Kind, before: Rows, after: Rows, closed: Set[tuple[Kind, Key]]) -> list[DriftRow]:
-    """One row for each that is another one afterwards. The tombstone of what we never held is no news."""
+    """One row for each that is another one afterwards. The tombstone of an item that we never had changes nothing."""
     rows = []
     for key in sorted(after):
         old, new = before.get(key), after[key]

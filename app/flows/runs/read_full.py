@@ -119,7 +119,7 @@ def _preview(run: ActiveRun, kind: Kind, known: _Known) -> None:
 
 
 def _compare(run: ActiveRun, kind: Kind, known: _Known, before: Callable[[Diff, datetime], None]) -> BulkResult:
-    """A dry run is told which rows are edited; before the real one they are marked."""
+    """A dry run passes on which rows are edited; for a real run they were marked before."""
     return compare_kind(
         run,
         kind,

@@ -101,7 +101,7 @@ def _mapping(deps: Deps, connection: str, kind: Kind, full: FullRead | None) -> 
 def reasons(
     deps: Deps, connection: str, kind: Kind, rows: Sequence[Differing], read_at: datetime, known: Background
 ) -> list[Reason]:
-    """Why each row differs, in their order; for some hundred rows at most."""
+    """Why each row differs, in their order; for a few hundred rows at most."""
     names = [_names(row) for row in rows]
     lacking = ["/".join(row.key) for row in rows if row.before is None]
     since = None if known.full is None else known.full.began_at
@@ -164,7 +164,7 @@ def _traces(
 
 
 FEW = 3
-"""A new mapping must differ in at least so many rows, or it cannot be distinguished from an edit without a trace."""
+"""If fewer rows than this differ, a new mapping cannot be distinguished from an edit without a trace."""
 
 
 def _alone_in_fields(rows: Sequence[Differing]) -> list[bool]:

@@ -144,7 +144,7 @@ def _refresh_reports(run: ActiveRun) -> None:
     try:
         validate(run.deps, run.connection, anew=True)
         critical.page(run.deps, run.connection, limit=1, anew=True)
-    except DATABASE_ERRORS as error:  # the run is done all the same
+    except DATABASE_ERRORS as error:  # the run has completed anyway
         log.warning("reports_not_refreshed", connection=run.connection, error=str(error))
 
 
@@ -200,7 +200,7 @@ def _check_not_all_forbidden(run: ActiveRun, plan: Sequence[Stage]) -> None:
 
 
 def _read_stage(run: ActiveRun, stage: Stage) -> Exception | None:
-    """Read a stage; returns the error that failed it, if the next stages can be read all the same."""
+    """Read a stage; returns the error that failed it, if the next stages can still be read."""
     if stage.kind in health.forbidden(run.deps, run.connection):
         reason = health.blocked(run.deps, run.connection, stage.kind)
         _leave_out(run, stage, reason or "it may not be read")

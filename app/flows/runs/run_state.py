@@ -83,7 +83,7 @@ class ActiveRun:
         return None if self.options.limit is None else max(0, self.options.limit - self.progress.processed)
 
     def remaining_after(self, records: int) -> int | None:
-        """How many records the limit still allows beside these."""
+        """How many records the limit still allows after these."""
         remaining = self.remaining()
         return None if remaining is None else max(0, remaining - records)
 

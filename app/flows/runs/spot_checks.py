@@ -31,7 +31,7 @@ EVERY = timedelta(hours=1)
 """Between two turns of a kind."""
 
 SPARE_KEYS = 4
-"""So many times the rows that are wanted are drawn: tombstones and rows that wait for a person are not looked at."""
+"""How many times as many rows are drawn as are wanted: tombstones and rows that wait for a person are not looked at."""
 
 log = structlog.get_logger()
 
@@ -51,7 +51,7 @@ class _Row(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    """A row of ours beside what the source showed of it: nothing, or what is not ``readable``. ``edited`` says that its
+    """One of our rows, and what the source showed of it: nothing, or what is not ``readable``. ``edited`` says that its
     content is not what we wrote."""
 
     row: _Row
@@ -94,8 +94,8 @@ def take_turn(deps: Deps) -> Turn | None:
 
 
 def spot_check(deps: Deps, turn: Turn, rows: int) -> int:
-    """Look at so many random rows of a kind; returns how many could be compared. Where calls are scarce or the source does
-    not answer, the rest is left for another hour: live work meets the same trouble, and tells of it."""
+    """Compare this many random rows of a kind with the source; returns how many could be compared. If calls are scarce or
+    the source does not answer, the rest waits for another hour; live work meets the same trouble and reports it."""
     source, kind, looked = deps.sources[turn.connection], turn.kind, 0
     drawn = _draw(deps, turn, rows)
     for some in batches(drawn, source.batch_size(kind)):
@@ -125,7 +125,7 @@ def _logged(deps: Deps, turn: Turn, rows: int) -> None:
 
 
 def _draw(deps: Deps, turn: Turn, rows: int) -> list[_Row]:
-    """Random live rows; what a person is to decide on is none of them, for what differs would be repaired."""
+    """Random live rows, without those that wait for a person, because a difference would be repaired."""
     with deps.database.read() as conn:
         keys = spot_checks.random_keys(conn, *turn, SPARE_KEYS * rows)
         hold = holds.open_of(conn, *turn)
@@ -152,7 +152,7 @@ def _compare(deps: Deps, turn: Turn, rows: Sequence[_Row], answer: Answer, began
 
 
 def _seen(row: _Row, held: StoredRow, answer: Answer, began: datetime) -> _Seen | None:
-    """``None`` where the answer does not tell: somebody wrote the row meanwhile, or it says nothing of the row."""
+    """``None`` if the answer proves nothing: somebody wrote the row meanwhile, or it says nothing of the row."""
     if held.record.deleted or held.read_at > began:
         return None
     if any({bad.owner, bad.external_id} & {row.ref.external_id, row.key[0]} for bad in answer.failed):

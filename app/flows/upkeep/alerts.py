@@ -51,7 +51,8 @@ def watch(deps: Deps) -> None:
 
 
 def check_subscriptions(deps: Deps) -> None:
-    """Ask every vendor that can tell whether it still sends webhooks to us, except those that must not be called now."""
+    """Ask every vendor that has such a call whether it still sends webhooks to us, except those that must not be called
+    now."""
     for connection, source in deps.sources.items():
         if source.receiver is None or not isinstance(source, Subscriptions) or blocked(deps, connection):
             continue
@@ -60,7 +61,7 @@ def check_subscriptions(deps: Deps) -> None:
             with calling_for(PROBE):
                 subscriptions = source.subscriptions()
                 why_none = "" if subscriptions else _why_none(deps, connection, source)
-        except AuthRejected as error:  # the token may not ask; that is no fault of the subscription
+        except AuthRejected as error:  # the token may not ask; this is not the subscription's fault
             log.info("subscription_unknown", connection=connection, error=str(error))
             continue
         except Transient:

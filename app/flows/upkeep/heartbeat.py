@@ -49,7 +49,7 @@ def record_stop(deps: Deps) -> None:
 
 
 def _started_at(deps: Deps) -> datetime:
-    """When this process began, by the database's clock, whatever the host's clock said then."""
+    """When this process began, by the database's clock, even if the host's clock was wrong then."""
     return deps.now() - timedelta(seconds=time.monotonic() - _STARTED)
 
 
@@ -57,7 +57,7 @@ class Stopping(Protocol):
     """Says whether the process must stop, such as a ``threading.Event``."""
 
     def wait(self, seconds: float, /) -> bool:
-        """Whether it must stop; waits at most so many seconds for it."""
+        """Whether it must stop; waits for it at most this many seconds."""
 
 
 def await_database(deps: Deps, stopping: Stopping) -> bool:

@@ -1,4 +1,4 @@
-"""How true a copy is: the share of rows that are equal, and the interval in which it lies when only a sample was checked."""
+"""How true a copy is: the share of rows that are equal, and its confidence interval when only a sample was checked."""
 
 from math import ceil, floor, sqrt
 from typing import NamedTuple
@@ -37,8 +37,8 @@ def wilson(equal: int, checked: int) -> Interval | None:
 
 
 class Agreed(NamedTuple):
-    """Of ``rows``, the union of those that live there and here, ``equal`` are equal in content after the write;
-    ``differed`` is how many it mended. Where that is not known ``equal`` is ``None`` and ``unknown`` says why."""
+    """Of ``rows``, the union of those that live there and here, ``equal`` are equal in content after the write; ``differed``
+    is how many it mended. If that is not known, ``equal`` is ``None`` and ``unknown`` says why."""
 
     rows: int
     equal: int | None

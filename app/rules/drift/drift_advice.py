@@ -18,7 +18,7 @@ _ADVICE: Mapping[str, str] = {
     " an account that may only read.",
     DriftCause.RESTORED: "A backup was put back: look at `tallyhook dead list` and the runs since; the poll and this run"
     " have brought back what was lost.",
-    DriftCause.MAPPING: "Nothing: a release of ours reads the vendor's data otherwise, and the run has brought the row"
+    DriftCause.MAPPING: "Nothing: a new release of Tallyhook maps the data differently, and the run has brought the row"
     " up to date.",
     DriftCause.STALE: "The vendor answered with an older state: nothing to do if it is rare; if it is not, tell the"
     " vendor, with the times given.",
@@ -26,13 +26,13 @@ _ADVICE: Mapping[str, str] = {
     " switched on (`tallyhook schedule show`).",
     DriftCause.REFUSED: "We refused deliveries: compare the signature key in the settings with the one at the vendor,"
     " and the public address with the one it signs.",
-    DriftCause.UNKNOWN: "Nothing yet: the sentence beside it says what is not known. It is looked at again every few"
+    DriftCause.UNKNOWN: "Nothing yet: the sentence next to it says what is not known. It is looked at again every few"
     " minutes.",
 }
 
 
 def advice_on(cause: str) -> str | None:
-    """What to do about a difference with this cause; ``None`` for one that is no reason (a dry run's)."""
+    """What to do about a difference with this cause; ``None`` for a cause that is not a reason (a dry run's)."""
     return _ADVICE.get(cause)
 
 

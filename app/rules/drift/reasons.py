@@ -187,7 +187,7 @@ def _mapping(traces: Traces) -> Reason | None:
         return None
     if traces.change == "missing" and (traces.changed is None or traces.changed > traces.mapping.began):
         return None
-    why = "The source shows the same version as before: what changed is how we read it (a new release of ours)."
+    why = "The source shows the same version as before: what changed is how we read it (a new release of Tallyhook)."
     return _reason(traces, DriftCause.MAPPING, why, since=traces.mapping.began, latest=traces.mapping.ended)
 
 

@@ -10,7 +10,7 @@ FIRST_LOAD = frozenset({"delete"})
 """The checks when a kind was never read before: webhooks may have brought some rows, so adding many is right."""
 
 POLL = FIRST_LOAD | {"add"}
-"""The checks of a poll: a busy shop may well change a fifth of its rows, but it does not lose them."""
+"""The checks of a poll: a busy shop may change a fifth of its rows, but it does not lose them."""
 
 RUN = POLL | {"change"}
 """The checks of a nightly run, when hardly anything should still differ."""

@@ -195,7 +195,7 @@ def price_jump(seen: ProductEvidence) -> Finding | None:
 
 
 def rate_of_exchange(seen: ProductEvidence) -> Finding | None:
-    """All prices move by one factor that is no round percentage."""
+    """All prices change by one factor that is not a round percentage."""
     rows, factor = _most_alike(seen.factors), _median(seen.factors)
     if not is_many(len(seen.factors), seen.total, PRICE_SHARE) or rows <= SAME_FACTOR_SHARE * len(seen.factors):
         return None

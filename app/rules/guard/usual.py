@@ -1,4 +1,4 @@
-"""What usually happens in a shop: the guard shows it beside a finding, and believes what is not much more."""
+"""What usually happens in a shop: the guard shows it next to a finding, and accepts what is not much more."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ KNOWN_FROM = 14
 """Known days from which on we know what is usual: a decay of ten days must teach nothing."""
 
 TIMES = 2
-"""Rules that only count believe up to this many times the usual number of rows."""
+"""Rules that only count rows accept up to this many times the usual number."""
 
 COUNTING = frozenset({"zeroed", "zeroed units", "full shelves", "left out", "deactivated"})
 """The rules that only count. The others recognise a disaster by its looks, however much is usual."""
@@ -23,7 +23,7 @@ NOTHING_KNOWN: Mapping[str, int] = MappingProxyType({})
 
 
 def usual_of(days: Sequence[Mapping[str, int]]) -> dict[str, int]:
-    """The median of each number over the days, so that one odd day teaches nothing; empty while too few are known."""
+    """The median of each number over the days, so that one odd day changes nothing; empty while too few are known."""
     if len(days) < KNOWN_FROM:
         return {}
     names = {name for day in days for name in day}

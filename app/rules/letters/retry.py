@@ -19,7 +19,7 @@ class Policy:
 
 TRANSIENT = Policy(first=1.0, longest=900.0, attempts=12)  # about 2 h 20 min in all
 RATE_LIMITED = Policy(first=2.0, longest=300.0, attempts=60)  # the vendor works, but is busy: about 4 h 40 min
-UNEXPECTED = Policy(first=1.0, longest=60.0, attempts=4)  # a bug of ours, at best a race
+UNEXPECTED = Policy(first=1.0, longest=60.0, attempts=4)  # our own bug, at best a race
 ITEM_REFUSED = UNEXPECTED
 """Other items of the account are answered: perhaps credentials or a permission were granted only now."""
 

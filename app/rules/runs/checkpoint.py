@@ -45,7 +45,7 @@ class Checkpoint(msgspec.Struct, kw_only=True, omit_defaults=True):
     upto: datetime | None = None
 
     def next_stage(self, processed: int) -> "Checkpoint":
-        """The beginning of the next stage, after so many processed records."""
+        """The checkpoint at the beginning of the next stage, after ``processed`` records."""
         return Checkpoint(stage=self.stage + 1, begun=processed, chosen=self.chosen, failed=self.failed)
 
     def restart_stage(self) -> "Checkpoint":

@@ -1,4 +1,4 @@
-"""Which options each strategy accepts: an option that it would ignore is refused, for its caller meant something else."""
+"""Which options each strategy accepts: an option that it would ignore is refused, because its caller expects an effect."""
 
 from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
@@ -23,7 +23,7 @@ ACCEPTED: Mapping[Strategy, Collection[str]] = {
     Strategy.CATALOG: ("activeOnly", *_TIMES),
     Strategy.DAILY: ("activeOnly", *_TIMES, *_DAYS),
 }
-"""Accepted beside those. Smart accepts what all strategies accept among which it chooses."""
+"""Also accepted. Smart accepts what all strategies accept among which it chooses."""
 
 
 def check_options(strategy: Strategy, options: Options) -> None:

@@ -96,7 +96,7 @@ def test_a_fingerprint_is_a_cause(world: World) -> None:
         ("itme:A", "did you mean 'item'"),
         ("state:dea", "did you mean 'dead'"),
         ("kind:products", "did you mean 'product'"),
-        ("since:soon", "is no moment"),
+        ("since:soon", "is not a moment"),
         ("id:x", "is no number"),
         ("moot:perhaps", "there are yes, no"),
     ],
