@@ -115,7 +115,7 @@ def _greet(settings: Settings, environment: Mapping[str, str], *, demo: bool) ->
 
 
 def webhook_addresses(settings: Settings) -> list[str]:
-    """Of each connection where its webhooks come in, or that none do: no address is told that does not open."""
+    """For each connection, where its webhooks arrive, or that none can: only addresses that answer are shown."""
     return [
         f"{settings.address()}/webhooks/{slug}"
         if takes

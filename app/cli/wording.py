@@ -38,9 +38,9 @@ def _said(error: typer.BadParameter) -> str:
     value, limits = detail.get("input"), detail.get("ctx") or {}
     match detail.get("type"):
         case "int_parsing" | "int_from_float" | "int_type":
-            return f"{value!r} is no whole number"
+            return f"{value!r} is not a whole number"
         case "float_parsing" | "float_type":
-            return f"{value!r} is no number"
+            return f"{value!r} is not a number"
         case "greater_than_equal":
             return f"{value} is too small; right would be {limits['ge']} or more"
         case "less_than_equal":

@@ -17,7 +17,7 @@ from app.rules.calls.lanes import current_lane
 from app.sources import complaint, exchanges, texts
 from app.sources.base import Context, Limit
 
-LONGEST_WAIT = 900.0  # seconds; we wait no longer, whatever the vendor says
+LONGEST_WAIT = 900.0  # seconds; we do not wait longer, even if the vendor asks for it
 
 
 class Bound(NamedTuple):

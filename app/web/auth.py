@@ -42,7 +42,7 @@ ANSWER_TIMEOUT = 30.0
 TOKEN_CACHE_SECONDS = 2.0
 """Seconds that a token check is cached; a revoked token works at most this much longer."""
 
-FORGED = "this did not come from a page of ours; load the page again and retry"
+FORGED = "this form did not come from one of our pages; load the page again and retry"
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 FORM = Limits(body=65_536, seconds=8.0)

@@ -60,7 +60,7 @@ def test_a_wrong_value_is_refused_with_what_would_be_right(terminal: Terminal, w
     [
         (["sync", SHOP, "--strategy", "fulll"], "no 'fulll'; did you mean 'full'? there are critical, inventory,"),
         (["tokens", "create", "--name", "x", "--role", "boss"], "no 'boss'; there are viewer, operator, admin"),
-        (["runs", "cancel", "abc"], "'abc' is no whole number"),
+        (["runs", "cancel", "abc"], "'abc' is not a whole number"),
         (["history", SHOP, "--limit", "0"], "0 is too small; right would be 1 or more"),
         (["history", SHOP, "--limit", "501"], "501 is too large; right would be 500 or less"),
         (["demo", "--products", "0"], "0 is too small; right would be 1 or more"),

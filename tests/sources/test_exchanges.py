@@ -84,7 +84,7 @@ def test_bytes_that_are_no_text_are_counted() -> None:
     http = client(httpx.Response(401, content=b"\xff\xfe"))
     with pytest.raises(AuthRejected) as raised, exchanges.watched():
         http.request("GET", "/")
-    assert raised.value.exchange["response"]["body"] == "(2 bytes that are no text)"  # type: ignore[attr-defined]
+    assert raised.value.exchange["response"]["body"] == "(2 bytes that are not text)"  # type: ignore[attr-defined]
 
 
 def test_of_an_answer_that_goes_to_a_file_the_beginning_is_kept() -> None:

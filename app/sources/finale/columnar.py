@@ -55,7 +55,7 @@ class Band:
         self._columns = {name: cells for name, cells in columns.items() if not _is_empty(cells)}
 
     def has_any(self, names: Iterable[str]) -> bool:
-        """Whether any of these columns says something in this band."""
+        """Whether any of these columns has a value in this band."""
         return any(name in self._columns for name in names)
 
     def column(self, name: str, type_: Any) -> list[Any]:
@@ -167,7 +167,7 @@ def _columns_of(body: Any) -> dict[str, msgspec.Raw]:
     try:
         return _COLUMNS.decode(body)
     except msgspec.ValidationError as error:
-        raise BadAnswer(f"the answer is no complete JSON object: {error}") from error
+        raise BadAnswer(f"the answer is not a complete JSON object: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _columns_of_repaired(body)
 
@@ -176,7 +176,7 @@ def _columns_of_repaired(body: Any) -> dict[str, msgspec.Raw]:
     try:
         return _COLUMNS.decode(shallow(repaired(bytes(body))))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadAnswer(f"the answer is no complete JSON object: {error}") from error
+        raise BadAnswer(f"the answer is not a complete JSON object: {error}") from error
 
 
 def _split(body: mmap.mmap, key: str, rows: int) -> list[Band]:

@@ -30,7 +30,7 @@ STOCK_AT_ONCE = 500
 
 _FIRST_ORDERS = timedelta(days=90)
 _FULL_ORDERS = timedelta(days=7)
-_NEVER = 1_000_000_000  # as a storm size: lists of this kind are no substitute for fetching the items
+_NEVER = 1_000_000_000  # as a storm size: lists of this kind cannot replace fetching the items
 
 
 class FinaleSource(ClientSource):

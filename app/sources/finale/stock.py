@@ -103,7 +103,7 @@ class Tally:
     def _shown(self, row: Band) -> str | None:
         """The product of an unreadable row.
 
-        A SKU beside an unreadable URL names no product: our rows are known by URL, and would count as not shown.
+        A SKU next to an unreadable URL names no product: our rows are known by URL, and would count as not shown.
         """
         url, sku = row.cell("productUrl"), text_in(row, "productId")
         is_readable = isinstance(url, str) or (url is None and not row.has_any(("productUrl",)))

@@ -29,7 +29,7 @@ _PARTS = {
 
 
 class Known(NamedTuple):
-    """What is known beside the items: objects by id, and the ids of the open locations."""
+    """What is known besides the items: objects by id, and the ids of the open locations."""
 
     things: Mapping[str, Json] = {}
     places: Collection[str] = ()

@@ -212,7 +212,7 @@ def zone_of(name: str) -> tzinfo:
     """A location's time zone; UTC for one that we do not know."""
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # the name of a folder of zones is no file
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # the name may be that of a folder of zones, not of a file
         return UTC
 
 

@@ -44,7 +44,7 @@ class Related:
         self._asked |= missing
 
     def _open_places(self) -> list[str]:
-        """The ids of the open locations; none where the token may not read them, which is no product's fault."""
+        """The ids of the open locations; none if the token may not read them, because then no product is to blame."""
         try:
             return [id_in(place) for place in self._client.locations().locations if _is_open(place)]
         except VendorForbidden:

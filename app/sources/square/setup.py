@@ -135,6 +135,6 @@ def _complaint(error: VendorRefused) -> str:
 def _registered(one: Mapping[str, Any], said: str, url: str, version: str) -> Registered:
     key = one.get("signature_key")
     if not isinstance(key, str) or not key:
-        sentence = f"{said}, but Square does not tell its signature key"
+        sentence = f"{said}, but Square does not show its signature key"
         return Registered(sentence, {"webhook_url": url}, clicks(url, version)[-1:], KEY)
     return Registered(said, {"webhook_keys": key, "webhook_url": url})

@@ -180,7 +180,7 @@ class SquareSource(ClientSource):
         (page,) = self._all_locations()
         named = [ref for ref in refs if ref.external_id != ALL_ITEMS]
         if not page.records and not page.failed:
-            return Answer(not_yet=named)  # a merchant has a location: without any the answer is not believed
+            return Answer(not_yet=named)  # a merchant has a location: an answer without any does not count
         gone, not_yet = fetches.absent(named, page)
         is_whole = len(named) < len(refs) and all(bad.external_id for bad in page.failed)
         return Answer(page.records, gone, not_yet, [Scope(Kind.LOCATION)] if is_whole else [], page.failed)

@@ -63,9 +63,9 @@ def write(
     """Write a diff in commits of a few rows each, newer wins; safe to kill and to run again at any point.
 
     ``scope`` must be the diff's own; it says what becomes of vanished rows. ``on_commit`` is called within each commit
-    (again if the commit is repeated) with all that is written so far; if it raises, that commit and the later ones are
-    not made. ``now`` is when the diff was believed. ``clock`` is read for each commit: a write may last minutes, and what
-    others write meanwhile does not come from the future. Records that the database refuses are found and left out.
+    (again if the commit is repeated) with all that is written so far; if it raises, that commit and the later ones are not
+    made. ``now`` is when the diff was accepted. ``clock`` is read for each commit: a write may last minutes, and what others
+    write meanwhile does not come from the future. Records that the database refuses are found and left out.
     """
     written = Written()
     writing = _Writing(database, connection, diff.kind, read_at, now, clock or (lambda: now), on_commit, written)
@@ -181,7 +181,7 @@ class _Writing:
 
 
 class _NotPut(Exception):
-    """Rows could not be written, though the database is well."""
+    """Rows could not be written, although the database works."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
@@ -239,7 +239,7 @@ def _put_postgresql(
 
 
 def _copy_types(kind: Kind) -> list[str]:
-    """Binary COPY converts nothing: every value must come in its column's very type."""
+    """Binary COPY converts nothing: every value must have exactly its column's type."""
     columns = CATALOG[kind].columns
     return [_copy_type(columns[name].type) for name in (*sql.shape(kind).fields, "row_hash")]
 

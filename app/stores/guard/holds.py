@@ -192,7 +192,7 @@ def mark_applied(conn: Connection, hold_id: int) -> None:
 
 
 def believed_rules(conn: Connection, connection: str, kind: Kind, now: datetime) -> set[str]:
-    """The rules that a person has told us to believe for this kind, for now."""
+    """The rules that a person has switched off for this kind, for now."""
     query = select(_table.c.findings).where(*_of(connection, kind), _table.c.believed_until > now)
     findings = (decode(text, list[HeldFinding]) for text in conn.execute(query).scalars())
     return {finding.rule for some in findings for finding in some}

@@ -99,8 +99,8 @@ class ProductJudge:
                 seen.cents.append(min(was, now))
 
     def _traits(self, new: Listing | OldListing, old: OldListing | None) -> Trait:
-        """What the batch does to a product. If its version is the one we hold, a new release of ours has changed the record:
-        then only an end is doubted."""
+        """What the batch does to a product. If its version is the one we hold, a new release of Tallyhook has changed the
+        record: then only an end is doubted."""
         traits = product_traits(new, old, self._taken)
         is_ours = self._batch.remapped and old is not None and old.version == new.version
         return traits & GONE if is_ours else traits

@@ -65,7 +65,7 @@ def where(
 
 
 def _of_connection(conn: Connection) -> ColumnElement[str]:
-    """The connection; for SQLite so written that it does not go by the index of event ids, and then has to sort."""
+    """The connection; written so that SQLite does not use the index of event ids, because it would then have to sort."""
     column: ColumnElement[str] = _EVENTS.c.connection
     return column.concat("") if is_sqlite(conn) else column
 

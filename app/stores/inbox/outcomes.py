@@ -1,4 +1,4 @@
-"""Deliveries by what came of them, found from the settlements' side: few settlements name few deliveries to look at."""
+"""Finds deliveries by their outcome, beginning with the settlements: few settlements name few deliveries to look at."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

@@ -57,7 +57,7 @@ _REOPEN = Statement(
 
 
 class _Death(NamedTuple):
-    """The columns of a letter that are written anew whenever its message dies."""
+    """The columns of a letter that are overwritten whenever its message dies."""
 
     message_id: str
     actor: str
@@ -200,7 +200,7 @@ def count(conn: Connection, *, state: str = "dead") -> int:
     return int(conn.execute(select(func.count()).where(_LETTERS.c.state == state)).scalar_one())
 
 
-# --- what people do to letters besides replaying them ---
+# --- what people do to letters, other than replaying them ---
 
 
 def discard(conn: Connection, where: Conditions, principal: str, why: str, now: datetime) -> int:

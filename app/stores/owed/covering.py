@@ -14,7 +14,7 @@ from app.stores.sql.statements import Statement, bound_list
 
 
 class Noted(NamedTuple):
-    """An owed item as a pull found it. ``first_seen_at`` tells it from a later one of the same key and ``rev``;
+    """An owed item as a pull found it. ``first_seen_at`` distinguishes it from a later one of the same key and ``rev``;
     ``version`` is the newest one that a hint named."""
 
     key: ItemKey

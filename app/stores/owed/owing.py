@@ -13,7 +13,7 @@ from app.stores.sql.columns import moment_text
 from app.stores.sql.statements import Statement, is_sqlite, key_arrays, key_of, storable
 
 SKEW = timedelta(seconds=5)
-"""How far the clocks of two machines may differ: what is due at once is due by the slower clock as well."""
+"""How far the clocks of two machines may differ: an item that is due at once is due by the slower clock, too."""
 
 
 class PendingChanges(NamedTuple):

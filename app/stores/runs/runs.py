@@ -84,7 +84,7 @@ INHERIT_WITHIN = timedelta(days=1)
 def _inherit(
     conn: Connection, run_id: int, connection: str, strategy: str, options: Options, since: datetime
 ) -> None:
-    """Let the successor of a stuck run go on where that one stopped."""
+    """Let the successor of a stuck run continue where the stuck run stopped."""
     same = {"connection": connection, "strategy": str(strategy), "options": _json(options)}
     rows = _PREDECESSOR.run(conn, {**same, "id": run_id, "since": since})
     if rows and (rows[0][1] or "").startswith("stuck:"):
@@ -206,8 +206,8 @@ def resume(conn: Connection, run_id: int) -> bool:
 def stuck(
     conn: Connection, now: datetime, after: float, *, resting: Collection[str] = (), connection: str | None = None
 ) -> list[int]:
-    """The runs (of a connection) whose lease expired over ``after`` seconds ago and that no worker took over, but for those
-    of ``resting`` connections, which no worker may take over."""
+    """The runs (of a connection) whose lease expired over ``after`` seconds ago and that no worker took over, except runs of
+    ``resting`` connections, which no worker may take over."""
     return [id for (id,) in _FIND_STUCK.run(conn, _stuck_params(conn, now, after, resting, connection))]
 
 

@@ -48,7 +48,7 @@ class TimeLimit:
     def error(self) -> TakesTooLong:
         """The error for the caller."""
         return TakesTooLong(
-            f"this question takes longer than the {self._seconds:g} s that one may take; narrow it: a shorter time "
+            f"this query takes longer than the {self._seconds:g} s that a query may take; narrow it: a shorter time "
             "(such as since:2h), one connection, one kind or one item"
         )
 

@@ -1,4 +1,4 @@
-"""Alerts: what a person should know, whether it is over, and whether somebody was notified."""
+"""Alerts: what a person should know, whether it is over, and whether a mail was sent."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta

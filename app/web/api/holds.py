@@ -26,7 +26,7 @@ class OfHold(Params, frozen=True, kw_only=True):
 
 
 class Release(Params, frozen=True, kw_only=True):
-    """Until when similar batches are believed; without it only this one."""
+    """Until when similar batches are accepted; without it only this one."""
 
     believe_until: Moment | UnsetType = UNSET
 

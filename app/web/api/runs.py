@@ -81,7 +81,7 @@ def resume(deps: Deps, connection: str, params: OfRun) -> RunLink:
 def sync_item(deps: Deps, connection: str, params: OfItem) -> OwedItems:
     """Fetch one item now."""
     if params.external_id == ALL_ITEMS:
-        raise InvalidRequest(f"{ALL_ITEMS!r} is no item's id; a run reads a whole kind")
+        raise InvalidRequest(f"{ALL_ITEMS!r} is not an item's id; a run reads a whole kind")
     keys = request_item(deps, connection, params.external_id, given(params.kind))
     return OwedItems([Owed(*key) for key in keys])
 

@@ -97,7 +97,7 @@ def test_a_fingerprint_is_a_cause(world: World) -> None:
         ("state:dea", "did you mean 'dead'"),
         ("kind:products", "did you mean 'product'"),
         ("since:soon", "is not a moment"),
-        ("id:x", "is no number"),
+        ("id:x", "is not a number"),
         ("moot:perhaps", "there are yes, no"),
     ],
 )

@@ -51,15 +51,15 @@ def test_a_document_is_read_column_by_column(document: Any, expected: Any) -> No
     ("document", "message"),
     [
         (b"", "empty body"),
-        (b"[]", "no complete JSON object"),
-        (b'{"url":["x"', "no complete JSON object"),
-        (b'{"url":["x"]}}', "no complete JSON object"),
+        (b"[]", "not a complete JSON object"),
+        (b'{"url":["x"', "not a complete JSON object"),
+        (b'{"url":["x"]}}', "not a complete JSON object"),
         (b'{"url":"x"}', "'url' is no array"),
         (b'{"url":["x"],"a":1}', "'a' is no array"),
         (b'{"url":["x"],"a":[1,2]}', "'a' has 2 cells for 1 records"),
         (b'{"url":[],"a":[1]}', "'a' has 1 cells for 0 records"),
         (b'{"a":[1]}', "no column 'url' in an answer that has a"),
-        (b'{"url":' + b"[" * 200_000, "no complete JSON object"),
+        (b'{"url":' + b"[" * 200_000, "not a complete JSON object"),
     ],
 )
 def test_what_is_no_such_document_is_a_bad_answer(document: bytes, message: str) -> None:
