@@ -58,4 +58,4 @@ def _choice(text: str) -> str:
     known = _WORD.findall(match[2])
     meant = nearest(match[1], known)
     guess = f" did you mean {meant!r}?" if meant else ""
-    return f"no {match[1]!r};{guess} there are {', '.join(known)}"
+    return f"no {match[1]!r};{guess} use one of: {', '.join(known)}"

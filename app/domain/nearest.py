@@ -16,5 +16,4 @@ def unknown(what: str, word: str, known: Iterable[str]) -> str:
     known = sorted(known)
     meant = nearest(word, known)
     guess = f"did you mean {meant}? " if meant is not None else ""
-    there = f"{'There' if guess else 'there'} {'is' if len(known) == 1 else 'are'}"
-    return f"no {what} {word!r}; {guess}{there} {', '.join(known) or 'none'}"
+    return f"no {what} {word!r}; {guess}use one of: {', '.join(known) or 'none'}"

@@ -94,7 +94,7 @@ def check_visible(deps: Deps, connection: str) -> None:
     """Raise ``NotFound``, naming those there are, for a connection that the caller cannot see."""
     if not can_see(deps, connection):
         there = ", ".join(visible_connections(deps)) or "none"
-        raise NotFound(f"no connection {connection!r}; there are {there}", "connection")
+        raise NotFound(f"no connection {connection!r}; use one of: {there}", "connection")
 
 
 def source_of(deps: Deps, connection: str) -> Source:

@@ -80,14 +80,14 @@ def choice_of(key: str, value: str, choices: Sequence[str]) -> str:
     folded = {choice.casefold(): choice for choice in choices}
     if value in choices or value.casefold() in folded:
         return value if value in choices else folded[value.casefold()]
-    raise FilterError(f"{key} has no {value!r};{_nearest(value, choices)} there are {', '.join(choices)}")
+    raise FilterError(f"{key} has no {value!r};{_nearest(value, choices)} use one of: {', '.join(choices)}")
 
 
 def _key(key: str, keys: Sequence[str]) -> str:
     lower = key.lower()
     if lower in keys:
         return lower
-    raise FilterError(f"unknown key {key!r};{_nearest(lower, keys)} there are {', '.join(keys)}")
+    raise FilterError(f"unknown key {key!r};{_nearest(lower, keys)} use one of: {', '.join(keys)}")
 
 
 def _nearest(word: str, words: Sequence[str]) -> str:

@@ -83,7 +83,7 @@ def test_a_second_run_is_exit_code_3_and_says_which_is_active(terminal: Terminal
 
 def test_an_unknown_connection_is_exit_code_4(terminal: Terminal) -> None:
     typed = terminal.type("sync", "nobody")
-    assert (typed.code, typed.err) == (4, "tallyhook: no connection 'nobody'; there are shop\n")
+    assert (typed.code, typed.err) == (4, "tallyhook: no connection 'nobody'; use one of: shop\n")
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_a_filter_is_read(text: str, terms: tuple[Term, ...]) -> None:
     [
         ("stat:dead", "did you mean 'state'?"),
         ("conection:x", "did you mean 'connection'?"),
-        ("zzz:1", "there are connection, cause, item, since, state"),
+        ("zzz:1", "use one of: connection, cause, item, since, state"),
         ("dead", "right would be key:value"),
         ("state:", "right would be key:value"),
         ("state:dead,", "a value is missing"),

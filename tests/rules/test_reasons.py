@@ -99,7 +99,7 @@ def test_a_row_that_is_older_than_our_memory_of_writing_it_went_back() -> None:
     assert not went_back(replace(NEW, settled=applied, removed=NOON + HOUR))
 
 
-def heard(minutes: float, outcome: str = "unchanged", cause: str = "webhook") -> list[SettledChange]:
+def settled_after(minutes: float, outcome: str = "unchanged", cause: str = "webhook") -> list[SettledChange]:
     moment = NIGHT + timedelta(minutes=minutes)
     return [SettledChange(outcome, cause, moment, moment)]
 
@@ -107,13 +107,13 @@ def heard(minutes: float, outcome: str = "unchanged", cause: str = "webhook") ->
 @pytest.mark.parametrize(
     ("cause", "events", "hours", "after"),
     [
-        ("missed", heard(300), 6, "late"),
-        ("missed", heard(300, "applied"), 6, None),
-        ("missed", heard(300, cause="poll"), 6, None),
-        ("missed", heard(60 * 50), 60, None),
-        ("local", heard(300), 6, None),
-        ("down", heard(300), 6, "late"),
-        ("unknown", heard(1), 0.1, "late"),
+        ("missed", settled_after(300), 6, "late"),
+        ("missed", settled_after(300, "applied"), 6, None),
+        ("missed", settled_after(300, cause="poll"), 6, None),
+        ("missed", settled_after(60 * 50), 60, None),
+        ("local", settled_after(300), 6, None),
+        ("down", settled_after(300), 6, "late"),
+        ("unknown", settled_after(1), 0.1, "late"),
         ("unknown", [], 0.5, None),
         ("unknown", [], 2, "missed"),
     ],

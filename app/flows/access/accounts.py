@@ -196,6 +196,6 @@ def _scope(deps: Deps, connections: Iterable[str] | None) -> frozenset[str] | No
     unknown = sorted(scope - set(deps.sources))
     if unknown or not scope:
         raise InvalidRequest(
-            f"no connection {', '.join(unknown) or 'named'}; there are {', '.join(sorted(deps.sources))}"
+            f"no connection {', '.join(unknown) or 'named'}; use one of: {', '.join(sorted(deps.sources))}"
         )
     return scope

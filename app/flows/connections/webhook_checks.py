@@ -69,7 +69,7 @@ def agreed(slug: str, name: str, signed: str, registered: Sequence[Subscription]
     again = f"`tallyhook init {name} --name {slug} --replace` registers ours"
     here = [one for one in registered if one.url.rstrip("/").endswith(f"/webhooks/{slug}")]
     if not here:
-        there = f" (there are {', '.join(one.url for one in registered[:3])})" if registered else ""
+        there = f" (registered: {', '.join(one.url for one in registered[:3])})" if registered else ""
         return WebhookCheck(State.WRONG, f"the vendor has no subscription that leads to {signed}{there}", again)
     other = min(here, key=lambda one: (one.url.rstrip("/") != signed.rstrip("/"), not one.enabled))
     said = (

@@ -72,7 +72,7 @@ def job_of(name: str) -> Job:
     job = JOBS.get(_ALIASES.get(spelled, spelled))
     if job is None:
         hint = "category runs on demand only; " if spelled == Strategy.CATEGORY else ""
-        raise BadConfiguration(f"no job {name!r}: {hint}there are {', '.join(JOBS)}")
+        raise BadConfiguration(f"no job {name!r}: {hint}use one of: {', '.join(JOBS)}")
     return job
 
 

@@ -193,7 +193,7 @@ def _weekdays(text: str) -> str:
     for part in text.split(","):
         match = _WEEKDAY.fullmatch(part)
         if match is None:
-            raise ValueError(f"day_of_week: {part!r} is not a weekday; there are 0 (Sunday) to 7, sun to sat")
+            raise ValueError(f"day_of_week: {part!r} is not a weekday; use 0 (Sunday) to 7, or sun to sat")
         first = 0 if match["first"] == "*" else _weekday(match["first"])
         last = _weekday(match["last"]) if match["last"] else 6 if match["step"] or match["first"] == "*" else first
         step = int(match["step"] or 1)
@@ -208,7 +208,7 @@ def _weekday(text: str) -> int:
         return int(text)
     if text in WEEKDAYS:
         return WEEKDAYS.index(text)
-    raise ValueError(f"day_of_week: {text!r} is not a weekday; there are 0 (Sunday) to 7, sun to sat")
+    raise ValueError(f"day_of_week: {text!r} is not a weekday; use 0 (Sunday) to 7, or sun to sat")
 
 
 def _either_day(fields: dict[str, str]) -> list[dict[str, str]]:

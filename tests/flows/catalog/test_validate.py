@@ -101,7 +101,7 @@ def confirm(world: World) -> None:
 
 
 def test_an_unknown_connection_is_refused(world: World) -> None:
-    with pytest.raises(Refused, match="no connection 'nowhere'; there are shop"):
+    with pytest.raises(Refused, match="no connection 'nowhere'; use one of: shop"):
         validate(world.deps, "nowhere")
 
 

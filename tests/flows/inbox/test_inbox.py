@@ -227,7 +227,7 @@ def test_a_body_that_is_no_text_is_told_in_base64(world: World) -> None:
 # --- what came of it, exactly ---
 
 
-def came(world: World, event: str) -> ItemOutcome:
+def outcome_of(world: World, event: str) -> ItemOutcome:
     (one,) = show(world.deps, find(world.deps, f"event:{event}")[0].id).came_of
     return one
 
@@ -248,22 +248,22 @@ def test_a_change_that_comes_during_a_fetch_is_covered_by_the_next_settlement(wo
     world.source.meanwhile = meanwhile
     sync(world, "A")
     world.clock.pass_(1)
-    assert (came(world, "before").ms, came(world, "during").outcome) == (3000, None)
+    assert (outcome_of(world, "before").ms, outcome_of(world, "during").outcome) == (3000, None)
     sync(world, "A")
-    assert (came(world, "before").ms, came(world, "during").ms) == (3000, 2000)
+    assert (outcome_of(world, "before").ms, outcome_of(world, "during").ms) == (3000, 2000)
 
 
 def test_a_delivery_tells_how_many_changes_were_settled_with_its_own(world: World) -> None:
     receive(world, "e5", "A")
     receive(world, "e6", "A")
     sync(world, "A")
-    assert came(world, "e5").changes == 2
+    assert outcome_of(world, "e5").changes == 2
 
 
 def test_a_delivery_tells_which_later_ones_name_the_same_item(world: World) -> None:
     receive(world, "e5", "B", "BB")
     receive(world, "e6", "BB")
-    assert [one.event_id for one in came(world, "e2").later] == ["e5"]
+    assert [one.event_id for one in outcome_of(world, "e2").later] == ["e5"]
 
 
 def test_a_delivery_settled_long_ago_is_not_owed_because_a_newer_one_is(world: World) -> None:

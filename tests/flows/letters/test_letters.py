@@ -98,7 +98,7 @@ def test_a_fingerprint_is_a_cause(world: World) -> None:
         ("kind:products", "did you mean 'product'"),
         ("since:soon", "is not a moment"),
         ("id:x", "is not a number"),
-        ("moot:perhaps", "there are yes, no"),
+        ("moot:perhaps", "use one of: yes, no"),
     ],
 )
 def test_a_wrong_filter_is_refused_with_what_would_be_right(world: World, text: str, told: str) -> None:

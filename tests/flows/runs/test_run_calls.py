@@ -216,12 +216,12 @@ def world(database: Database) -> World:
     world = World(database, ListingSource())
     world.source.put(*(listing(f"P{number:03}", category="Bowls") for number in range(30)))
     world.source.put(*(count(f"P{number:03}", 5) for number in range(30)))
-    go(world, Strategy.FULL)
+    run_strategy(world, Strategy.FULL)
     world.source.requests.clear()
     return world
 
 
-def go(world: World, strategy: Strategy, **options: str) -> int:
+def run_strategy(world: World, strategy: Strategy, **options: str) -> int:
     run_id = request_run(world.deps, SHOP, strategy, Options(**options), cause="person")  # type: ignore[arg-type]
     run(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
     return run_id
@@ -234,12 +234,12 @@ def stock_reads(world: World) -> int:
 
 
 def test_all_items_of_a_listed_kind_are_asked_for_together(world: World) -> None:
-    go(world, Strategy.CATEGORY, category="Bowls")
+    run_strategy(world, Strategy.CATEGORY, category="Bowls")
     assert stock_reads(world) == 1
 
 
 def test_a_list_that_is_refused_is_not_read_once_for_each_item(world: World) -> None:
     world.source.refuse_lists = True  # type: ignore[attr-defined]
     with pytest.raises(Permanent):
-        go(world, Strategy.CATEGORY, category="Bowls")
+        run_strategy(world, Strategy.CATEGORY, category="Bowls")
     assert stock_reads(world) == 1

@@ -37,14 +37,14 @@ def world(database: Database) -> World:
     world = World(database, FakeSource(page_size=100))
     world.source.kinds = (Kind.PRODUCT,)
     world.source.put(*(listing(f"P{number:04}", NEWLY, price_minor=1000) for number in range(SIZE)))
-    ask(world, Strategy.FULL)
+    run_strategy(world, Strategy.FULL)
     for number in range(SIZE):
         changed = {"price_minor": 1000, "name": None} if number % 3 == 0 else {"price_minor": 1100}
         world.source.put(listing(f"P{number:04}", NEWLY + 5, **changed))
     return world
 
 
-def ask(world: World, strategy: Strategy, keeper: LeaseKeeper | None = None, **options: Any) -> Run:
+def run_strategy(world: World, strategy: Strategy, keeper: LeaseKeeper | None = None, **options: Any) -> Run:
     world.clock.pass_(3600)
     run_id = request_run(world.deps, SHOP, strategy, Options(**options), cause="person")
     return go_on(world, run_id, keeper)
@@ -60,7 +60,7 @@ def go_on(world: World, run_id: int, keeper: LeaseKeeper | None = None) -> Run:
 
 @pytest.mark.parametrize("dry", [True, False])
 def test_a_run_that_goes_on_while_it_writes_counts_each_row_once(world: World, dry: bool) -> None:
-    stopped = ask(world, Strategy.ACTIVE, Stopping(world.database), dry_run=dry)
+    stopped = run_strategy(world, Strategy.ACTIVE, Stopping(world.database), dry_run=dry)
     assert stopped.status == "idle"
     ended = go_on(world, stopped.id)
     assert ended.status == "completed"
@@ -72,7 +72,7 @@ def test_a_full_run_that_goes_on_counts_what_it_wrote_before(world: World, monke
     monkeypatch.setitem(bulk.ROWS_PER_COMMIT, world.database.dialect, 300)
     keeper = Stopping(world.database)
     keeper.after = 2 * (SIZE // 100 + 2) + 1  # the guard has the list read twice; then the first batch is written
-    stopped = ask(world, Strategy.FULL, keeper)
+    stopped = run_strategy(world, Strategy.FULL, keeper)
     assert (stopped.status, repriced(world.database)) == ("idle", 300)
     ended = go_on(world, stopped.id)
     assert (ended.status, ended.progress.updated, repriced(world.database)) == ("completed", 800, 800)
@@ -89,7 +89,7 @@ def test_a_run_that_dies_between_any_two_commits_counts_each_change_once(
 ) -> None:
     world = World(database, FakeSource(page_size=10))
     world.source.put(*(listing(f"P{number:02}", NEWLY) for number in range(30)))
-    ask(world, Strategy.FULL)
+    run_strategy(world, Strategy.FULL)
     save, left = runs.save, [10_000]
 
     def save_or_die(*arguments: Any, **names: Any) -> bool:

@@ -153,7 +153,7 @@ def test_another_name_of_a_job_sets_that_job(world: World) -> None:
 @pytest.mark.parametrize(
     ("job", "cron", "timezone", "reason"),
     [
-        ("everything", "0 3 * * *", "UTC", "there are poll, critical"),
+        ("everything", "0 3 * * *", "UTC", "use one of: poll, critical"),
         ("category", "0 3 * * *", "UTC", "on demand only"),
         ("full", "0 25 * * *", "UTC", "hour: .*25.*right would be"),
         ("full", "0 3 31 2 *", "UTC", "no such day"),

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.sources.square.square_account import Account
-from tests.sources.square.square_asking import COUNTS, ITEMS, SEARCH, Json, every, post, refusal, told
+from tests.sources.square.square_asking import COUNTS, ITEMS, SEARCH, Json, document_of, every, post, refusal
 
 
 def items(account: Account, **body: Any) -> list[Json]:
@@ -52,7 +52,7 @@ def test_items_are_found_by_their_product_type(still: Account) -> None:
 
 def test_a_text_finds_an_item_by_the_sku_of_a_variation(still: Account) -> None:
     row = still.truth("product")[20]
-    answer = told(post(still, ITEMS, {"text_filter": row["sku"]}))
+    answer = document_of(post(still, ITEMS, {"text_filter": row["sku"]}))
     assert (ids(answer["items"]), answer["matched_variation_ids"]) == ({row["parent_id"]}, [row["external_id"]])
 
 
@@ -75,7 +75,7 @@ def places(item: Json, all_places: list[str]) -> list[str]:
 def test_what_is_sold_out_is_found(still: Account) -> None:
     counts = every(still, COUNTS, {"states": ["IN_STOCK"]}, "counts")
     out = {row["catalog_object_id"] for row in counts if Decimal(row["quantity"]) <= 0}
-    answer = told(post(still, ITEMS, {"stock_levels": ["OUT"], "archived_state": "ARCHIVED_STATE_ALL"}))
+    answer = document_of(post(still, ITEMS, {"stock_levels": ["OUT"], "archived_state": "ARCHIVED_STATE_ALL"}))
     assert set(answer["matched_variation_ids"]) == out != set()
 
 

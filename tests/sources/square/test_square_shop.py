@@ -14,12 +14,12 @@ from tests.sources.square.square_asking import (
     SEARCH,
     VENDORS,
     Json,
+    document_of,
     every,
     get,
     order_query,
     post,
     refusal,
-    told,
 )
 from tests.sources.square.square_copy import Copy, flat, ordered
 from tests.sources.square.square_hook import KEY, Hook, acked
@@ -27,7 +27,7 @@ from tests.sources.square.square_hook import KEY, Hook, acked
 
 def variations(account: Account, **headers: str) -> list[Json]:
     """What is told of every variation."""
-    result = told(post(account, SEARCH, {"object_types": ["ITEM_VARIATION"], "limit": 1000}, **headers))
+    result = document_of(post(account, SEARCH, {"object_types": ["ITEM_VARIATION"], "limit": 1000}, **headers))
     return [row["item_variation_data"] for row in result["objects"]]
 
 
