@@ -77,7 +77,7 @@ def _is_everybody(proxy: str) -> bool:
 
 
 def _is_literal(proxy: str) -> bool:
-    """Whether the server compares it literally: a socket of this machine, or everybody."""
+    """Whether the server compares the value literally, as it does for a socket of this machine or for everybody."""
     return proxy.startswith("unix:") or proxy == "*"
 
 
@@ -103,7 +103,7 @@ def redis_problem(url: str) -> str | None:
 
 
 def _ours(name: str) -> bool:
-    """Whether a name is meant for us: its prefix is ours, or similar."""
+    """Whether a name is meant as one of our settings: its prefix is ours, or similar."""
     first = name.split("_")[0]
     return name.startswith(PREFIX) or (first != name and nearest(first, ["TALLYHOOK"]) is not None and len(first) > 6)
 

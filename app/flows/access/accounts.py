@@ -109,7 +109,7 @@ def set_password(deps: Deps, name: str, password: str) -> None:
 
 
 def disable_user(deps: Deps, name: str) -> None:
-    """Let a user sign in no more; every session of the user ends."""
+    """Keep a user from signing in; every session of the user ends."""
     _change(deps, name, "users.disable", disabled_at=deps.now())
 
 

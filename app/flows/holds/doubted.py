@@ -40,8 +40,8 @@ def doubted(
     unread: Set[str],
     run_id: int | None = None,
 ) -> Held | None:
-    """What is held now of an incomplete read, if that is implausible together with what is held already. ``unread`` are the
-    ids of rows that the read showed but that could not be read."""
+    """The rows of an incomplete read that are held now, if they are implausible together with the rows that are held
+    already. ``unread`` are the ids of rows that the read showed but that could not be read."""
     finish_released(deps, connection, spool.kind)
     leave_unread(deps, connection, spool.kind, unread, read_at)
     doubt = judged(deps, connection, Batch(spool.kind, (spool,), first=checks == FIRST_LOAD), checks)

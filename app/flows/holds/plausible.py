@@ -53,7 +53,7 @@ class Verdict:
 
     @property
     def rules(self) -> list[str]:
-        """The names of the rules that spoke."""
+        """The names of the rules that objected."""
         return [finding.rule for finding in self.findings]
 
     def held(self) -> Iterator[JudgedRow]:

@@ -17,7 +17,7 @@ from app.stores.sql.engine import DATABASE_ERRORS
 from app.stores.sql.statements import storable
 
 MAX_RECORDED = 1_000
-"""Failed items that are written per kind and read; the run's counts have the number of all."""
+"""At most this many failed items are written per kind and read; the run's counts include all of them."""
 
 _SHOWN = 80
 """Characters of a key that a message shows."""

@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 
 class ReadAgain(Exception):
-    """Raised by a reader that lost its place, from the error that says so: all that it has shown no longer counts."""
+    """Raised by a reader that lost its place, with the error that says so as its cause: its pages so far no longer count."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class BulkRead:
     ``checks`` are those that the guard makes (``rules.guard.guard``). ``began`` returns when a resumed read began.
     ``restart`` is called before the read is repeated, ``on_commit`` in each commit of the write (``bulk.write``). ``edited``
     rows count as edited by hand though they are not marked. With ``foreseen`` this is a dry run: it holds and writes
-    nothing, and returns what would be.
+    nothing, and returns what a real run would do.
     """
 
     deps: Deps

@@ -22,8 +22,8 @@ def record_dead_letter(
 ) -> None:
     """Record the message with every attempt; idempotent by message id.
 
-    Only what the claim covered is settled: later changes stay owed, and an item that somebody else has taken over is
-    left to him. If this write fails, the item stays owed and is tried again after its lease: it dies later, and is not
+    Only what the claim covered is settled: later changes stay owed, and an item that another worker has taken over is left
+    to that worker. If this write fails, the item stays owed and is tried again after its lease: it dies later, and is not
     lost.
     """
     key = item_of_message(actor, args)

@@ -102,7 +102,7 @@ class ItemReads:
     """Reads of items by id that are judged as one batch.
 
     ``held_ids`` are items of these reads that were held before: a row of theirs that is missing now is not unreadable. With
-    ``foreseen`` (a dry run) nothing is written, and rows that would be believed are added to ``believed``.
+    ``foreseen`` (a dry run) nothing is written, and rows that would be accepted are added to ``believed``.
     """
 
     deps: Deps
@@ -166,7 +166,7 @@ class ItemReads:
 
     def _judge(self, batch: Batch) -> tuple[Doubt | None, set[Key]]:
         """The guard's verdict on a batch (``None`` if too few rows are doubtful), and the rows that it holds. The doubtful
-        rows that it believes are noted, to be judged together with later ones."""
+        rows that it accepts are noted, to be judged together with later ones."""
         doubts, trickled = _doubts(self.deps, self.connection, batch)
         is_counted = self.believed is not None and batch.kind is Kind.PRODUCT and doubts
         earlier = self.believed if self.believed is not None and is_counted else BelievedRows()

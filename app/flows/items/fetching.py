@@ -256,7 +256,7 @@ def refs_of(deps: Deps, keys: Sequence[ItemKey]) -> dict[str, Ref]:
 
 
 def read_of(answer: Answer, began: datetime) -> Read:
-    """An answer as a read of the catalog's."""
+    """An answer as the catalog's ``Read``."""
     failed = {bad.external_id or bad.item_id: bad.owner for bad in answer.failed}
     return Read(answer.records, began, answer.covers, answer.gone, failed)
 

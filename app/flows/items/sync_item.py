@@ -26,9 +26,9 @@ log = structlog.get_logger()
 def sync_item(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str] = ()) -> None:
     """Bring an item up to date, and with it those ``also`` named of its kind, unless they are no longer owed.
 
-    Failures that waiting may cure are recorded and postponed here; a fault of the database is none. A final failure is
-    raised: the message is then dead, and ``flows.items.dead_letter`` records it. If the connection already holds its
-    share of this process's threads, the item is parked, and the next free one of them works on it.
+    Failures that waiting may cure are recorded and postponed here; a fault of the database does not count as one. A final
+    failure is raised: the message is then dead, and ``flows.items.dead_letter`` records it. If the connection already holds
+    its share of this process's threads, the item is parked, and the next free one of them works on it.
     """
     if not keeper.shares.enter(key, also):
         return

@@ -83,7 +83,7 @@ def _of_keys(deps: Deps, connection: str, kind: Kind, keys: Sequence[Key]) -> It
 def explained(
     deps: Deps, connection: str, kind: Kind, rows: Sequence[Differing], read_at: datetime, known: Background
 ) -> list[DriftRow]:
-    """The drift rows of a few hundred differing rows, each with its reason; ``read_at`` is when they were asked for."""
+    """The drift rows of a few hundred differing rows, each with its reason; ``read_at`` is when the read of them began."""
     whys = reasons(deps, connection, kind, rows, read_at, known)
     return [
         _plain(kind, row, why.cause)._replace(since=why.since, since_latest=why.latest, why=why.why)

@@ -19,7 +19,7 @@ from app.stores.owed import Claim
 
 PATIENCE = 900.0
 RETRY_AFTER = 0.2
-"""Seconds, both."""
+"""How long to wait for the lock in all, and between two attempts; both in seconds."""
 
 
 @contextmanager

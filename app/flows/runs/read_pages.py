@@ -186,7 +186,7 @@ def _is_active(record: Record) -> bool:
 
 
 def _checks(run: ActiveRun, kind: Kind) -> Set[str]:
-    """What the guard judges."""
+    """The checks that the guard makes for this stage."""
     if run.options.force:
         return NOTHING
     with run.deps.database.read() as conn:

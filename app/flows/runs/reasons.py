@@ -59,7 +59,8 @@ class Differing(NamedTuple):
 
 
 def background(deps: Deps, connection: str, kind: Kind) -> Background:
-    """Must be called before the run locks the kind, because that settles what is owed of the whole kind."""
+    """The background of a kind. Must be called before the run locks the kind, because the lock settles what is owed of the
+    whole kind."""
     now = deps.now()
     with deps.database.read() as conn:
         full = full_reads.get(conn, connection, kind)

@@ -65,7 +65,7 @@ def cancel_run(deps: Deps, connection: str, run_id: int) -> bool:
 
 def resume_run(deps: Deps, connection: str, run_id: int) -> None:
     """Let a failed or cancelled run continue where it stopped. Raises ``Busy`` while another run is active, and ``Conflict``
-    for a run that is neither."""
+    for a run that neither failed nor was cancelled."""
     run = _known(deps, connection, run_id)
     try:
         with deps.database.begin() as conn:

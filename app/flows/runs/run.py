@@ -63,9 +63,9 @@ def run(deps: Deps, keeper: LeaseKeeper, run_id: int, *, patience: float = 1.0) 
     """Carry out an idle or abandoned run from its checkpoint on; does nothing when another worker has it, or while its
     connection is paused.
 
-    A failure is recorded on the run and raised: the message becomes a dead letter, and the run can be resumed. A trouble
-    of the database, a vendor that refuses or does not answer, or a stop of this process fails nothing: the run is given
-    back, and continues from its checkpoint when the sweep finds it. ``patience`` is the pause in seconds before the
+    A failure is recorded on the run and raised: the message becomes a dead letter, and the run can be resumed. If the
+    database is in trouble, the vendor refuses or does not answer, or this process must stop, the run does not fail: it is
+    given back, and continues from its checkpoint when the sweep finds it. ``patience`` is the pause in seconds before the
     second try of a batch.
     """
     token = uuid4().hex

@@ -93,7 +93,7 @@ def _write_down(run: ActiveRun, refs: Sequence[Ref], answer: Answer, began: date
 
 
 def _judged(run: ActiveRun, kind: Kind, answer: Answer, began: datetime) -> tuple[Answer, Answer | None]:
-    """The part of an answer that is believed, and the part that is held now (in a dry run: would be)."""
+    """The part of an answer that is accepted, and the part that is held now (in a dry run: would be held)."""
     if run.options.force:
         return answer, None
     so_far = run.foreseen() if run.options.dry_run else None

@@ -29,7 +29,7 @@ ANOTHER_ACCOUNT = "account"
 
 
 class Stopped(Exception):
-    """The run is not ours any more: somebody cancelled it or took it over. Nothing more may be written."""
+    """The run is no longer ours: somebody cancelled it or took it over. Nothing more may be written."""
 
 
 class Interrupted(Stopped):

@@ -1,7 +1,8 @@
-"""Spot checks: between complete reads a few random rows an hour are compared with the source, from calls that nobody needs.
+"""Spot checks: between complete reads a few random rows an hour are compared with the source, using calls that nothing else
+needs.
 
 What differs is written down as after a complete read, with its reason, and owed: the item path repairs it. Rows that only
-the source has are for complete reads to find, a random row is one that we hold.
+the source has are found by complete reads, because a random row is one that we have.
 """
 
 import threading
@@ -37,22 +38,22 @@ log = structlog.get_logger()
 
 
 class Turn(NamedTuple):
-    """A kind of a connection whose rows are to be looked at now."""
+    """A kind of a connection whose rows are to be compared now."""
 
     connection: str
     kind: Kind
 
 
 class _Row(NamedTuple):
-    """A row that is to be looked at, and the item to ask for."""
+    """A row that is to be compared, and the item to fetch for it."""
 
     key: Key
     ref: Ref
 
 
 class _Seen(NamedTuple):
-    """One of our rows, and what the source showed of it: nothing, or what is not ``readable``. ``edited`` says that its
-    content is not what we wrote."""
+    """One of our rows, and what the source showed of it: no record, or one that is not ``readable``. ``edited`` says that
+    its content is not what we wrote."""
 
     row: _Row
     held: StoredRow
@@ -75,7 +76,7 @@ def spot_check_in_thread(deps: Deps, rows: int) -> None:
 
 
 def take_turn(deps: Deps) -> Turn | None:
-    """A kind that is to be looked at now, the next time in an hour; any number of processes may ask.
+    """The kind whose turn it is now; its next turn comes in an hour. Any number of processes may ask.
 
     Paused connections are left out, kinds that may not be read, and kinds that were never read whole.
     """
@@ -165,7 +166,7 @@ def _seen(row: _Row, held: StoredRow, answer: Answer, began: datetime) -> _Seen 
 
 
 def _is_absent(row: _Row, held: StoredRow, answer: Answer) -> bool:
-    """Whether the source lives without the row. None on hand is as good as no row."""
+    """Whether the source does not have the row. A count of zero is as good as no row."""
     if isinstance(held.record, StockCount) and held.record.quantity == 0:
         return False
     if any(not bad.owner for bad in answer.failed) or row.ref in answer.not_yet:
@@ -176,7 +177,7 @@ def _is_absent(row: _Row, held: StoredRow, answer: Answer) -> bool:
 
 
 def _checked(seen: _Seen) -> _Seen:
-    """A row that differs, as the checksum pass would leave it where somebody edited it here."""
+    """A row that differs, marked as the checksum pass would mark it if somebody edited it here."""
     if not checksums.is_edited(seen.held):
         return seen
     edited = Edited(seen.row.key, seen.held.row_hash)
@@ -190,7 +191,7 @@ def _is_older(seen: _Seen) -> bool:
 
 
 def _write(deps: Deps, turn: Turn, seen: Sequence[_Seen], began: datetime) -> None:
-    """What was looked at, what differed and why; and owe that."""
+    """Store what was compared, and what differed and why; owe what differed."""
     wrong = [one for one in seen if not one.equal]
     differences = _differences(deps, turn, wrong, began)
     with deps.database.begin() as conn:

@@ -22,7 +22,7 @@ from app.stores.upkeep import alerts
 from app.stores.upkeep.alerts import Alert
 
 CLAIM = timedelta(minutes=5)
-"""How long one clock has to send a mail before another may: after a crash a mail may come twice, but never gets lost."""
+"""How long one clock has to send a mail before another may: after a crash a mail may be sent twice, but is never lost."""
 
 NEAR_DISCARD = timedelta(hours=16)
 """Vendors give up a delivery after a day; a person must know in time to act."""
@@ -34,7 +34,7 @@ OF_CONNECTIONS = ("run:", "discard:", "subscription:", "gap:")
 """The prefixes of alerts that only the rounds of their connection close."""
 
 MAX_MAILS = 10
-"""Mails a round."""
+"""Mails per round."""
 
 log = structlog.get_logger()
 
@@ -78,7 +78,7 @@ def check_subscriptions(deps: Deps) -> None:
 
 
 def _why_none(deps: Deps, connection: str, source: Source) -> str:
-    """Why no subscription leads here, as exactly as we know."""
+    """Why no subscription sends events here, as precisely as we know."""
     if not isinstance(source, Addressed):
         return "the vendor has no webhook subscription that leads to our public URL"
     finding = agreed(connection, source.name, source.signed_url, source.registrations(), deps.public_url)
@@ -86,14 +86,14 @@ def _why_none(deps: Deps, connection: str, source: Source) -> str:
 
 
 def gap_is_open(deps: Deps, outage: Outage, sentence: str) -> None:
-    """Nothing is heard, and should be."""
+    """An alert that no events arrive although some are expected."""
     connection = outage.connection
     title = f"{connection}: no webhooks"
     raise_alert(deps, f"gap:{outage.id}", title, f"{connection}: {sentence}.", "warning", connection)
 
 
 def gap_is_over(deps: Deps, outage: Outage, sentence: str) -> None:
-    """It is over; this is what it came to."""
+    """The end of an outage, and what became of its events."""
     close_alert(deps, f"gap:{outage.id}")
     with deps.database.begin() as conn:
         title, detail = f"{outage.connection}: gap closed", f"{outage.connection}: {sentence}."
@@ -189,7 +189,7 @@ def _near_discard(deps: Deps, connection: str) -> None:
 
 
 def _ended_untold(alert: Alert) -> bool:
-    """Whether the trouble was over before anybody was notified of it: one mail says both."""
+    """Whether the trouble was over before anybody was notified of it: one mail then says both."""
     return alert.closed_at is not None and not alert.key.endswith(":over")
 
 

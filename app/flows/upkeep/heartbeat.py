@@ -38,7 +38,7 @@ def record_heartbeat(deps: Deps, role: str, started_at: datetime | None = None) 
 
 
 def record_stop(deps: Deps) -> None:
-    """Record that this process ends regularly; if the database is away, its last heartbeat has to do."""
+    """Record that this process stops in order; if the database is away, its last heartbeat has to do."""
     try:
         with deps.database.begin() as conn:
             heartbeats.stop(conn, deps.worker, deps.now())
@@ -57,7 +57,7 @@ class Stopping(Protocol):
     """Says whether the process must stop, such as a ``threading.Event``."""
 
     def wait(self, seconds: float, /) -> bool:
-        """Whether it must stop; waits for it at most this many seconds."""
+        """Wait for the stop at most this many seconds; returns whether the process must stop."""
 
 
 def await_database(deps: Deps, stopping: Stopping) -> bool:

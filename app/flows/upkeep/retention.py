@@ -1,4 +1,4 @@
-"""Retention: removes what nobody will ask for any more, a little with every call."""
+"""Retention: removes old rows that nobody will need, a few with every call."""
 
 import time
 from collections.abc import Iterator

@@ -1,5 +1,5 @@
-"""Why a read found a difference, and since when it was there: concluded from the traces of the row, never guessed; and how
-later evidence corrects that.
+"""Why a read found a difference, and since when it was there: these are concluded from the traces of the row, never guessed;
+and how later evidence corrects them.
 
 Each answer is a cause, the two moments between which our copy became wrong, and a sentence with the trace that shows it.
 Where the traces do not show the cause, it is unknown, and the sentence says why.

@@ -15,7 +15,7 @@ UNITS_SHARE, UNITS_CHANCE = 0.20, 0.3
 """Too many units fall to zero unexplained: more than 0.2 + 0.3/sqrt(N) of those in N rows."""
 
 FALL_FROM, FALL_SHARE, FALL_CHANCE = 8, 0.10, 0.6
-"""Full shelves (at least 8) do not sell out over night in more than 0.1 + 0.6/sqrt(N) of N rows."""
+"""Counts of at least 8 do not sell out over night in more than 0.1 + 0.6/sqrt(N) of N rows."""
 
 LEFT_FROM, LEFT_SHARE = 5, 0.01
 """A complete read is short if it leaves out this many units of at least 3 products and a hundredth of the rows. Products

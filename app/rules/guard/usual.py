@@ -11,13 +11,13 @@ DAYS = 28
 """How many days we look back."""
 
 KNOWN_FROM = 14
-"""Known days from which on we know what is usual: a decay of ten days must teach nothing."""
+"""Known days from which on we know what is usual: a decay of ten days must not count as usual."""
 
 TIMES = 2
 """Rules that only count rows accept up to this many times the usual number."""
 
 COUNTING = frozenset({"zeroed", "zeroed units", "full shelves", "left out", "deactivated"})
-"""The rules that only count. The others recognise a disaster by its looks, however much is usual."""
+"""The rules that only count. The others recognise a disaster by its content, however much is usual."""
 
 NOTHING_KNOWN: Mapping[str, int] = MappingProxyType({})
 
@@ -31,7 +31,7 @@ def usual_of(days: Sequence[Mapping[str, int]]) -> dict[str, int]:
 
 
 def unusual(findings: Iterable[Finding | None], usual: Mapping[str, int]) -> Iterator[Finding]:
-    """The findings, each with what is usual; without those of counting rules that found about as much as ever."""
+    """The findings, each with what is usual; without those of counting rules that found about as much as usual."""
     for finding in findings:
         if finding is None:
             continue

@@ -1,4 +1,4 @@
-"""When silence means an outage: nothing came for a while, though at this time of day something always does."""
+"""When silence means an outage: no events came for a while, although some always come at this time of day."""
 
 from collections.abc import Sequence
 from datetime import timedelta

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from app.errors import AuthRejected, Permanent, RateLimited, Transient
 
 MAX_KILLS = 3
-"""A message that crashed its worker process this often is dead."""
+"""A message that has crashed its worker process this often is dead."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ TRANSIENT = Policy(first=1.0, longest=900.0, attempts=12)  # about 2 h 20 min in
 RATE_LIMITED = Policy(first=2.0, longest=300.0, attempts=60)  # the vendor works, but is busy: about 4 h 40 min
 UNEXPECTED = Policy(first=1.0, longest=60.0, attempts=4)  # our own bug, at best a race
 ITEM_REFUSED = UNEXPECTED
-"""Other items of the account are answered: perhaps credentials or a permission were granted only now."""
+"""For an item that is refused while others of the account are answered: perhaps a permission was granted only now."""
 
 
 def policy_for(error: BaseException) -> Policy | None:

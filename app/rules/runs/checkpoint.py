@@ -1,4 +1,4 @@
-"""Where a run goes on after a crash, a cancel or a pause, stage by stage."""
+"""Where a run continues after a crash, a cancel or a pause, stage by stage."""
 
 from datetime import datetime
 

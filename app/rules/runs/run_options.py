@@ -23,7 +23,7 @@ ACCEPTED: Mapping[Strategy, Collection[str]] = {
     Strategy.CATALOG: ("activeOnly", *_TIMES),
     Strategy.DAILY: ("activeOnly", *_TIMES, *_DAYS),
 }
-"""Also accepted. Smart accepts what all strategies accept among which it chooses."""
+"""Options that a strategy also accepts. Smart accepts the options that all strategies accept among which it chooses."""
 
 
 def check_options(strategy: Strategy, options: Options) -> None:

@@ -100,7 +100,7 @@ def _slots(rule: _Rule, after: datetime) -> Iterator[datetime]:
 
 
 def _once(rule: _Rule, after: datetime) -> datetime | None:
-    """The next slot of a job that names its hours: wall times follow each other as their moments do."""
+    """The next slot of a job that names its hours: the next wall time is also the next moment."""
     wall = _matching(rule, _wall(after, rule.zone))
     while wall is not None and (moment := _moment(wall, rule.zone)) <= after:
         wall = _matching(rule, wall + timedelta(minutes=1))
@@ -212,7 +212,7 @@ def _weekday(text: str) -> int:
 
 
 def _either_day(fields: dict[str, str]) -> list[dict[str, str]]:
-    """Of a day of the month and a weekday either is enough, as in every cron; the parser would want both."""
+    """Either a day of the month or a weekday is enough, as in every cron; the parser would require both."""
     if "*" in (fields["day"][0], fields["day_of_week"][0]):
         return [fields]
     return [{**fields, "day_of_week": "*"}, {**fields, "day": "*"}]

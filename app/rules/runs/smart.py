@@ -1,4 +1,4 @@
-"""Which strategy is worth its calls most: expected staleness removed per API call, judged per kind."""
+"""Which strategy is worth most: the expected staleness that it removes per API call, judged per kind."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -102,7 +102,7 @@ def _reason(best: _Score, equal: Sequence[Strategy], facts: Facts, kinds: Sequen
 
 
 def _calls(best: _Score, facts: Facts) -> str:
-    """The price of a strategy that never ran is not known."""
+    """The price of a strategy in words: "at least" so many calls if the strategy never ran."""
     about = "about" if best.strategy in facts.calls else "at least"
     return f"{about} {best.calls:.0f} {'call' if round(best.calls) == 1 else 'calls'}"
 
