@@ -232,7 +232,7 @@ def _problem(item: Mapping[str, Any]) -> str:
 
 
 def _mistaken(settings: Settings) -> Iterator[str]:
-    """Problems that no single value shows to pydantic."""
+    """Problems that pydantic cannot see in a single value."""
     for name, cron in (("POLL_CRON", settings.poll_cron), ("RECONCILE_CRON", settings.reconcile_cron)):
         try:
             schedule.check(cron, settings.timezone, datetime.now(UTC))

@@ -15,7 +15,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 INT32 = 2**31
 INT64 = 2**63
-"""A whole number in a column is at least minus this and less than this."""
+"""A whole number in a column must be at least ``-INT64`` and less than ``INT64``."""
 
 _LARGEST = 10**15
 _DECIMALS = Decimal("0.00001")

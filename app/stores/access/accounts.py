@@ -185,7 +185,7 @@ def add_session(conn: Connection, session: Session, *, expires_at: datetime, ori
 
 
 def session(conn: Connection, digest: str, now: datetime, idle_since: datetime) -> Session | None:
-    """The session with this digest; ``None`` if it is over, or its user is disabled, or its token not valid any more."""
+    """The session with this digest; ``None`` if it is over, or its user is disabled, or its token is no longer valid."""
     alive = (_SESSIONS.c.digest == digest, _SESSIONS.c.expires_at > now, _SESSIONS.c.seen_at > idle_since)
     row = conn.execute(select(_SESSIONS).where(*alive)).first()
     if row is None:

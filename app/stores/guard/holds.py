@@ -200,7 +200,7 @@ def believed_rules(conn: Connection, connection: str, kind: Kind, now: datetime)
 
 def confirm(conn: Connection, hold_id: int, keys: Collection[Key] | None, read_at: datetime) -> bool:
     """A read that began at ``read_at`` showed rows of a hold (``None``: all of them) just as they wait. ``False`` if the
-    hold waits no longer."""
+    hold no longer waits."""
     hold = lock_waiting(conn, hold_id)
     if hold is None:
         return False

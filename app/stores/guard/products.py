@@ -106,8 +106,8 @@ class ProductJudge:
         return traits & GONE if is_ours else traits
 
     def _find_taken(self) -> Taken:
-        """The batch's new names, SKUs and barcodes that other products have which live, or lived before the recent changes;
-        takes three statements."""
+        """New names, SKUs and barcodes of the batch that belong to other products which live, or lived before the recent
+        changes; takes three statements."""
         names, skus, barcodes = set[str](), set[str](), set[str]()
         for new, old in chain[tuple[Listing | OldListing, OldListing | None]](self._pairs(), self._trickled()):
             was = (None, None, None) if old is None else (old.name, old.sku, old.barcode)

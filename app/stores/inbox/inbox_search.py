@@ -37,7 +37,7 @@ its items later (``owed``: one is not settled yet); ``since`` and ``until`` limi
 
 LATER = timedelta(days=1)
 MOST_LATER = 5
-"""Of the deliveries that came after one and name the same item: how long after, and how many are shown."""
+"""A delivery is shown with later ones that name the same item: at most this long after it, and at most this many."""
 
 _EVENTS = tables.core(tables.InboxEvent)
 
@@ -83,7 +83,7 @@ def _kind(value: str) -> ColumnElement[bool]:
 
 
 def _since(terms: Sequence[Term], now: datetime) -> datetime | None:
-    """What is found was received then or later, by the terms that say so."""
+    """The moment since which every match was received, if the terms say so."""
     since = [term for term in terms if term.key == "since" and not term.negated]
     return max((min(moment_of(value, now) for value in term.values) for term in since), default=None)
 

@@ -36,7 +36,7 @@ def owe(conn: Connection, connection: str, changes: Sequence[Change], cause: Cau
 
 
 def count_change(pending: dict[ItemKey, PendingChanges], connection: str, change: Change, seen_at: datetime) -> None:
-    """Count one more change."""
+    """Count one more change of an item in ``pending``."""
     key = ItemKey(connection, change.kind, storable(change.external_id))
     before = pending.get(key)
     if before is None:
