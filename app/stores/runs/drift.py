@@ -20,14 +20,14 @@ HELD = "held"
 
 _NOT_CONTENT = frozenset({"version", "modified_at"})
 LONGEST_RUN = timedelta(days=2)
-"""A run that was asked for longer ago than this has found nothing just now."""
+"""A run that was requested longer ago than this has found nothing just now."""
 
 _runs = core(Run)
 _table = core(Drift)
 
 
 class DriftRow(NamedTuple):
-    """One difference; ``item`` is the record's key joined by "/", the rest as ``tables.Drift`` tells."""
+    """One difference; ``item`` is the record's key joined by "/", the other fields are explained at ``tables.Drift``."""
 
     kind: Kind
     item: str
@@ -40,7 +40,8 @@ class DriftRow(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A difference that was written down; all as ``tables.Drift`` tells, ``fields`` ``{field: [old, new]}``."""
+    """A difference that was written down; the fields are explained at ``tables.Drift``; ``fields`` is ``{field: [old,
+    new]}``."""
 
     id: int
     run_id: int | None

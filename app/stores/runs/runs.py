@@ -21,7 +21,7 @@ from app.stores.sql.statements import Statement, bound_list
 NO_OPTIONS = Options()
 
 CLASHES: tuple[type[Exception], ...] = (IntegrityError, psycopg.IntegrityError, sqlite3.IntegrityError)
-"""What the database raises when two runs of a connection become active at once: at the second of them."""
+"""The errors with which the database refuses the second of two runs of a connection that become active at the same time."""
 
 _OPEN = Statement(
     """
@@ -78,7 +78,7 @@ _PREDECESSOR = Statement(
     """
 )
 INHERIT_WITHIN = timedelta(days=1)
-"""A run that was requested longer ago leaves nothing to its successor."""
+"""A run that was requested longer ago than this leaves nothing to its successor."""
 
 
 def _inherit(
@@ -163,7 +163,7 @@ def start(
 
 
 def heartbeat(conn: Connection, run_id: int, token: str, until: datetime) -> bool:
-    """Extend a lease; ``False`` when the run is not ours any more (cancelled or taken over): stop."""
+    """Extend a lease; ``False`` when the run is no longer ours (cancelled or taken over): stop."""
     return _HEARTBEAT.count(conn, {"id": run_id, "token": token, "until": until}) == 1
 
 
@@ -182,13 +182,13 @@ def save(
     counts: Mapping[str, KindCounts],
     calls: int,
 ) -> bool:
-    """Save how far a run is; ``False`` when it is not ours any more: the transaction must then be rolled back."""
+    """Save how far a run is; ``False`` when it is no longer ours: the transaction must then be rolled back."""
     columns = {"checkpoint": _json(checkpoint), "progress": _json(progress), "counts": _json(counts)}
     return _SAVE.count(conn, {**columns, "id": run_id, "token": token, "calls": calls}) == 1
 
 
 def finish(conn: Connection, run_id: int, token: str, status: str, error: str | None, now: datetime) -> bool:
-    """Close a run as ``completed``, ``failed`` or ``cancelled``; ``False`` when it was not ours any more."""
+    """Close a run as ``completed``, ``failed`` or ``cancelled``; ``False`` when it was no longer ours."""
     return _FINISH.count(conn, {"id": run_id, "token": token, "status": status, "error": error, "now": now}) == 1
 
 
@@ -260,9 +260,9 @@ _OVERDUE = Statement(
 )
 
 
-def overdue(conn: Connection, now: datetime, rehint_after: float) -> list[int]:
-    """Active runs without a worker that had no message for ``rehint_after`` seconds; they count as hinted from now on."""
-    rows = _OVERDUE.run(conn, {"now": now, "before": now - timedelta(seconds=rehint_after)})
+def overdue(conn: Connection, now: datetime, requeue_after: float) -> list[int]:
+    """Active runs without a worker that had no message for ``requeue_after`` seconds; they count as enqueued from now on."""
+    rows = _OVERDUE.run(conn, {"now": now, "before": now - timedelta(seconds=requeue_after)})
     return sorted(id for (id,) in rows)
 
 
@@ -281,7 +281,7 @@ def latest(conn: Connection, connection: str | None = None, limit: int = 20) -> 
 
 
 def completed(conn: Connection, connection: str) -> list[Run]:
-    """The newest 500 completed runs that were no dry runs, newest first."""
+    """The newest 500 completed runs that were not dry runs, newest first."""
     wanted = select(RUNS).where(RUNS.c.connection == connection, RUNS.c.status == "completed", ~RUNS.c.dry)
     return [run_of(row) for row in conn.execute(wanted.order_by(RUNS.c.id.desc()).limit(500)).mappings()]
 
