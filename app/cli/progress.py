@@ -76,7 +76,7 @@ def calls(view: RunView) -> str:
 
 
 def span(seconds: float) -> str:
-    """A length of time as people say it: ``40 s``, ``3 min``, ``2 h 5 min``."""
+    """A span of time in words: ``40 s``, ``3 min``, ``2 h 5 min``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

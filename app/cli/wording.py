@@ -51,7 +51,7 @@ def _said(error: typer.BadParameter) -> str:
 
 
 def _choice(text: str) -> str:
-    """``no 'fulll'; did you mean 'full'? there are ...`` for an unknown word."""
+    """``no 'fulll'; did you mean 'full'? use one of: ...`` for an unknown word."""
     match = _CHOICE.fullmatch(text)
     if match is None:
         return text

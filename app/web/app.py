@@ -41,7 +41,7 @@ def create_app(
     auth: AuthSettings | None = None,
     heavy_limits: HeavyLimits = HeavyLimits(),  # noqa: B008 - a frozen value
 ) -> Starlette:
-    """The ASGI application of one web process. Without ``doors`` it lets in everybody who reaches it."""
+    """The ASGI application of one web process. Without ``auth`` settings it lets everybody in."""
     intake, heartbeat = Intake(deps), HeartbeatThread(deps, "web")
     webhooks, heavy = Webhooks(deps, intake, limits), HeavyReads(heavy_limits)
 

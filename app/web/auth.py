@@ -77,7 +77,7 @@ def address_of(scope: Scope) -> str:
 
 
 class NoAuthMiddleware:
-    """Lets everybody in as an admin, if the owner wishes so: for an installation that only this machine can reach."""
+    """Lets everybody in as an admin, for an installation that only this machine can reach."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

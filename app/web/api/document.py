@@ -40,7 +40,8 @@ _TEXT = {"text/plain": {"schema": {"type": "string"}}}
 
 
 def document(connections: Sequence[str], role: Role) -> dict[str, Any]:
-    """What a caller with this role may request about these connections, as JSON-ready values."""
+    """The document for a caller with this role and these connections: only what that caller may use, as JSON-ready
+    values."""
     operations = [one for one in OPERATIONS if role.includes(one.least)]
     responses = [one.response for one in operations]
     bodies = [one.params for one in operations if one.in_body]

@@ -13,7 +13,7 @@ from app.domain import Role
 F = TypeVar("F", bound=Callable[..., Any])
 
 SYNC = "/api/sync-{connection}"
-"""The path of what is about one connection."""
+"""The path of operations about one connection."""
 
 _CONVERTED = re.compile(r":\w+(?=\})")
 _NAMED = re.compile(r"\{(\w+)\}")
@@ -21,8 +21,8 @@ _NAMED = re.compile(r"\{(\w+)\}")
 
 @dataclass(frozen=True)
 class Operation:
-    """``call`` takes ``Deps`` (with the caller as ``who``), the connection if the path names one, and its params; it runs in
-    a thread. Its signature says the rest: the types of its params and of its response.
+    """``call`` takes ``Deps`` (with the caller as ``principal``), the connection if the path names one, and its params; it
+    runs in a thread. Its signature says the rest: the types of its params and of its response.
 
     Fields of the params that the path names come from the path, the others from the query, or of a change from the body.
     If there is a body and the path names something, ``call`` takes the params of the path before those of the body.
@@ -48,7 +48,7 @@ class Operation:
 
     @property
     def only_looks(self) -> bool:
-        """Whether it changes nothing, so that it may be ended at any moment."""
+        """Whether it changes nothing, so that it may be stopped at any moment."""
         return self.method == "GET" or self.path.endswith("/preview")
 
     @property
@@ -119,7 +119,7 @@ class Operations(list[Operation]):
     """The operations of a module: ``@operations.get(path, description)`` above a function, and the like, declares one."""
 
     def get(self, path: str, description: str, **more: Any) -> Callable[[F], F]:
-        """An operation that looks."""
+        """An operation that only shows something."""
         return self._declare("GET", path, description, more)
 
     def post(self, path: str, description: str, **more: Any) -> Callable[[F], F]:

@@ -23,7 +23,7 @@ operations = Operations()
 
 @operations.get("/api/gaps", "a page, newest first; each with a sentence")
 def list_gaps(deps: Deps, params: Watched) -> Rows:
-    """Times in which nothing was heard, and what was done about each."""
+    """Times in which no webhooks arrived, and what was done about each."""
     found = outages.list_outages(deps, limit=one_more(params.limit), before_id=given(params.before_id))
     return rows_page("/api/gaps", params, found)
 
