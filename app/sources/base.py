@@ -19,7 +19,7 @@ LONGEST_ID = 400
 
 
 class SignatureInvalid(Exception):
-    """The delivery is not from whom it says it is (answered 401). The message never holds a secret."""
+    """The delivery is not from the sender that it claims (answered 401). The message never holds a secret."""
 
 
 class PayloadInvalid(Exception):

@@ -4,8 +4,8 @@ The rules (developer.finaleinventory.com/reference/resource-patterns, live clien
 record i; the key column (the record's URL) gives the number of records; a shorter column is padded with null, a
 longer one is an error; a column that is null everywhere may be absent; ``{}`` and empty columns mean no records.
 
-A document of 280,000 products is 250 MB. It is read from a memory map, one column at a time, into bands of some
-thousand rows that are still JSON; only one band at a time becomes Python objects.
+A document of 280,000 products is 250 MB. It is read from a memory map, one column at a time, into bands of a few thousand
+rows that are still JSON; only one band at a time becomes Python objects.
 """
 
 import mmap
@@ -147,8 +147,8 @@ class Band:
 def bands(document: BinaryIO, key: str, rows: int = BAND_ROWS) -> list[Band]:
     """All bands of a column-major document in a real, flushed file; ``key`` is the column every record has.
 
-    The list is meant to be emptied while it is worked through. Raises ``BadAnswer`` when the document is no
-    complete JSON object of arrays, lacks the key column, or has a column longer than that.
+    The caller should empty the list while working through it, to release memory. Raises ``BadAnswer`` when the document is
+    not a complete JSON object of arrays, lacks the key column, or has a column longer than that.
     """
     if document.seek(0, 2) == 0:
         raise BadAnswer("an empty body where a list of records was expected")
