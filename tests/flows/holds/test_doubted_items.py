@@ -38,7 +38,7 @@ from app.stores.guard import Batch
 from app.stores.runs.run_row import Run
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, count, listing
-from tests.flows.holds.test_holds import SIZE, go, only, price, prices, read_all
+from tests.flows.holds.test_holds import SIZE, only, price, prices, read_all, run_strategy
 from tests.flows.items.test_pull import pull
 from tests.rows import row_of
 
@@ -354,7 +354,7 @@ def by_ids(world: World, strategy: Strategy, *, name: str | None = None, **optio
         world.source.put(listing(id, 9, price_minor=100_000, category="All", reorder_point=Decimal(100)))
     if name is not None:
         world.source.put(replace(world.source.listings["P03"], name=name))
-    return go(world, strategy, **category, **options)
+    return run_strategy(world, strategy, **category, **options)
 
 
 class UnreadableSource(NamingSource):

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from app.flows.holds import holds
 from app.stores.sql.engine import Database
 from tests.fakes import FakeSource, World, listing
-from tests.flows.holds.test_doubted_items import ALL, told
+from tests.flows.holds.test_doubted_items import ALL, send_webhooks
 from tests.flows.holds.test_holds import SIZE, only, price, read_all
 
 
@@ -22,7 +22,7 @@ def world(database: Database) -> World:
 def one_by_one(world: World, *numbers: int) -> None:
     """A webhook for each of these products, and each is worked off before the next one comes."""
     for number in numbers or range(SIZE):
-        told(world, ids=[ALL[number]])
+        send_webhooks(world, ids=[ALL[number]])
 
 
 def at(world: World, price_minor: int) -> int:
