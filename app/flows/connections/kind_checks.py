@@ -71,7 +71,7 @@ def _checked(kind: Kind, check: Callable[[], KindCheck], redact: Callable[[str],
     try:
         return check()
     except AuthRejected as error:
-        todo = "allow it to these credentials, or leave it: everything else is synced"
+        todo = "grant these credentials the right, or leave it: everything else is synced"
         return KindCheck(kind, State.WRONG, f"may not be read: {one_line(redact(str(error)))}", todo)
     except TallyhookError as error:
         return KindCheck(kind, State.WRONG, one_line(redact(str(error))))

@@ -28,8 +28,8 @@ class WebhookCheck(NamedTuple):
 def check_webhooks(deps: Deps, slug: str, source: Source) -> Iterator[WebhookCheck]:
     """What we know of a connection's webhooks; calls the vendor if it can list its subscriptions."""
     if source.receiver is None:
-        todo = f"`tallyhook init {source.name} --name {slug} --replace` sees to them"
-        yield WebhookCheck(State.NOTE, "no secret is set: none are taken, changes come by polls", todo)
+        todo = f"`tallyhook init {source.name} --name {slug} --replace` sets them up"
+        yield WebhookCheck(State.NOTE, "no secret is set: none are accepted, changes arrive by polls", todo)
         return
     yield _sent(deps, slug, source)
     arrived = _arrived(deps, slug, source)
@@ -39,13 +39,15 @@ def check_webhooks(deps: Deps, slug: str, source: Source) -> Iterator[WebhookChe
 
 def _sent(deps: Deps, slug: str, source: Source) -> WebhookCheck:
     if not isinstance(source, Subscriptions):
-        return WebhookCheck(State.WELL, "are taken; whether anybody sends them only `tallyhook inbox list` can show")
+        return WebhookCheck(
+            State.WELL, "are accepted; only `tallyhook inbox list` can show whether anybody sends them"
+        )
     try:
         if isinstance(source, Addressed):
             return agreed(slug, source.name, source.signed_url, source.registrations(), deps.public_url)
         return _enabled(source.subscriptions())
     except AuthRejected:
-        return WebhookCheck(State.NOTE, "are taken; these credentials may not ask whether the vendor sends any")
+        return WebhookCheck(State.NOTE, "are accepted; these credentials may not ask whether the vendor sends any")
     except TallyhookError as error:
         return WebhookCheck(State.WRONG, one_line(deps.redact(str(error))))
 
@@ -77,7 +79,9 @@ def agreed(slug: str, name: str, signed: str, registered: Sequence[Subscription]
         f"{differs(other.url, signed)} differs, so every delivery is refused"
     )
     if public is None:
-        return WebhookCheck(State.WRONG, said, f"set TALLYHOOK_PUBLIC_URL to how the outside reaches us, or {again}")
+        return WebhookCheck(
+            State.WRONG, said, f"set TALLYHOOK_PUBLIC_URL to the address by which the outside reaches us, or {again}"
+        )
     return WebhookCheck(State.WRONG, said, f"set {prefix_of(slug)}WEBHOOK_URL={other.url}, or {again}")
 
 
@@ -110,12 +114,12 @@ def _arrived(deps: Deps, slug: str, source: Source) -> WebhookCheck | None:
     if refused is not None and refused.at > now - RECENT and (last is None or last.received_at < refused.at):
         heard = last is not None and last.received_at > now - RECENT
         said = f"the last delivery was refused at {refused.at:%F %T}: {one_line(deps.redact(refused.reason))}"
-        todo = "is the secret the one of this subscription, and the registered URL the one that is expected?"
+        todo = "check that the secret belongs to this subscription, and that the registered URL is the expected one"
         return WebhookCheck(State.NOTE if heard else State.WRONG, said, todo)
     if last is None:
         return None
-    said, host = f"the last delivery came at {last.received_at:%F %T}", host_in(last.headers)
+    said, host = f"the last delivery arrived at {last.received_at:%F %T}", host_in(last.headers)
     if signed is not None and is_elsewhere(host, signed):
-        said = f"{said} to {host}, though {signed} is expected; its signature was right, so that is well"
-        return WebhookCheck(State.NOTE, said, "where a proxy does not rename it, somebody still uses an old address")
+        said = f"{said} to {host}, though {signed} is expected; its signature was right, so this is fine"
+        return WebhookCheck(State.NOTE, said, "unless a proxy changes the host, somebody still uses an old address")
     return WebhookCheck(State.WELL, said)

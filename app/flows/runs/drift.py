@@ -131,7 +131,7 @@ def record_left(deps: Deps, connection: str, run_id: int, result: BulkResult) ->
 
 
 _NEWER_HERE = "Our row was written while the run read, and is newer than what the run was shown."
-_OLDER_THERE = "The source shows an older version than we hold, and does not say why."
+_OLDER_THERE = "The source shows an older version than ours, and does not say why."
 
 
 class _Left(NamedTuple):

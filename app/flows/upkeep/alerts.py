@@ -68,11 +68,13 @@ def check_subscriptions(deps: Deps) -> None:
             continue
         off = [one.name for one in subscriptions if not one.enabled]
         if off:
-            detail = f"{', '.join(off)} is disabled at the vendor: no webhooks come. Enable it there; polls go on meanwhile."
+            detail = (
+                f"{', '.join(off)} is disabled at the vendor: no webhooks arrive. Enable it there; polls continue."
+            )
             raise_alert(deps, key, f"{connection}: webhook subscription disabled", detail, "critical", connection)
         elif not subscriptions:
             detail = f"{why_none}; only polls bring changes."
-            raise_alert(deps, key, f"{connection}: no webhook subscription of ours", detail, "warning", connection)
+            raise_alert(deps, key, f"{connection}: no webhook subscription for us", detail, "warning", connection)
         else:
             close_alert(deps, key)
 
@@ -182,8 +184,10 @@ def _near_discard(deps: Deps, connection: str) -> None:
                 oldest = max(oldest, received_at - sent if sent is not None else timedelta(0))
     if oldest >= NEAR_DISCARD:
         hours = oldest.total_seconds() / 3600
-        detail = f"deliveries of {connection} are {hours:.0f} h old; the vendor gives them up after 24 h."
-        raise_alert(deps, key, f"{connection}: deliveries are about to be given up", detail, "critical", connection)
+        detail = f"deliveries of {connection} are {hours:.0f} h old; the vendor gives up on them after 24 h."
+        raise_alert(
+            deps, key, f"{connection}: the vendor is about to give up deliveries", detail, "critical", connection
+        )
     else:
         close_alert(deps, key)
 

@@ -33,7 +33,7 @@ def close_alert(deps: Deps, key: str) -> None:
         if alert is None or alerts.settle_short(conn, alert, deps.now()):
             return
         if alert.told_at is not None and not key.startswith("gap:"):
-            detail = f"It is over since {deps.now():%Y-%m-%d %H:%M} UTC: {alert.detail}"
+            detail = f"It has been over since {deps.now():%Y-%m-%d %H:%M} UTC: {alert.detail}"
             raise_over(deps, conn, key, f"over: {alert.title}", detail, alert.connection)
 
 

@@ -45,7 +45,7 @@ def corrected(cause: str, found_at: datetime, events: Sequence[SettledChange], n
         return None
     first = next((one for one in events if one.cause == "webhook"), None)
     if first is not None and first.outcome != "applied" and first.heard <= found_at + MOST_LATE:
-        why = f"Its event came at {first.heard:%Y-%m-%d %H:%M} UTC, when the run had repaired the row already."
+        why = f"Its event arrived at {first.heard:%Y-%m-%d %H:%M} UTC, after the run had repaired the row."
         return Reason(DriftCause.LATE, None, found_at, why)
     if cause == DriftCause.UNKNOWN and first is None and now > found_at + PATIENCE:
         why = "It changed while the run read, and no event named it within the hour."
@@ -117,7 +117,7 @@ def _whole_failed(traces: Traces) -> Reason | None:
 def _from_failure(traces: Traces, failure: Evidence | None) -> Reason | None:
     if failure is None:
         return None
-    why = f"We heard of a change and could not bring it in: {failure.words}."
+    why = f"We were notified of a change and could not sync it: {failure.words}."
     return _reason(traces, DriftCause.FAILED, why, latest=_first(traces.happened, failure.since))
 
 
@@ -168,7 +168,7 @@ def _late(traces: Traces) -> Reason | None:
     since = traces.waiting
     if since is None:
         return None
-    why = f"The change was owed since {since:%Y-%m-%d %H:%M} UTC and not done yet."
+    why = f"The change was owed since {since:%Y-%m-%d %H:%M} UTC and not processed yet."
     return _reason(traces, DriftCause.LATE, why, latest=_first(traces.happened, since))
 
 
@@ -176,7 +176,7 @@ def _whole_late(traces: Traces) -> Reason | None:
     since = traces.whole_waiting
     if since is None or not traces.shows:
         return None
-    why = f"A look at the whole kind was owed since {since:%Y-%m-%d %H:%M} UTC and not done yet."
+    why = f"A read of the whole kind was owed since {since:%Y-%m-%d %H:%M} UTC and not done yet."
     return _reason(traces, DriftCause.LATE, why)
 
 
@@ -199,7 +199,7 @@ def _stale(traces: Traces) -> Reason | None:
         return None
     if at is not None and settled.at < at:
         return None
-    why = f"We asked at {settled.at:%Y-%m-%d %H:%M} UTC because of an event, and were answered with an older state."
+    why = f"We fetched it at {settled.at:%Y-%m-%d %H:%M} UTC after an event, and the vendor showed an older state."
     return _reason(traces, DriftCause.STALE, why, latest=_first(at, settled.heard))
 
 
@@ -223,7 +223,7 @@ def _down(traces: Traces) -> Reason | None:
             return _reason(traces, DriftCause.DOWN, why)
     looked = traces.not_looked
     if looked is not None and traces.shows and (at is None or at > looked - SLACK):
-        why = f"Polls are off: nobody looked since {looked:%Y-%m-%d %H:%M} UTC."
+        why = f"Polls are off: nothing was read since {looked:%Y-%m-%d %H:%M} UTC."
         return _reason(traces, DriftCause.DOWN, why)
     return None
 
@@ -239,12 +239,12 @@ def _too_early(traces: Traces) -> Reason | None:
 def _silent(traces: Traces) -> Reason | None:
     if traces.change != "differs" or traces.newer is not False:
         return None
-    why = "The source shows it with the time of change that we have, and other content: no poll can see such an edit."
+    why = "The source shows other content with the time of change that we have: no poll can see such an edit."
     return _reason(traces, DriftCause.SILENT, why)
 
 
 def _missed(traces: Traces) -> Reason:
-    return _reason(traces, DriftCause.MISSED, "Nothing that we received named it, and we were there to hear it.")
+    return _reason(traces, DriftCause.MISSED, "No event that we received named it, although we were running.")
 
 
 def _first(*moments: datetime | None) -> datetime | None:

@@ -145,7 +145,7 @@ def test_a_silent_kind_is_one_alert_that_ends_when_an_item_of_it_is_read(world: 
     work(world, 310, step=5)
     alerts.watch(world.deps)
     alerts.notify(world.deps)
-    title = f"{SHOP}: {Kind.PRODUCT} is not answered"
+    title = f"{SHOP}: no answer for {Kind.PRODUCT}"
     assert mails == [f"[tallyhook] {title}", f"[tallyhook] over: {title}"]
 
 

@@ -302,7 +302,7 @@ def test_a_source_that_cannot_be_asked_keeps_no_other_from_being_healed(world: W
         inbox.accept(conn, [Arrival("broken", delivery("x"), {}, b"{}", world.clock())])
     down(world, 3600)
     outages.watch(world.deps)
-    assert sorted(sentences(world)) == ["down 1 h 0 min, and still", "down 1 h 0 min, missed 2, replayed 0"]
+    assert sorted(sentences(world)) == ["down 1 h 0 min, ongoing", "down 1 h 0 min, missed 2, replayed 0"]
 
 
 # --- silence ---
@@ -379,7 +379,7 @@ def test_a_gap_of_most_of_a_day_is_an_alert(world: World, source: Remembering) -
     outages.watch(world.deps)
     world.clock.pass_(16 * 3600)
     alerts.watch(world.deps)
-    assert "shop: deliveries are about to be given up" in titles(world)
+    assert "shop: the vendor is about to give up deliveries" in titles(world)
 
 
 def test_dead_letters_of_one_cause_are_one_alert(world: World) -> None:
@@ -499,6 +499,6 @@ def test_the_gap_of_a_paused_connection_waits_until_it_is_resumed(world: World) 
     connections.resume(world.deps, SHOP)
     outages.watch(world.deps)
     assert [waiting, sentences(world)] == [
-        ["down 3 h 10 min, and still"],
+        ["down 3 h 10 min, ongoing"],
         ["down 3 h 10 min, missed 2, replayed 0"],
     ]
