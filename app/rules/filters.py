@@ -60,7 +60,9 @@ def parse(text: str, keys: Sequence[str]) -> tuple[Term, ...]:
 
 def spelled(terms: Iterable[Term]) -> str:
     """The terms as text, from which ``parse`` makes the same terms."""
-    return " ".join(f"{'-' if one.negated else ''}{one.key}:{','.join(map(_quoted, one.values))}" for one in terms)
+    return " ".join(
+        f"{'-' if term.negated else ''}{term.key}:{','.join(map(_quoted, term.values))}" for term in terms
+    )
 
 
 def moment_of(value: str, now: datetime) -> datetime:

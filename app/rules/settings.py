@@ -56,11 +56,11 @@ def wrong_value(name: str, problem: str, bounds: Mapping[str, object], said: str
 
 def proxies_problem(proxies: str) -> str | None:
     """What is wrong with the addresses of trusted proxies: a caller with such an address can claim any other."""
-    named = [one.strip() for one in proxies.split(",") if one.strip()]
-    wrong = next((one for one in named if not _is_literal(one) and _network(one) is None), None)
+    named = [proxy.strip() for proxy in proxies.split(",") if proxy.strip()]
+    wrong = next((proxy for proxy in named if not _is_literal(proxy) and _network(proxy) is None), None)
     if wrong is not None:
         return f"must be addresses or networks like 10.0.0.1, 10.0.0.0/8, not {wrong!r}"
-    everybody = [one for one in named if _is_everybody(one)]
+    everybody = [proxy for proxy in named if _is_everybody(proxy)]
     if not everybody:
         return None
     return (

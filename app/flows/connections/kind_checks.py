@@ -86,13 +86,13 @@ def _counted(source: Source, kind: Kind, now: datetime) -> KindCheck:
         count += len(page.records) + len(page.changes) + len(page.failed)
         expected = max(expected, page.expected or 0)
         records += page.records[: size - len(records)]
-        named += [Ref(one.kind, one.external_id) for one in page.changes[: size - len(named)]]
+        named += [Ref(change.kind, change.external_id) for change in page.changes[: size - len(named)]]
         is_last = page.watermark is not None or page.complete is not None
         if source.calls() - before >= MAX_CALLS and not is_last:
             is_all = expected >= count
             break
     records += _fetched(source, named[: size - len(records)])
-    lines = [one_line(line_of(one)) for one in records]
+    lines = [one_line(line_of(record)) for record in records]
     return KindCheck(kind, State.WELL, "may be read", "", max(count, expected), is_all, lines)
 
 

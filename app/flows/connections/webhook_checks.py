@@ -53,7 +53,7 @@ def _sent(deps: Deps, slug: str, source: Source) -> WebhookCheck:
 
 
 def _enabled(subscriptions: Sequence[Subscription]) -> WebhookCheck:
-    enabled = [one.name for one in subscriptions if one.enabled]
+    enabled = [subscription.name for subscription in subscriptions if subscription.enabled]
     if enabled:
         return WebhookCheck(State.WELL, f"the vendor sends them for {', '.join(enabled)}")
     if subscriptions:
@@ -65,15 +65,19 @@ def _enabled(subscriptions: Sequence[Subscription]) -> WebhookCheck:
 
 def agreed(slug: str, name: str, signed: str, registered: Sequence[Subscription], public: str | None) -> WebhookCheck:
     """Whether the registered URL is the one we expect, byte for byte, because it is part of what is signed."""
-    exact = [one for one in registered if one.url == signed]
+    exact = [subscription for subscription in registered if subscription.url == signed]
     if exact:
         return _exact(slug, name, exact, signed, public)
     again = f"`tallyhook init {name} --name {slug} --replace` registers ours"
-    here = [one for one in registered if one.url.rstrip("/").endswith(f"/webhooks/{slug}")]
+    here = [subscription for subscription in registered if subscription.url.rstrip("/").endswith(f"/webhooks/{slug}")]
     if not here:
-        there = f" (registered: {', '.join(one.url for one in registered[:3])})" if registered else ""
+        there = (
+            f" (registered: {', '.join(subscription.url for subscription in registered[:3])})" if registered else ""
+        )
         return WebhookCheck(State.WRONG, f"the vendor has no subscription that leads to {signed}{there}", again)
-    other = min(here, key=lambda one: (one.url.rstrip("/") != signed.rstrip("/"), not one.enabled))
+    other = min(
+        here, key=lambda subscription: (subscription.url.rstrip("/") != signed.rstrip("/"), not subscription.enabled)
+    )
     said = (
         f"{other.url} is registered at the vendor, but signatures are expected over {signed}: the "
         f"{differs(other.url, signed)} differs, so every delivery is refused"
@@ -86,7 +90,7 @@ def agreed(slug: str, name: str, signed: str, registered: Sequence[Subscription]
 
 
 def _exact(slug: str, name: str, exact: Sequence[Subscription], signed: str, public: str | None) -> WebhookCheck:
-    on = [one for one in exact if one.enabled]
+    on = [subscription for subscription in exact if subscription.enabled]
     again = f"`tallyhook init {name} --name {slug} --replace`"
     if not on:
         return WebhookCheck(
@@ -101,7 +105,9 @@ def _exact(slug: str, name: str, exact: Sequence[Subscription], signed: str, pub
         return WebhookCheck(
             State.NOTE, said, "this is fine as long as both lead here; otherwise change TALLYHOOK_PUBLIC_URL"
         )
-    return WebhookCheck(State.WELL, f"the vendor sends them to {signed} for {', '.join(one.name for one in on)}")
+    return WebhookCheck(
+        State.WELL, f"the vendor sends them to {signed} for {', '.join(subscription.name for subscription in on)}"
+    )
 
 
 def _arrived(deps: Deps, slug: str, source: Source) -> WebhookCheck | None:

@@ -38,7 +38,7 @@ class Full(Exception):
 def check_ids(delivery: Delivery) -> None:
     """Raise ``PayloadInvalid`` for an id that an index cannot hold: it would fail the whole batch it is committed with."""
     if len(delivery.event_id) > MAX_ID_LENGTH or any(
-        len(one.external_id) > MAX_ID_LENGTH for one in delivery.changes
+        len(change.external_id) > MAX_ID_LENGTH for change in delivery.changes
     ):
         raise PayloadInvalid(f"an id has more than {MAX_ID_LENGTH} characters")
 

@@ -204,7 +204,7 @@ class BulkRead:
             on_commit=self.on_commit,
             clock=deps.now,
         )
-        failures = [*result.failures, *(unstorable(one.record, one.error) for one in written.failed)]
+        failures = [*result.failures, *(unstorable(misfit.record, misfit.error) for misfit in written.failed)]
         failing = {failure.ref.external_id for failure in failures}
         healed = [id for id in result.healed if id not in failing]
         return replace(result, written=written, failures=failures, healed=healed)

@@ -160,7 +160,9 @@ class ItemReads:
             for read in self.reads
             for key in catalog.ending(conn, self.connection, self.kind, read, now)
         ]
-        of_kind = ((one, read) for read in self.reads for one in read.records if KINDS[type(one)] is self.kind)
+        of_kind = (
+            (record, read) for read in self.reads for record in read.records if KINDS[type(record)] is self.kind
+        )
         began = dict(sorted([*((key_of(one), read.began) for one, read in of_kind), *ends]))
         return _Shown(records, sorted({key for key, _ in ends}), began)
 
@@ -175,7 +177,7 @@ class ItemReads:
             whole = replace(
                 batch,
                 trickled=trickled,
-                records=(*batch.records, [one for one in earlier.records if key_of(one) not in doubts]),
+                records=(*batch.records, [record for record in earlier.records if key_of(record) not in doubts]),
                 vanished=[*batch.vanished, *(key for key in earlier.vanished if key not in doubts)],
             )
             doubt = self._judged(whole)

@@ -43,7 +43,7 @@ def condition(deps: Deps, connection: str) -> dict[str, Any]:
             "since": view.since,
             "next_probe_at": view.next_probe_at,
             "paused_by": view.paused_by,
-            "forbidden": [msgspec.to_builtins(one) for one in view.forbidden],
+            "forbidden": [msgspec.to_builtins(forbidden_kind) for forbidden_kind in view.forbidden],
             "owed_by_kind": {
                 kind: {"items": count, "oldest_seconds": _age(seen, now)} for kind, count, seen in backlog
             },

@@ -43,7 +43,7 @@ def overview(deps: Deps) -> dict[str, Any]:
                 "source": source.name,
                 "state": states[slug].state,
                 "reason": states[slug].reason,
-                "forbidden": [one.kind for one in states[slug].forbidden],
+                "forbidden": [forbidden_kind.kind for forbidden_kind in states[slug].forbidden],
                 "webhooks": source.receiver is not None,
                 "rows": {kind: live for kind, (live, _) in catalog.counts(conn, slug).items()},
                 "owed": owed.count(conn, slug),

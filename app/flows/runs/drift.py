@@ -126,7 +126,7 @@ def record_left(deps: Deps, connection: str, run_id: int, result: BulkResult) ->
     for some in batches(wanted, CHUNK):
         _replace(deps, connection, run_id, _of_left(deps, connection, kind, some, result.read_at))
     for failures in batches(result.failures[:MAX_RECORDED], CHUNK):
-        rows = (unreadable(one.ref.kind, one.ref.external_id) for one in failures)
+        rows = (unreadable(failure.ref.kind, failure.ref.external_id) for failure in failures)
         _replace(deps, connection, run_id, rows)
 
 

@@ -68,8 +68,9 @@ def background(deps: Deps, connection: str, kind: Kind) -> Background:
         return Background(
             full,
             item_signals.signals_of(conn, connection, kind, [ALL_ITEMS], since),
-            [Restore(*one) for one in marks.restores(conn, since)] + _set_back(conn, connection, kind, full, now),
-            [Span(*one) for one in heartbeats.silences(conn, "web", since, DOWN_AFTER)],
+            [Restore(*restore) for restore in marks.restores(conn, since)]
+            + _set_back(conn, connection, kind, full, now),
+            [Span(*silence) for silence in heartbeats.silences(conn, "web", since, DOWN_AFTER)],
             _not_looked(conn, connection, kind, full),
             refusals.since(conn, connection, since),
             _mapping(deps, connection, kind, full),
@@ -90,7 +91,7 @@ def _not_looked(conn: Connection, connection: str, kind: Kind, full: FullRead | 
     if item_signals.is_polled(conn, connection, POLL) is not False:
         return None
     looks = [watermarks.pulled_at(conn, connection, kind), None if full is None else full.began_at]
-    return max((one for one in looks if one is not None), default=None)
+    return max((look for look in looks if look is not None), default=None)
 
 
 def _mapping(deps: Deps, connection: str, kind: Kind, full: FullRead | None) -> Span | None:
@@ -116,13 +117,15 @@ def reasons(
     ]
     if known.mapping is not None:
         lonely = _alone_in_fields(rows)
-        traces = [replace(one, alone_in_fields=is_alone) for one, is_alone in zip(traces, lonely, strict=True)]
-    lost = [one.settled.at for one in traces if went_back(one) and one.settled is not None]
+        traces = [
+            replace(own_traces, alone_in_fields=is_alone) for own_traces, is_alone in zip(traces, lonely, strict=True)
+        ]
+    lost = [trace.settled.at for trace in traces if went_back(trace) and trace.settled is not None]
     if lost and not known.restores:
         with deps.database.read() as conn:
             last = full_reads.last_written(conn, connection, kind)
         known.restores.append(Restore(last or min(lost), max(lost), deps.now(), everything=False))
-    return [reason_of(one) for one in claimed(traces)]
+    return [reason_of(own_traces) for own_traces in claimed(traces)]
 
 
 def _traces(
@@ -209,7 +212,7 @@ def _looked_at(row: Differing, known: Background, now: datetime) -> datetime | N
         return None
     until = now if changed is None else changed
     looks = known.whole.settled.get(ALL_ITEMS, ())
-    return max((one.heard for one in looks if one.outcome == "applied" and one.at < until), default=None)
+    return max((look.heard for look in looks if look.outcome == "applied" and look.at < until), default=None)
 
 
 def _is_content_only(row: Differing) -> bool:
@@ -236,7 +239,7 @@ def _last_settled(signals: ItemSignals, names: Sequence[str]) -> SettledChange |
 
 
 def _settled(signals: ItemSignals, names: Sequence[str]) -> list[SettledChange]:
-    return [one for name in names for one in signals.settled.get(name, ()) if one.outcome not in _BAD_ENDS]
+    return [change for name in names for change in signals.settled.get(name, ()) if change.outcome not in _BAD_ENDS]
 
 
 def _is_named(kind: Kind, names: Sequence[str], items: Sequence[Ref]) -> bool:

@@ -85,8 +85,10 @@ def resume_run(deps: Deps, connection: str, run_id: int) -> None:
 def request_item(deps: Deps, connection: str, external_id: str, kind: Kind | None = None) -> list[ItemKey]:
     """Owe an item, so that a worker fetches it now: as a product with its stock, unless a kind is given; returns keys."""
     source = source_of(deps, connection)
-    kinds = [kind] if kind is not None else [one for one in (Kind.PRODUCT, Kind.STOCK) if one in source.kinds]
-    keys = [ItemKey(connection, one, external_id) for one in kinds]
+    kinds = (
+        [kind] if kind is not None else [wanted for wanted in (Kind.PRODUCT, Kind.STOCK) if wanted in source.kinds]
+    )
+    keys = [ItemKey(connection, wanted, external_id) for wanted in kinds]
     with deps.database.begin() as conn:
         for key in keys:
             owed.revive(conn, key, Cause.PERSON, deps.now())

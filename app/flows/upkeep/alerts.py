@@ -66,7 +66,7 @@ def check_subscriptions(deps: Deps) -> None:
             continue
         except Transient:
             continue
-        off = [one.name for one in subscriptions if not one.enabled]
+        off = [subscription.name for subscription in subscriptions if not subscription.enabled]
         if off:
             detail = (
                 f"{', '.join(off)} is disabled at the vendor: no webhooks arrive. Enable it there; polls continue."

@@ -43,7 +43,7 @@ def corrected(cause: str, found_at: datetime, events: Sequence[SettledChange], n
     heard of since shortly before it was ``found``, oldest first."""
     if cause not in CORRECTED_BY_AN_EVENT:
         return None
-    first = next((one for one in events if one.cause == "webhook"), None)
+    first = next((event for event in events if event.cause == "webhook"), None)
     if first is not None and first.outcome != "applied" and first.heard <= found_at + MOST_LATE:
         why = f"Its event arrived at {first.heard:%Y-%m-%d %H:%M} UTC, after the run had repaired the row."
         return Reason(DriftCause.LATE, None, found_at, why)
@@ -56,9 +56,9 @@ def corrected(cause: str, found_at: datetime, events: Sequence[SettledChange], n
 def claimed(rows: Sequence[Traces]) -> list[Traces]:
     """The rows, each with only those refused deliveries that can be about it. A delivery that names no item is attributed to
     the last unannounced change before it, and to all changes of the minute before that, because one may be about many."""
-    changes = [one.happened for one in rows if one.happened is not None and not _was_heard(one)]
-    stand_for = _stand_for({moment for one in rows for moment in one.refused}, changes)
-    return [replace(one, refused=[at for at in one.refused if _is_of(one, stand_for.get(at))]) for one in rows]
+    changes = [row.happened for row in rows if row.happened is not None and not _was_heard(row)]
+    stand_for = _stand_for({moment for row in rows for moment in row.refused}, changes)
+    return [replace(row, refused=[at for at in row.refused if _is_of(row, stand_for.get(at))]) for row in rows]
 
 
 def _stand_for(refused: Collection[datetime], changes: Sequence[datetime]) -> dict[datetime, Span]:
@@ -248,7 +248,7 @@ def _missed(traces: Traces) -> Reason:
 
 
 def _first(*moments: datetime | None) -> datetime | None:
-    return min((one for one in moments if one is not None), default=None)
+    return min((moment for moment in moments if moment is not None), default=None)
 
 
 _RULES = (

@@ -31,7 +31,7 @@ def check_options(strategy: Strategy, options: Options) -> None:
     given = _given(options)
     for name in given:
         if name not in ALWAYS and name not in ACCEPTED.get(strategy, ()):
-            accepting = [str(one) for one, names in ACCEPTED.items() if name in names]
+            accepting = [str(strategy_name) for strategy_name, names in ACCEPTED.items() if name in names]
             strategies = f"strategy {accepting[0]}" if len(accepting) == 1 else f"strategies {_listed(accepting)}"
             raise InvalidOptions(f'"{name}" is for {strategies}, not for {strategy}')
     if strategy is Strategy.CATEGORY and not options.category:

@@ -121,7 +121,7 @@ def _rhythm(rule: _Rule, after: datetime) -> datetime | None:
 
 def _matching(rule: _Rule, wall: datetime) -> datetime | None:
     """The first matching wall time (naive) from ``wall`` on."""
-    times = [one.get_next_fire_time(None, wall.replace(tzinfo=UTC)) for one in rule.walls]
+    times = [trigger.get_next_fire_time(None, wall.replace(tzinfo=UTC)) for trigger in rule.walls]
     return min((moment.replace(tzinfo=None) for moment in times if moment is not None), default=None)
 
 

@@ -127,7 +127,7 @@ class Client:
     def subscriptions(self) -> list[Any]:
         """Webhook subscriptions, disabled ones too; needs a personal access token."""
         pages = self._pages(SUBSCRIPTIONS, {"include_disabled": "true"}, method="GET")
-        return [one for page in pages for one in page.subscriptions or []]
+        return [subscription for page in pages for subscription in page.subscriptions or []]
 
     def subscription(self, id_: str) -> wire.Json:
         """One webhook subscription, with its signature key."""

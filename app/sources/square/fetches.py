@@ -51,7 +51,7 @@ def _retrieve(client: Client, ids: Sequence[str]) -> tuple[dict[str, Any], list[
     """The catalog objects by id, ``None`` for an unknown one, and those without a readable id."""
     things = _objects(client, ids) if ids else []
     by_id = {id_in(thing): thing for thing in things}
-    return {one: by_id.get(one) for one in ids}, [thing for thing in things if not id_in(thing)]
+    return {id_: by_id.get(id_) for id_ in ids}, [thing for thing in things if not id_in(thing)]
 
 
 def _objects(client: Client, ids: Sequence[str]) -> list[Any]:
@@ -63,7 +63,7 @@ def _objects(client: Client, ids: Sequence[str]) -> list[Any]:
 def categories(client: Client, refs: Sequence[Ref]) -> Answer:
     """Categories by id."""
     things = _objects(client, [ref.external_id for ref in refs])
-    result = readable(Kind.CATEGORY, [one for one in things if not _is_of_another_type(one)], mapping.category)
+    result = readable(Kind.CATEGORY, [thing for thing in things if not _is_of_another_type(thing)], mapping.category)
     gone, not_yet = absent(refs, result)
     return Answer(result.records, gone, not_yet, failed=result.failed)
 

@@ -135,7 +135,7 @@ def _total(lines: Sequence[OrderLine]) -> int | None:
 
 
 def _refund_currency(wire: OrderData) -> str | None:
-    return next((one.amount_money.currency for one in wire.refunds or [] if one.amount_money), None)
+    return next((refund.amount_money.currency for refund in wire.refunds or [] if refund.amount_money), None)
 
 
 def _returned(wire: OrderData, back: Sequence[OrderLine]) -> int:

@@ -159,7 +159,7 @@ class SquareSource(ClientSource):
     def subscriptions(self) -> Sequence[Subscription]:
         """The subscriptions with our notification URL; all of them when we do not know our own."""
         ours = self.signed_url
-        return [one for one in self.registrations() if not ours or one.url == ours]
+        return [registration for registration in self.registrations() if not ours or registration.url == ours]
 
     def registrations(self) -> Sequence[Subscription]:
         """All subscriptions of the application."""
