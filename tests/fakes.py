@@ -164,7 +164,7 @@ class FakeSource:
 
     def order_ids(self, first: date, last: date) -> Iterator[tuple[date, str]]:
         self._called("order ids")
-        yield from (one for one in self.order_days if first <= one[0] <= last)
+        yield from (day for day in self.order_days if first <= day[0] <= last)
 
     def _pages(self, records: Sequence[Listing | StockCount], resume: str | None) -> Iterator[Page]:
         start, size = int(resume or 0), self.page_size or max(1, len(records))

@@ -45,7 +45,10 @@ def commands_in(line: str) -> set[str]:
 
 
 def options_of(command: str) -> set[str]:
-    return {"--help", *chain.from_iterable((*one.opts, *one.secondary_opts) for one in COMMANDS[command].params)}
+    return {
+        "--help",
+        *chain.from_iterable((*param.opts, *param.secondary_opts) for param in COMMANDS[command].params),
+    }
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -75,7 +78,9 @@ def settings() -> set[str]:
     for name, field in Settings.model_fields.items():
         aliases = field.validation_alias
         names |= (
-            {str(one) for one in aliases.choices} if isinstance(aliases, AliasChoices) else {PREFIX + name.upper()}
+            {str(choice) for choice in aliases.choices}
+            if isinstance(aliases, AliasChoices)
+            else {PREFIX + name.upper()}
         )
     return names
 
@@ -108,7 +113,7 @@ def test_every_operation_that_a_document_names_exists() -> None:
 
 
 def test_every_operation_is_in_the_table_of_operations() -> None:
-    assert {in_braces(one) for one in first_words(section("docs/api.md", "## Operations"))} == operations()
+    assert {in_braces(word) for word in first_words(section("docs/api.md", "## Operations"))} == operations()
 
 
 def test_the_table_of_operations_says_the_least_role_of_each() -> None:

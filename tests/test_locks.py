@@ -21,7 +21,7 @@ def packages(name: str) -> set[str]:
 
 def wanted(names: list[str]) -> set[str]:
     """The packages that requirements name."""
-    result = (NAMED.match(one) for one in names)
+    result = (NAMED.match(name) for name in names)
     return {match[0].lower() for match in result if match} - {"tallyhook"}
 
 

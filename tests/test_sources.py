@@ -63,7 +63,7 @@ def _name(sample: Sample) -> str:
 
 @pytest.mark.parametrize("source", sources.names())
 def test_what_a_source_asks_of_a_new_connection_is_an_option_of_it(source: str) -> None:
-    given = {one.option: one.default or "USD" for one in sources.setup(source).questions}
+    given = {question.option: question.default or "USD" for question in sources.setup(source).questions}
     sources.connect(source, Context("shop", Unlimited(), public_url="https://shop.example"), given).close()
 
 

@@ -29,7 +29,7 @@ def main() -> None:
         if result is not None:
             sys.exit(f"{result}\nwith every guard in place the tests fail already: nothing can be proven so")
         verdicts = [verdict for row in rows for verdict in _prove(row, trees)]
-    missed = [one for one in verdicts if not one.noticed]
+    missed = [verdict for verdict in verdicts if not verdict.noticed]
     minutes = (time.monotonic() - began) / 60
     print(
         f"\n{len(rows)} rows, {len(verdicts)} guards taken away, {len(missed)} of them unnoticed; {minutes:.1f} minutes"

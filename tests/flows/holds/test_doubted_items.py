@@ -61,7 +61,7 @@ class NamingSource(FakeSource):
         answer = super().fetch(refs)
         if refs[0].kind is not Kind.STOCK:
             return answer
-        full = [one for one in answer.records if isinstance(one, StockCount) and one.quantity]
+        full = [record for record in answer.records if isinstance(record, StockCount) and record.quantity]
         return Answer(
             full, covers=[Scope(Kind.STOCK, "listing_id", ref.external_id, MissingPolicy.ZERO) for ref in refs]
         )
@@ -72,7 +72,7 @@ class FamilySource(NamingSource):
 
     def delta(self, kind: Kind, since: str | None) -> Iterator[Page]:
         for page in super().delta(kind, since):
-            yield replace(page, changes=[one for one in page.changes if not one.external_id.startswith("V")])
+            yield replace(page, changes=[change for change in page.changes if not change.external_id.startswith("V")])
 
     def fetch(self, refs: Sequence[Ref]) -> Answer:
         wanted = {ref.external_id for ref in refs}
@@ -139,7 +139,7 @@ def outcomes(world: World) -> set[str]:
 
 def on_hand(world: World) -> set[int]:
     with world.database.read() as conn:
-        return {int(one) for one in conn.exec_driver_sql("SELECT quantity FROM stock").scalars()}
+        return {int(scalar) for scalar in conn.exec_driver_sql("SELECT quantity FROM stock").scalars()}
 
 
 def test_products_that_a_poll_only_names_are_judged_together(world: World) -> None:

@@ -105,7 +105,9 @@ def test_a_hold_shows_its_rows_before_and_after(world: World) -> None:
 def test_a_hold_names_the_rule_that_spoke_and_its_figures(world: World) -> None:
     price(world)
     read_all(world)
-    assert [(one.rule, one.figures) for one in only(world).findings] == [("powers of ten", {"rows": SIZE})]
+    assert [(finding.rule, finding.figures) for finding in only(world).findings] == [
+        ("powers of ten", {"rows": SIZE})
+    ]
 
 
 def test_a_release_writes_what_was_shown_although_the_source_is_empty_by_now(world: World) -> None:

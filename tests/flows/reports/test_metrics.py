@@ -129,7 +129,7 @@ def test_only_the_days_asked_for_count(world: World) -> None:
     settle(world.database, 86_400 * 2)
     add_run(world.database, ago=86_400 * 2)
     figures: list[dict[str, Any]] = [metrics(world.deps, SHOP, days) for days in (1, 3)]
-    assert [(one["runs"]["total"], one["items"]["settled"]) for one in figures] == [(0, 0), (1, 1)]
+    assert [(figure["runs"]["total"], figure["items"]["settled"]) for figure in figures] == [(0, 0), (1, 1)]
 
 
 def test_the_figures_can_be_written_as_json(world: World) -> None:

@@ -232,7 +232,7 @@ def test_the_agreement_of_a_day_is_kept_with_its_number_of_rows(world: World) ->
     changed(world, "P01")
     world.clock.pass_(3600)
     night(world)
-    (day,) = [one for one in metrics(world.deps, SHOP)["agreement_days"] if one["kind"] == "product"][:1]
+    (day,) = [day_row for day_row in metrics(world.deps, SHOP)["agreement_days"] if day_row["kind"] == "product"][:1]
     assert (day["share"], day["rows"], day["differed"], day["unknown"]) == (1.0, 40, 1, None)
 
 
@@ -240,6 +240,8 @@ def test_an_answer_that_was_not_believed_says_why_its_agreement_is_unknown(world
     world.source.listings.clear()
     run_id = night(world)
     (day,) = [
-        one for one in metrics(world.deps, SHOP)["agreement_days"] if one["run"] == run_id and one["rows"] == 0
+        day_row
+        for day_row in metrics(world.deps, SHOP)["agreement_days"]
+        if day_row["run"] == run_id and day_row["rows"] == 0
     ][:1]
     assert (day["share"], day["unknown"][:18]) == (None, "the read was held:")

@@ -189,7 +189,7 @@ def test_calls_of_the_last_days_are_shown_in_the_figures_by_purpose(counted: Sho
 
 def test_calls_are_told_to_a_monitoring_system_by_purpose(counted: Shop) -> None:
     check_now(counted.deps, SHOP)
-    result = [one for one in samples(counted.deps) if one.family == "tallyhook_api_calls_total"]
+    result = [sample for sample in samples(counted.deps) if sample.family == "tallyhook_api_calls_total"]
     assert [(one.labels["purpose"], one.value) for one in result] == [("probe", 1)]
 
 

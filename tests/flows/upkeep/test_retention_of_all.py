@@ -332,7 +332,7 @@ def tombstone(world: World, kind: Kind, name: str, days: float) -> dict[str, Any
 
 def test_the_settings_have_the_defaults_that_retention_has() -> None:
     settings = Settings(_env_file=None)  # type: ignore[call-arg]
-    assert Keep(**{one.name: getattr(settings, f"keep_{one.name}_days") for one in fields(Keep)}) == Keep()
+    assert Keep(**{field.name: getattr(settings, f"keep_{field.name}_days") for field in fields(Keep)}) == Keep()
 
 
 def test_nothing_goes_where_all_is_kept(world: World) -> None:

@@ -172,7 +172,7 @@ def test_a_number_where_a_text_belongs_is_the_text_it_is_spelled_with(
 def test_a_number_beside_texts_harms_none_of_them() -> None:
     columns = {"productUrl": ["/p/A", "/p/B", "/p/C"], "productId": ["10,024", 10024, None]}
     texts = {name: json.dumps(cells).encode() for name, cells in columns.items()}
-    assert [one.sku for one in mapping.products(Band(3, texts), Terms(), BEGAN)] == ["10,024", "10024", None]
+    assert [product.sku for product in mapping.products(Band(3, texts), Terms(), BEGAN)] == ["10,024", "10024", None]
 
 
 def test_a_number_as_a_suppliers_code_is_its_text() -> None:

@@ -139,6 +139,8 @@ def test_blank_cells_mean_the_same_as_nulls(simulate: Simulate) -> None:
 def test_the_shop_has_prices_in_other_lists_and_blank_suppliers(simulate: Simulate) -> None:
     result = [record for page in simulate(products=200).source().full(Kind.PRODUCT) for record in page.records]
     listings = [record for record in result if isinstance(record, Listing)]
-    unchosen = [one for one in listings if one.price_minor is None and "##user6" in (one.prices or "")]
-    blank = [one for one in listings if (one.suppliers or "").startswith("[{},") and one.supplier_id]
+    unchosen = [
+        listing for listing in listings if listing.price_minor is None and "##user6" in (listing.prices or "")
+    ]
+    blank = [listing for listing in listings if (listing.suppliers or "").startswith("[{},") and listing.supplier_id]
     assert (len(unchosen) > 0, len(blank) > 0) == (True, True)

@@ -295,7 +295,7 @@ def test_the_older_spelling_of_vendors_is_read() -> None:
 
 def test_all_vendors_of_the_older_spelling_are_kept() -> None:
     row = fetched(item("I1", variation("V1", data={"item_variation_vendor_infos": OLD_INFOS})))
-    assert [one["supplier_id"] for one in json.loads(row.suppliers or "[]")] == ["S1", "S2"]
+    assert [entry["supplier_id"] for entry in json.loads(row.suppliers or "[]")] == ["S1", "S2"]
 
 
 def test_a_deleted_vendor_of_the_older_spelling_supplies_nothing() -> None:
@@ -413,7 +413,7 @@ def test_values_that_options_tell_are_not_asked_for() -> None:
 def test_an_image_of_the_older_spelling_is_told() -> None:
     thing = item("I1", variation("V1", image_id="P2"), image_id="P1")
     row = retrieved(thing, image("P1"), image("P2"))
-    assert [one["url"] for one in json.loads(row.images or "[]")] == [
+    assert [image["url"] for image in json.loads(row.images or "[]")] == [
         "https://x.example/P2.jpg",
         "https://x.example/P1.jpg",
     ]

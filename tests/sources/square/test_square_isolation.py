@@ -437,7 +437,7 @@ def test_a_bad_vendor_harms_only_itself() -> None:
     source = stub({VENDORS: {"vendors": [bad, SUPPLIER]}, VENDORS_BY_ID: {"responses": replies}})
     assert ids_and_failures(source.full(Kind.VENDOR)) == (["S1"], [("S2", "")])
     answer = source.fetch([Ref(Kind.VENDOR, "S1"), Ref(Kind.VENDOR, "S2")])
-    assert ([one.external_id for one in answer.records], list(answer.gone)) == (["S1"], [])  # type: ignore[union-attr]
+    assert ([record.external_id for record in answer.records], list(answer.gone)) == (["S1"], [])  # type: ignore[union-attr]
     assert answer.failed[0].error == "vendor S2: contacts is 5, expected a list"
 
 

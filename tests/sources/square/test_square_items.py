@@ -68,7 +68,7 @@ def test_items_are_found_where_they_are_sold(still: Account) -> None:
 def places(item: Json, all_places: list[str]) -> list[str]:
     """Where an item is sold."""
     if item["present_at_all_locations"]:
-        return [one for one in all_places if one not in item.get("absent_at_location_ids", [])]
+        return [place for place in all_places if place not in item.get("absent_at_location_ids", [])]
     return list(item.get("present_at_location_ids", []))
 
 

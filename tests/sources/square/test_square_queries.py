@@ -54,7 +54,7 @@ def test_a_prefix_query_finds_what_begins_so(still: Account) -> None:
         still, {"prefix_query": {"attribute_name": "name", "attribute_prefix": "cop"}}, ["ITEM"]
     )
     wanted = {row["parent_id"] for row in still.truth("product") if row["name"].startswith("Copper")}
-    assert {one["id"] for one in things} == wanted != set()
+    assert {thing["id"] for thing in things} == wanted != set()
 
 
 def test_a_set_query_finds_any_of_its_values(still: Account) -> None:
@@ -97,7 +97,7 @@ def test_a_prefix_query_can_be_sorted(still: Account) -> None:
 def test_items_are_found_by_their_tax(still: Account) -> None:
     tax = still.world.catalog.things.all[1]
     things = matching_objects(still, {"items_for_tax_query": {"tax_ids": [tax.id]}})
-    assert {tax.id in one["item_data"]["tax_ids"] for one in things} == {True}
+    assert {tax.id in thing["item_data"]["tax_ids"] for thing in things} == {True}
     assert len(things) == sum(index % 10 == 0 for index in range(60))
 
 
@@ -110,7 +110,7 @@ def test_items_are_found_by_their_modifier_list(still: Account) -> None:
 def test_items_are_found_by_their_option(still: Account) -> None:
     option = next(one for one in still.world.catalog.things.all if one.type == "ITEM_OPTION")
     things = matching_objects(still, {"items_for_item_options_query": {"item_option_ids": [option.id]}})
-    assert {len(one["item_data"]["variations"]) > 1 for one in things} == {True}
+    assert {len(thing["item_data"]["variations"]) > 1 for thing in things} == {True}
 
 
 def test_variations_are_found_by_their_option_value(still: Account) -> None:
@@ -127,7 +127,7 @@ def test_a_modifier_is_found_by_its_id(still: Account) -> None:
 
 def test_a_search_tells_the_path_of_its_categories(still: Account) -> None:
     things = matching_objects(still, {}, ["CATEGORY"], include_category_path_to_root=True)
-    paths = {one["category_data"]["name"]: one["category_data"].get("path_to_root") for one in things}
+    paths = {thing["category_data"]["name"]: thing["category_data"].get("path_to_root") for thing in things}
     assert [node["category_name"] for node in paths["Bath"] or []] == ["Living"]
 
 
@@ -160,7 +160,7 @@ def test_one_object_is_told_with_what_it_names(still: Account) -> None:
 
 
 def test_what_is_related_is_no_list_of_the_related(still: Account) -> None:
-    bath = next(one for one in still.world.catalog.categories if one.name == "Bath")
+    bath = next(category for category in still.world.catalog.categories if category.name == "Bath")
     body = {"object_ids": [bath.id], "include_related_objects": True}
     assert [one["category_data"]["name"] for one in document_of(post(still, BATCH, body))["related_objects"]] == [
         "Living"

@@ -47,12 +47,12 @@ def test_selling_a_gift_card_moves_no_stock(simulate: Simulate) -> None:
     account = simulate(orders=0, offline=0.0)
     account.change(30, "pos_sale")
     goods = sum(line["item_type"] == "ITEM" for line in lines(account))
-    sold = [one for one in account.world.counts.moves if one.target[1] == "SOLD"]
+    sold = [move for move in account.world.counts.moves if move.target[1] == "SOLD"]
     assert (len(sold), goods < len(lines(account))) == (goods, True)
 
 
 def test_some_prices_are_keyed_in_at_the_till(still: Account) -> None:
-    told_prices = {(one["pricing_type"], "price_money" in one) for one in variations(still)}
+    told_prices = {(variation["pricing_type"], "price_money" in variation) for variation in variations(still)}
     assert told_prices == {("FIXED_PRICING", True), ("VARIABLE_PRICING", False)}
 
 

@@ -14,7 +14,7 @@ def test_an_item_speaks_for_its_listings(simulate: Simulate) -> None:
     item = account.world.catalog.item(0)
     answer = account.source.fetch([Ref(Kind.PRODUCT, item.id)])
     assert [record.external_id for record in answer.records if isinstance(record, Listing)] == [
-        one.id for one in item.variations
+        variation.id for variation in item.variations
     ]
 
 
@@ -133,4 +133,4 @@ def test_past_events_are_found_once_enabled(simulate: Simulate) -> None:
     now = datetime.now(UTC)
     deliveries = list(account.source.missed(now - timedelta(days=1), now + timedelta(days=1)))
     assert variation
-    assert [one.delivery.type for one in deliveries] == ["catalog.version.updated"] * 2
+    assert [delivery.delivery.type for delivery in deliveries] == ["catalog.version.updated"] * 2
