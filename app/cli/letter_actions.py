@@ -136,8 +136,8 @@ def replays(limit: Limit = 20, before: Before = None, as_json: AsJson = False) -
     table = Table("id", "name", "status", "letters", "items", "done", "failed", "waiting", "asked", "by", "why")
     for row in rows:
         numbers = (row.letters, row.items, row.progress.done, row.progress.failed, row.progress.waiting)
-        asked = (moment(row.asked_at), escape(row.asked_by), escape((row.reason or "")[:100]))
-        table.add_row(str(row.id), escape(row.name), row.status, *(f"{number:,}" for number in numbers), *asked)
+        requested = (moment(row.asked_at), escape(row.asked_by), escape((row.reason or "")[:100]))
+        table.add_row(str(row.id), escape(row.name), row.status, *(f"{number:,}" for number in numbers), *requested)
     print_table(table, "Nothing was ever replayed.")
 
 

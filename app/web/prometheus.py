@@ -96,11 +96,11 @@ def exposition(deps: Deps) -> str:
     return "".join(f"{line}\n" for name in FAMILIES if name in by_family for line in _lines(name, by_family[name]))
 
 
-def _lines(name: str, found: list[Sample]) -> Iterator[str]:
+def _lines(name: str, samples: list[Sample]) -> Iterator[str]:
     family = FAMILIES[name]
     yield f"# HELP {name} {family.help}"
     yield f"# TYPE {name} {family.kind}"
-    for sample in found:
+    for sample in samples:
         labels = ",".join(f'{label}="{_escaped(value)}"' for label, value in sample.labels.items())
         yield f"{name}{sample.suffix}{{{labels}}} {sample.value!r}"
 

@@ -45,7 +45,7 @@ def record_dead_letter(
         )
     )
     if letter is None:
-        log.info("not_dead", actor=actor, item="/".join(key) if key else None, error=str(error))
+        log.info("dead_letter_not_needed", actor=actor, item="/".join(key) if key else None, error=str(error))
         return
     log.error("dead_letter", letter=letter, actor=actor, item="/".join(key) if key else None, error=str(error))
 

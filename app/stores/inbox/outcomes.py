@@ -88,8 +88,8 @@ def _naming(conn: Connection, came: Sequence[Any], since: datetime, *, all_: boo
     last: dict[str, datetime] = {}
     for kind, external_id, at, *_ in came:
         last.setdefault(msgspec.json.encode((kind, external_id)).decode(), moment_from(at) or NEVER)
-    asked = {"since": since, "until": max(last.values()), "most": MOST_NAMED}
-    named = _NAMING.run(conn, {**_given(conn, last), **asked})
+    params = {"since": since, "until": max(last.values()), "most": MOST_NAMED}
+    named = _NAMING.run(conn, {**_given(conn, last), **params})
     ids = _EVENTS.c.id.in_({row[0] for row in named})
     if len(named) == MOST_NAMED:
         since, all_ = moment_from(named[-1][1]) or since, False

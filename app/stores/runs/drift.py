@@ -133,8 +133,8 @@ def summary(conn: Connection, run_id: int) -> list[DriftCount]:
 def missed(conn: Connection, connection: str, since: datetime) -> dict[Kind, int]:
     """Rows per kind that were found different since a moment: what events and polls had missed."""
     recent = (_table.c.connection == connection, _table.c.found_at >= since, _table.c.cause.not_in((DRY_RUN, HELD)))
-    found = conn.execute(select(_table.c.kind, func.count()).where(*recent).group_by(_table.c.kind))
-    return {Kind(kind): count for kind, count in found}
+    counts = conn.execute(select(_table.c.kind, func.count()).where(*recent).group_by(_table.c.kind))
+    return {Kind(kind): count for kind, count in counts}
 
 
 def field_changes(old: Record | None, new: Record) -> dict[str, list[Any]]:

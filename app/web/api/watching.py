@@ -24,12 +24,12 @@ operations = Operations()
 @operations.get("/api/gaps", "a page, newest first; each with a sentence")
 def list_gaps(deps: Deps, params: Watched) -> Rows:
     """Times in which no webhooks arrived, and what was done about each."""
-    found = outages.list_outages(deps, limit=one_more(params.limit), before_id=given(params.before_id))
-    return rows_page("/api/gaps", params, found)
+    rows = outages.list_outages(deps, limit=one_more(params.limit), before_id=given(params.before_id))
+    return rows_page("/api/gaps", params, rows)
 
 
 @operations.get("/api/alerts", "a page, newest first")
 def list_alerts(deps: Deps, params: Watched) -> Rows:
     """What a person should know."""
-    found = alerts.list_alerts(deps, limit=one_more(params.limit), before_id=given(params.before_id))
-    return rows_page("/api/alerts", params, found)
+    rows = alerts.list_alerts(deps, limit=one_more(params.limit), before_id=given(params.before_id))
+    return rows_page("/api/alerts", params, rows)
