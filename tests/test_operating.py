@@ -128,7 +128,7 @@ def test_the_tables_that_people_may_query_are_the_catalog_and_its_views(database
     assert documented == {row.name for row in CATALOG.values()} | views
 
 
-def test_every_column_of_a_product_is_told(database: Database) -> None:
+def test_every_column_of_a_product_is_documented(database: Database) -> None:
     section = GUIDE.split("The columns of `listings`:")[1].split("\n## ")[0]
     with database.read() as conn:
         columns = {column["name"] for column in inspect(conn).get_columns("listings")}

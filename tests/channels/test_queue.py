@@ -88,7 +88,7 @@ def test_a_pull_shares_its_message_with_nobody() -> None:
     assert (SHOP, "product", ALL_ITEMS) in list(message_args(keys))
 
 
-def test_nobody_to_wake_is_no_message(fake: RedisBroker) -> None:
+def test_no_items_make_no_message(fake: RedisBroker) -> None:
     BrokerQueue(fake).enqueue([])
     assert fetched(fake, LIVE) == []
 
@@ -191,11 +191,11 @@ def lost() -> BrokerQueue:
     return BrokerQueue(redis_broker(NOWHERE))
 
 
-def test_waking_without_a_broker_raises_nothing(lost: BrokerQueue) -> None:
+def test_enqueuing_without_a_broker_raises_nothing(lost: BrokerQueue) -> None:
     lost.enqueue(KEYS)
 
 
-def test_waking_a_broker_that_hangs_up_is_tried_once() -> None:
+def test_enqueuing_at_a_broker_that_hangs_up_is_tried_once() -> None:
     """Whoever wakes has acknowledged a delivery: tries with pauses between them would hold up the next one."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         calls = []
@@ -215,7 +215,7 @@ def test_waking_a_broker_that_hangs_up_is_tried_once() -> None:
     assert len(calls) == 1
 
 
-def test_waking_a_run_without_a_broker_raises_nothing(lost: BrokerQueue) -> None:
+def test_enqueuing_a_run_without_a_broker_raises_nothing(lost: BrokerQueue) -> None:
     lost.enqueue_run(7)
 
 
@@ -228,7 +228,7 @@ def test_sending_again_without_a_broker_says_so(lost: BrokerQueue) -> None:
         lost.resend("run", BULK, [7])
 
 
-def test_an_error_does_not_tell_the_brokers_password() -> None:
+def test_an_error_does_not_show_the_brokers_password() -> None:
     secret = BrokerQueue(redis_broker("redis://:s3cret@127.0.0.1:1/0"))
     with pytest.raises(Unavailable) as raised:
         secret.resend("run", BULK, [7])
@@ -261,5 +261,5 @@ def test_more_items_than_fit_one_round_trip_all_arrive(broker: RedisBroker) -> N
     assert BrokerQueue(broker).depth() == 1100
 
 
-def test_a_deaf_queue_is_always_full() -> None:
+def test_a_null_queue_is_always_full() -> None:
     assert NullQueue().depth() > QUEUE_FULL

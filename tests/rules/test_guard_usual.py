@@ -28,7 +28,7 @@ def test_twice_the_usual_number_is_believed_where_a_rule_only_counts() -> None:
     assert findings_of("zeroed", 60, "zeroed") == []
 
 
-def test_more_is_told_with_what_is_usual() -> None:
+def test_more_is_shown_with_what_is_usual() -> None:
     (finding,) = findings_of("zeroed", 61, "zeroed")
     assert (finding.reason, finding.figures) == ("would; usually 30 a day", {"rows": 61, "usually a day": 30})
 
@@ -39,5 +39,5 @@ def test_a_disaster_that_is_known_by_its_looks_is_held_however_much_is_usual(rul
     assert finding.figures["usually a day"] == 200
 
 
-def test_where_nothing_is_known_nothing_is_told() -> None:
+def test_where_nothing_is_known_nothing_is_shown() -> None:
     assert [one.figures for one in findings_of("currency", 24, "")] == [{"rows": 24}]

@@ -145,7 +145,7 @@ def test_a_dry_run_advises_nothing() -> None:
         (None, None, ""),
     ],
 )
-def test_since_is_told_with_how_exactly_it_is_known(since: datetime, latest: datetime, words: str) -> None:
+def test_since_is_shown_with_how_exactly_it_is_known(since: datetime, latest: datetime, words: str) -> None:
     assert since_words(since, latest) == words
 
 

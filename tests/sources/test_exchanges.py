@@ -71,7 +71,7 @@ def test_an_error_without_a_call_does_not_carry_an_earlier_exchange() -> None:
     assert not hasattr(raised.value, "exchange")
 
 
-def test_a_long_body_is_cut_and_its_size_told() -> None:
+def test_a_long_body_is_cut_and_its_size_shown() -> None:
     http = client(httpx.Response(401, text="x" * 20_000))
     with pytest.raises(AuthRejected) as raised, exchanges.watched():
         http.request("GET", "/")

@@ -40,7 +40,7 @@ def priced(*names: str) -> list[Record]:
     return [listing(name, price_minor=1) for name in names]
 
 
-def test_every_check_is_told(world: World) -> None:
+def test_every_check_is_shown(world: World) -> None:
     report = validate(world.deps, SHOP)["checks"]
     assert tuple(check["check"] for check in report) == validation.CHECKS
 
@@ -122,13 +122,13 @@ def test_a_validation_that_is_no_longer_fresh_is_made_again(world: World) -> Non
     assert check(world, "missing_price")["count"] == 1
 
 
-def test_who_wants_it_anew_gets_it_anew(world: World) -> None:
+def test_who_asks_for_a_new_answer_gets_one(world: World) -> None:
     validate(world.deps, SHOP)
     hold(world, listing("A"))
     assert check(world, "missing_price", anew=True)["count"] == 1
 
 
-def test_what_was_found_anew_is_cached(world: World) -> None:
+def test_what_was_found_again_is_cached(world: World) -> None:
     validate(world.deps, SHOP)
     hold(world, listing("A"))
     validate(world.deps, SHOP, anew=True)

@@ -90,7 +90,7 @@ def test_a_subscription_that_leads_elsewhere_is_none_of_ours(world: World) -> No
     assert "https://other.example.com/hooks" in one.said
 
 
-def test_a_public_url_that_says_otherwise_is_told_and_no_fault(world: World) -> None:
+def test_a_public_url_that_says_otherwise_is_shown_and_no_fault(world: World) -> None:
     (one,) = checks_of(world, OURS, public="https://new.example.com")
     assert (one.state, "host differs" in one.said) == (State.NOTE, True)
 
@@ -105,12 +105,12 @@ def test_events_that_are_not_sent_are_named(world: World) -> None:
     assert (one.state, "does not send order.created" in one.said) == (State.WRONG, True)
 
 
-def test_a_delivery_that_came_is_told(world: World) -> None:
+def test_a_delivery_that_came_is_shown(world: World) -> None:
     receive(world, host="hooks.example.com")
     assert [one.state for one in checks_of(world, OURS)] == [State.WELL, State.WELL]
 
 
-def test_a_delivery_that_came_to_another_name_is_told(world: World) -> None:
+def test_a_delivery_that_came_to_another_name_is_shown(world: World) -> None:
     receive(world, **{"host": "10.0.0.1", "x-forwarded-host": "old.example.com"})
     one = checks_of(world, OURS)[1]
     assert (one.state, "to old.example.com" in one.said) == (State.NOTE, True)

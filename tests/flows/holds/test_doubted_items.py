@@ -251,7 +251,7 @@ def test_a_sale_is_written(world: World) -> None:
     assert (prices(world), holds.list_(world.deps)) == ({700}, [])
 
 
-def test_what_is_left_of_a_hold_that_became_plausible_is_asked_for_anew(world: World) -> None:
+def test_what_is_left_of_a_hold_that_became_plausible_is_asked_for_again(world: World) -> None:
     price(world)
     send_webhooks(world)
     for id in ALL[:22]:

@@ -112,7 +112,7 @@ def test_a_dry_run_that_is_forced_shows_what_would_be_written(world: World) -> N
     assert (len(drift_items(world, dry, "dry_run")), drift_items(world, dry, "held")) == (41, set())
 
 
-def test_a_dry_run_tells_no_deletion_that_a_deep_run_would_not_confirm(world: World) -> None:
+def test_a_dry_run_shows_no_deletion_that_a_deep_run_would_not_confirm(world: World) -> None:
     hidden = world.source.listings.pop("P03")
     world.source.listings.pop("P04")
     world.source.on_page = lambda number: world.source.put(hidden) if number == 2 else None

@@ -118,7 +118,7 @@ def test_a_release_writes_what_was_shown_although_the_source_is_empty_by_now(wor
     assert (live(world), prices(world)) == (SIZE, {100_000})
 
 
-def test_after_a_release_the_next_disaster_is_held_anew(world: World) -> None:
+def test_after_a_release_the_next_disaster_is_held_again(world: World) -> None:
     price(world)
     read_all(world)
     holds.release(world.deps, only(world).id)
@@ -139,7 +139,7 @@ def test_a_release_leaves_alone_what_somebody_wrote_since(world: World) -> None:
 
 
 @pytest.mark.parametrize("held", ["prices", "deletions"])
-def test_what_a_release_may_not_write_over_is_looked_at_anew(world: World, held: str) -> None:
+def test_what_a_release_may_not_write_over_is_looked_at_again(world: World, held: str) -> None:
     if held == "prices":
         price(world)
     else:
@@ -276,7 +276,7 @@ def test_what_a_person_releases_is_part_of_what_is_usual(world: World) -> None:
     assert today["repriced"] == SIZE
 
 
-def test_a_hold_tells_what_usually_happens_in_this_shop(world: World) -> None:
+def test_a_hold_shows_what_usually_happens_in_this_shop(world: World) -> None:
     for night in range(15):
         price(world, night, 20, version=30 + night, times=night + 2)
         read_all(world)

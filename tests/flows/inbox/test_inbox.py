@@ -100,7 +100,7 @@ def test_a_delivery_is_shown_as_received(world: World) -> None:
     )
 
 
-def test_a_delivery_tells_what_came_of_each_item(world: World) -> None:
+def test_a_delivery_shows_what_became_of_each_item(world: World) -> None:
     came = {event: show(world.deps, find(world.deps, f"event:{event}")[0].id).came_of for event in ("e1", "e2", "e3")}
     assert (came["e1"][0].outcome, came["e1"][0].ms) == ("applied", 0)
     waits, letter = came["e2"][0].waits, came["e3"][0].letter
@@ -196,7 +196,7 @@ def line(**fields: Any) -> str:
         (line(received_at="2026-11-25T08:00:00"), "time zone"),
     ],
 )
-def test_a_bad_line_is_told_and_keeps_no_other_out(world: World, bad: str, why: str) -> None:
+def test_a_bad_line_is_reported_and_keeps_no_other_out(world: World, bad: str, why: str) -> None:
     done = import_lines(world.deps, [bad, "", line()])
     assert (done.new, [number for number, *_ in done.bad]) == (1, [1])
     assert why in done.bad[0][2]
@@ -215,7 +215,7 @@ def test_an_imported_delivery_wakes_the_workers(world: World) -> None:
     assert ItemKey(SHOP, Kind.PRODUCT, "N") in world.queue.woken
 
 
-def test_a_body_that_is_no_text_is_told_in_base64(world: World) -> None:
+def test_a_body_that_is_no_text_is_shown_in_base64(world: World) -> None:
     with world.database.begin() as conn:
         delivery = Delivery("raw", "changed", [Change(Kind.PRODUCT, "R")])
         inbox.accept(conn, [Arrival(SHOP, delivery, FRIEND, b"\xff\x00", world.clock() + timedelta(seconds=1))])
@@ -253,14 +253,14 @@ def test_a_change_that_comes_during_a_fetch_is_covered_by_the_next_settlement(wo
     assert (outcome_of(world, "before").ms, outcome_of(world, "during").ms) == (3000, 2000)
 
 
-def test_a_delivery_tells_how_many_changes_were_settled_with_its_own(world: World) -> None:
+def test_a_delivery_shows_how_many_changes_were_settled_with_its_own(world: World) -> None:
     receive(world, "e5", "A")
     receive(world, "e6", "A")
     sync(world, "A")
     assert outcome_of(world, "e5").changes == 2
 
 
-def test_a_delivery_tells_which_later_ones_name_the_same_item(world: World) -> None:
+def test_a_delivery_shows_which_later_ones_name_the_same_item(world: World) -> None:
     receive(world, "e5", "B", "BB")
     receive(world, "e6", "BB")
     assert [one.event_id for one in outcome_of(world, "e2").later] == ["e5"]

@@ -264,14 +264,14 @@ def test_a_web_process_that_lives_on_was_there(world: World) -> None:
     assert sentences(world) == []
 
 
-def test_how_many_were_replayed_is_counted_when_it_is_told(world: World) -> None:
+def test_how_many_were_replayed_is_counted_when_it_is_shown(world: World) -> None:
     down(world, 11_400)
     outages.watch(world.deps)
     work(world)
     assert sentences(world) == ["down 3 h 10 min, missed 2, replayed 2"]
 
 
-def test_that_a_gap_is_closed_is_told_once_its_events_are_replayed(world: World) -> None:
+def test_that_a_gap_is_closed_is_shown_once_its_events_are_replayed(world: World) -> None:
     down(world, 11_400)
     outages.watch(world.deps)
     before = titles(world)

@@ -55,7 +55,7 @@ def test_what_concerns_no_record_is_raised(error: Exception) -> None:
         (StockCount("A", "L", "on_hand", Decimal(10) ** 15), "stock A/L/on_hand cannot be stored: quantity is 1"),
     ],
 )
-def test_a_record_that_cannot_be_stored_is_told_by_its_field(record: Record, said: str) -> None:
+def test_a_record_that_cannot_be_stored_is_reported_by_its_field(record: Record, said: str) -> None:
     assert said in str(unstorable(record, ValueError("no")).error)
 
 

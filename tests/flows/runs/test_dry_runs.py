@@ -40,7 +40,7 @@ def opened(vendor: str, database: Database) -> Iterator[Shop]:
 
 
 @pytest.mark.parametrize(("vendor", "strategy"), CASES)
-def test_a_dry_run_tells_what_the_real_one_does_and_costs(opened: Shop, strategy: Strategy) -> None:
+def test_a_dry_run_shows_what_the_real_one_does_and_costs(opened: Shop, strategy: Strategy) -> None:
     options = prepare(opened, strategy)
     expected, chosen = rehearsed(opened, strategy, **options)
     assert expected == done(opened, chosen, **options)

@@ -154,12 +154,12 @@ def test_a_row_deleted_by_plain_sql_comes_back(world: World) -> None:
     assert row(world, "P01")["name"] == "Product P01"
 
 
-def test_a_difference_is_told_field_by_field(world: World) -> None:
+def test_a_difference_is_shown_field_by_field(world: World) -> None:
     world.source.put(listing("P01", version=90, name="New"))
     assert drift_of(world, run(world))[0].fields == {"name": ["Product P01", "New"]}
 
 
-def test_a_difference_tells_since_when(world: World) -> None:
+def test_a_difference_shows_since_when(world: World) -> None:
     world.source.put(listing("P01", version=90, name="New"))
     assert drift_of(world, run(world))[0].since == EPOCH + timedelta(seconds=90)
 
@@ -333,7 +333,7 @@ def test_a_count_that_a_complete_read_no_longer_shows_is_drift(world: World) -> 
     assert drift_lines(world, run(world)) == [("P02/L1/on_hand", "vanished", "missed")]
 
 
-def test_a_changed_count_is_told_with_both_quantities(world: World) -> None:
+def test_a_changed_count_is_shown_with_both_quantities(world: World) -> None:
     world.source.put(count("P01", 5))
     run(world)
     world.clock.pass_(60)

@@ -163,7 +163,7 @@ STRATEGIES = [Strategy.CATALOG, Strategy.FULL, Strategy.INVENTORY, Strategy.INCR
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_dry_run_writes_nothing_and_tells_what_the_real_one_writes(world: World, strategy: Strategy) -> None:
+def test_a_dry_run_writes_nothing_and_shows_what_the_real_one_writes(world: World, strategy: Strategy) -> None:
     world.source.put(*(listing(f"P{number}", 10_000_000) for number in range(4)), count("P1", 5))
     carry_out(world, open_run(world, Strategy.FULL))
     world.source.put(listing("P1", 10_000_001, name="new"), listing("P9", 10_000_002), count("P1", 7, 2))
@@ -402,7 +402,7 @@ def failing(world: World) -> list[failed_items.FailedItem]:
         return [item for item in failed_items.page(conn, SHOP) if item.kind == PRODUCT]
 
 
-def test_a_failed_item_tells_why_and_where(world: World) -> None:
+def test_a_failed_item_shows_why_and_where(world: World) -> None:
     carry_out(world, poisoned(world, ["P2"]))
     (item,) = failing(world)
     assert (item.external_id, item.category, item.error, item.attempts) == (

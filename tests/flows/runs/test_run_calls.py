@@ -58,7 +58,7 @@ def test_what_is_critical_reads_the_stock_list_once(finale: Shop) -> None:
     assert finale.requests(LIST) - before == 1
 
 
-def test_a_run_tells_as_many_calls_as_the_vendor_saw(finale: Shop) -> None:
+def test_a_run_shows_as_many_calls_as_the_vendor_saw(finale: Shop) -> None:
     empty_shelves(finale)
     before = finale.requests("")
     ended = finale.run(Strategy.CRITICAL)

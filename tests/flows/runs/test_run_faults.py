@@ -204,7 +204,7 @@ def test_a_second_look_keeps_its_own_beginning_through_a_kill(world: World) -> N
     assert "NEW" in held_ids(world)
 
 
-def test_a_read_without_places_that_begins_anew_forgets_what_it_showed(world: World) -> None:
+def test_a_read_without_places_that_starts_over_forgets_what_it_showed(world: World) -> None:
     loaded(world, 5)
     world.source.page_size = None
     failed: list[int] = []

@@ -71,13 +71,13 @@ def test_a_word_that_a_filter_does_not_know_is_refused_with_the_nearest_one() ->
 
 
 @pytest.mark.parametrize("words", [DRIFT_CAUSES, DRIFT_CHANGES, RUN_CAUSES, STATUSES], ids=lambda words: words.key)
-def test_every_spelling_fits_the_pattern_that_programs_are_told(words: Words) -> None:
+def test_every_spelling_fits_the_pattern_that_programs_are_shown(words: Words) -> None:
     spelled = [form for spelling in words.spellings for form in (spelling, spelling.upper(), spelling.title())]
     assert all(re.fullmatch(words.pattern, one) for one in spelled)
 
 
 @pytest.mark.parametrize("spelling", ["In Progress", "in-progress", "IN_PROGRESS"])
-def test_a_status_that_the_terminal_understands_fits_the_pattern_that_programs_are_told(spelling: str) -> None:
+def test_a_status_that_the_terminal_understands_fits_the_pattern_that_programs_are_shown(spelling: str) -> None:
     assert status_of(spelling) is Status.RUNNING
     assert re.fullmatch(STATUSES.pattern, spelling)
 

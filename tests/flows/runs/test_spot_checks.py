@@ -77,14 +77,14 @@ def edit(world: World, id: str) -> None:
 # --- what is told ---
 
 
-def test_of_equal_rows_the_interval_is_told_and_nothing_is_owed(world: World) -> None:
+def test_of_equal_rows_the_interval_is_shown_and_nothing_is_owed(world: World) -> None:
     assert check(world) == ALL
     result = now(world)
     assert (result["checked"], result["equal"], result["low"], result["high"]) == (40, 40, 0.912378, 1.0)
     assert (drift_rows(world), owed_items(world)) == ([], 0)
 
 
-def test_a_row_that_differs_is_told_with_its_fields_and_its_reason(world: World) -> None:
+def test_a_row_that_differs_is_shown_with_its_fields_and_its_reason(world: World) -> None:
     edit(world, "P01")
     check(world)
     assert drift_rows(world) == [("P01", "differs", "missed", {"name": ["Product P01", "edited"]})]
@@ -99,7 +99,7 @@ def test_a_row_that_differs_is_repaired_by_the_item_path_only(world: World) -> N
     assert name_of(world, "P01") == "edited"
 
 
-def test_a_row_that_vanished_is_told_as_vanished(world: World) -> None:
+def test_a_row_that_vanished_is_shown_as_vanished(world: World) -> None:
     del world.source.listings["P01"]
     check(world)
     assert drift_rows(world) == [("P01", "vanished", "missed", {"deleted": [False, True]})]

@@ -261,7 +261,7 @@ def test_the_alert_of_a_hold_closes_with_it(world: World, state: str) -> None:
 # --- letters ---
 
 
-def test_letters_are_told_by_connection(world: World) -> None:
+def test_letters_are_shown_by_connection(world: World) -> None:
     die(world, "A")
     alert = the_alert(world)
     assert alert.title.startswith(f"{SHOP}: 1 dead letter: ")
@@ -282,7 +282,7 @@ def test_letters_of_two_connections_by_one_cause_are_two_alerts(world: World) ->
     assert {alert.connection for alert in open_alerts(world)} == {SHOP, "elsewhere"}
 
 
-def test_the_letter_of_a_run_is_told_with_the_connection_of_the_run(world: World) -> None:
+def test_the_letter_of_a_run_is_shown_with_the_connection_of_the_run(world: World) -> None:
     run_id = request_run(world.deps, SHOP, Strategy.FULL, Options(), cause="person")
     die_without_item(world, "run", [run_id])
     alert = the_alert(world)

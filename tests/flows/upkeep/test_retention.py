@@ -110,7 +110,7 @@ def test_a_connections_last_event_stays_so_that_its_silence_can_be_measured(data
     assert events(world) == ["q2", "busy"]
 
 
-def test_what_settlements_came_to_is_still_told_after_they_are_gone(world: World) -> None:
+def test_what_settlements_came_to_is_still_shown_after_they_are_gone(world: World) -> None:
     settle(world, *"ABC", ago=100)
     settle(world, "D")
     sum_all(world)
@@ -130,7 +130,7 @@ def test_settlements_that_nobody_summed_stay(world: World) -> None:
     assert settlements(world) == ["A", "B", "C"]
 
 
-def test_settlements_of_an_item_with_a_letter_stay_because_they_tell_whether_it_is_moot(world: World) -> None:
+def test_settlements_of_an_item_with_a_letter_stay_because_they_show_whether_it_is_moot(world: World) -> None:
     die(world, "A")
     world.clock.pass_(60)
     settle(world, "A", "B")

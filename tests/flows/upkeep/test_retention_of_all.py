@@ -141,7 +141,7 @@ def test_a_run_under_way_never_goes(world: World) -> None:
     assert prune_after(world, runs=1, dry_runs=1) == {}
 
 
-def test_pages_of_a_run_that_nobody_resumed_go_and_a_late_resume_reads_all_anew(database: Database) -> None:
+def test_pages_of_a_run_that_nobody_resumed_go_and_a_late_resume_reads_all_again(database: Database) -> None:
     world = World(database, FakeSource(page_size=2))
     world.source.put(*(listing(f"P{number}") for number in range(6)))
     run_id = interrupted(world)

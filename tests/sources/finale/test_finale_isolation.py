@@ -153,7 +153,7 @@ def test_a_null_among_the_lines_of_an_order_says_nothing() -> None:
 
 
 @pytest.mark.parametrize(("url", "said"), [(5, "5"), (None, "null"), ("", '""'), ([], "[]")])
-def test_a_record_without_a_readable_url_is_told_by_what_stands_there(url: Any, said: str) -> None:
+def test_a_record_without_a_readable_url_is_shown_by_what_stands_there(url: Any, said: str) -> None:
     pages = list(
         stub({FACILITIES: columns([{"facilityUrl": url}, {"facilityUrl": "/a/api/facility/A"}])}).full(Kind.LOCATION)
     )

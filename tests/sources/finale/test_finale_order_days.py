@@ -56,7 +56,7 @@ def test_an_order_dated_otherwise_than_it_was_made_is_on_its_date(simulate: Simu
     assert list(account.source().order_ids(date(2026, 1, 1), date(2026, 12, 31))) == [(date(2026, 2, 3), order.id)]
 
 
-def test_a_date_that_is_none_is_told() -> None:
+def test_a_date_that_is_none_is_reported() -> None:
     columns = {"orderUrl": b'["/demo/api/order/1"]', "orderDate": b'["soon"]'}
     with pytest.raises(Unmappable, match="soon"):
         list(days(Band(1, columns)))

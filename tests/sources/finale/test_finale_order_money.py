@@ -68,7 +68,7 @@ def test_lines_and_adjustments_add_up_to_the_total() -> None:
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_a_return_is_negative_whichever_way_it_is_told(sign: int) -> None:
+def test_a_return_is_negative_whichever_way_it_is_shown(sign: int) -> None:
     parsed = order(line(2 * sign, 10), orderTypeId="SALES_RETURN")
     (returned,) = lines_of(parsed)
     assert (returned.kind, returned.quantity, returned.total_minor, parsed.net_minor) == (
@@ -144,7 +144,7 @@ def test_lines_of_an_order_of_an_unknown_type_are_not_sold(type_id: str) -> None
     assert [each.kind for each in lines_of(order(line(1, 2), orderTypeId=type_id))] == ["other"]
 
 
-def test_lines_of_an_order_that_tells_no_type_are_sold() -> None:
+def test_lines_of_an_order_that_shows_no_type_are_sold() -> None:
     assert [each.kind for each in lines_of(order(line(1, 2), orderTypeId=None))] == ["sold"]
 
 

@@ -38,7 +38,7 @@ def test_a_name_that_the_account_does_not_have_chooses_nothing() -> None:
 
 
 @pytest.mark.parametrize("answer", [Refusal(404), {"productUserPriceList": "x"}, []])
-def test_an_account_that_tells_no_names_has_none(answer: Any) -> None:
+def test_an_account_that_shows_no_names_has_none(answer: Any) -> None:
     assert price("Wholesale", **{CUSTOMIZATION: answer}) is None
 
 

@@ -222,7 +222,7 @@ def test_without_an_id_each_delivery_is_a_new_one() -> None:
     assert parse(body).event_id != parse(body).event_id
 
 
-def test_a_notice_tells_when_it_happened() -> None:
+def test_a_notice_shows_when_it_happened() -> None:
     assert parse({"event": "x", "timestamp": "2026-01-02T03:04:05Z"}).occurred_at == datetime(
         2026, 1, 2, 3, 4, 5, tzinfo=UTC
     )

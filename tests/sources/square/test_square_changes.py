@@ -130,7 +130,7 @@ def test_one_change_is_found_by_its_id(account: Account, kind: str) -> None:
     assert list(document_of(get(account, path)).values()) == [row[kind]]
 
 
-def test_an_older_version_tells_one_location_of_an_adjustment(account: Account) -> None:
+def test_an_older_version_shows_one_location_of_an_adjustment(account: Account) -> None:
     row = document_of(post(account, CHANGES, {"types": ["ADJUSTMENT"]}, square_version="2025-08-20"))["changes"][0]
     assert ("location_id" in row["adjustment"], "to_location_id" in row["adjustment"]) == (True, False)
 

@@ -31,11 +31,11 @@ def fetched(thing: dict[str, Any], *related: Any, **answers: Any) -> Listing:
     return record
 
 
-def test_a_listing_tells_the_name_of_its_category() -> None:
+def test_a_listing_shows_the_name_of_its_category() -> None:
     assert fetched(item("I1", variation("V1"), data=IN_BATH), BATH).category == "Bath"
 
 
-def test_a_listing_tells_the_path_to_its_category_from_the_root_down() -> None:
+def test_a_listing_shows_the_path_to_its_category_from_the_root_down() -> None:
     assert fetched(item("I1", variation("V1"), data=IN_BATH), BATH).category_path == "Home / Bath"
 
 
@@ -43,12 +43,12 @@ def test_a_category_at_the_top_is_its_own_path() -> None:
     assert fetched(item("I1", variation("V1"), data={"categories": [{"id": "C1"}]}), HOME).category_path == "Home"
 
 
-def test_of_an_unknown_category_only_the_id_is_told() -> None:
+def test_of_an_unknown_category_only_the_id_is_shown() -> None:
     row = fetched(item("I1", variation("V1"), data=IN_BATH))
     assert (row.category_id, row.category, row.category_path) == ("C2", None, None)
 
 
-def test_a_full_read_tells_the_names_of_categories() -> None:
+def test_a_full_read_shows_the_names_of_categories() -> None:
     answers = {SEARCH: {"objects": [item("I1", variation("V1"), data=IN_BATH)]}, RETRIEVE: {"objects": [BATH]}}
     first = next(iter(stub(answers).full(Kind.PRODUCT)))
     assert [record.category for record in first.records] == ["Bath"]  # type: ignore[union-attr]
@@ -124,7 +124,7 @@ def image(id_: str) -> dict[str, Any]:
     return {"type": "IMAGE", "id": id_, "image_data": {"name": f"Photo {id_}", "url": f"https://x.example/{id_}.jpg"}}
 
 
-def test_a_listing_tells_its_images_the_variations_own_first() -> None:
+def test_a_listing_shows_its_images_the_variations_own_first() -> None:
     thing = item("I1", variation("V1", data={"image_ids": ["P2"]}), data={"image_ids": ["P1"]})
     images = json.loads(fetched(thing, image("P1"), image("P2")).images or "[]")
     assert [(one["id"], one["url"]) for one in images] == [
@@ -133,14 +133,14 @@ def test_a_listing_tells_its_images_the_variations_own_first() -> None:
     ]
 
 
-def test_a_unit_is_told_as_people_write_it() -> None:
+def test_a_unit_is_shown_as_people_write_it() -> None:
     thing = item("I1", variation("V1", data={"measurement_unit_id": "U1"}))
     row = fetched(thing, {**UNIT, "measurement_unit_data": POUND})
     assert (row.unit, row.unit_precision) == ("lb", 2)
 
 
 @pytest.mark.parametrize("said", [{}, {"precision": None}])
-def test_a_unit_that_tells_no_precision_has_squares_default(said: dict[str, Any]) -> None:
+def test_a_unit_that_shows_no_precision_has_squares_default(said: dict[str, Any]) -> None:
     thing = item("I1", variation("V1", data={"measurement_unit_id": "U1"}))
     unit = {"measurement_unit": POUND["measurement_unit"], **said}
     assert fetched(thing, {**UNIT, "measurement_unit_data": unit}).unit_precision == 3
@@ -165,7 +165,7 @@ def test_options_have_the_names_of_option_and_value() -> None:
     ]
 
 
-def test_modifier_lists_tell_what_can_be_chosen_and_what_it_costs() -> None:
+def test_modifier_lists_show_what_can_be_chosen_and_what_it_costs() -> None:
     thing = item("I1", variation("V1"), data={"modifier_list_info": [{"modifier_list_id": "M1"}]})
     assert json.loads(fetched(thing, MILK).modifiers or "[]") == [
         {
@@ -177,7 +177,7 @@ def test_modifier_lists_tell_what_can_be_chosen_and_what_it_costs() -> None:
     ]
 
 
-def test_a_modifier_list_that_is_off_for_the_item_is_not_told() -> None:
+def test_a_modifier_list_that_is_off_for_the_item_is_not_shown() -> None:
     thing = item("I1", variation("V1"), data={"modifier_list_info": [{"modifier_list_id": "M1", "enabled": False}]})
     assert fetched(thing, MILK).modifiers is None
 
@@ -189,7 +189,7 @@ def test_taxes_have_names_and_percentages() -> None:
     ]
 
 
-def test_what_is_unknown_is_told_by_its_id() -> None:
+def test_what_is_unknown_is_shown_by_its_id() -> None:
     thing = item("I1", variation("V1"), data={"tax_ids": ["T1"]})
     assert json.loads(fetched(thing).taxes or "[]") == [{"id": "T1"}]
 
@@ -250,7 +250,7 @@ def test_an_archived_item_says_so() -> None:
     assert (row.archived, row.active) == (True, False)
 
 
-def test_the_locations_where_it_is_sold_out_are_told() -> None:
+def test_the_locations_where_it_is_sold_out_are_shown() -> None:
     overrides = [
         {"location_id": "L1", "sold_out": True, "sold_out_valid_until": "2026-07-01T00:00:00Z"},
         {"location_id": "L2", "sold_out": False},
@@ -322,13 +322,13 @@ def test_a_blank_vendor_is_none() -> None:
     assert supplied(vendor_information=new) == ("S7", "n-7", None)
 
 
-def test_a_deleted_item_tells_when_it_was_deleted() -> None:
+def test_a_deleted_item_shows_when_it_was_deleted() -> None:
     gone = {"type": "ITEM", "id": "I1", "version": 9, "is_deleted": True, "updated_at": "2026-05-09T08:00:00Z"}
     (scope,) = stub({RETRIEVE: {"objects": [gone]}}).fetch([Ref(Kind.PRODUCT, "I1")]).covers
     assert scope.changed == datetime(2026, 5, 9, 8, tzinfo=UTC)
 
 
-def test_a_live_item_tells_no_time_of_deletion() -> None:
+def test_a_live_item_shows_no_time_of_deletion() -> None:
     (scope,) = stub({RETRIEVE: {"objects": [item("I1", variation("V1"))]}}).fetch([Ref(Kind.PRODUCT, "I1")]).covers
     assert scope.changed is None
 
@@ -368,7 +368,7 @@ def test_what_is_present_only_at_a_closed_location_is_sold_nowhere(at: str, is_s
     assert fetched(item("I1", variation("V1", **only)), **CLOSED).active is is_sold
 
 
-def test_a_description_that_is_only_told_beside_its_markup_is_read() -> None:
+def test_a_description_that_is_only_shown_beside_its_markup_is_read() -> None:
     data = {"description_html": "<p>Warm</p>", "description_plaintext": "Warm"}
     assert fetched(item("I1", variation("V1"), data=data)).description == "Warm"
 
@@ -404,13 +404,13 @@ def test_an_option_value_that_is_an_object_of_its_own_has_its_name(values: dict[
     assert json.loads(row.options or "[]") == [{"id": "O1", "name": "Size", "value_id": "OV2", "value": "Large"}]
 
 
-def test_values_that_options_tell_are_not_asked_for() -> None:
+def test_values_that_options_give_are_not_asked_for() -> None:
     source = stub({RETRIEVE: by_ids(item("I1", variation("V1", data=IN_LARGE)), SIZE)})
     source.fetch([Ref(Kind.PRODUCT, "I1")])
     assert source.calls() == 2
 
 
-def test_an_image_of_the_older_spelling_is_told() -> None:
+def test_an_image_of_the_older_spelling_is_shown() -> None:
     thing = item("I1", variation("V1", image_id="P2"), image_id="P1")
     row = retrieved(thing, image("P1"), image("P2"))
     assert [image["url"] for image in json.loads(row.images or "[]")] == [
@@ -419,7 +419,7 @@ def test_an_image_of_the_older_spelling_is_told() -> None:
     ]
 
 
-def test_an_image_in_both_spellings_is_told_once() -> None:
+def test_an_image_in_both_spellings_is_shown_once() -> None:
     row = retrieved(item("I1", variation("V1"), data={"image_ids": ["P1"]}, image_id="P1"), image("P1"))
     assert len(json.loads(row.images or "[]")) == 1
 

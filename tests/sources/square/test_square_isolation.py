@@ -88,7 +88,7 @@ def test_what_is_nested_deeper_than_anybody_reads_harms_only_its_item(depth: int
 
 
 @pytest.mark.parametrize("time", ["at noon", "9999-12-31T23:59:59-14:00"])
-def test_a_time_that_is_none_is_told_by_its_field(time: str) -> None:
+def test_a_time_that_is_none_is_reported_by_its_field(time: str) -> None:
     answers = {
         COUNTS: {"counts": [count("V1", calculated_at=time)]},
         LOCATIONS: {"locations": [SHOP]},
@@ -493,7 +493,7 @@ def test_a_missing_scope_is_forbidden_in_squares_words(answer: Any) -> None:
 
 
 @pytest.mark.parametrize("code", ["ACCESS_TOKEN_EXPIRED", "ACCESS_TOKEN_REVOKED", "UNAUTHORIZED"])
-def test_a_refused_token_is_told_in_squares_words(code: str) -> None:
+def test_a_refused_token_is_reported_in_squares_words(code: str) -> None:
     body = {"errors": [{"category": "AUTHENTICATION_ERROR", "code": code, "detail": "no"}]}
     with pytest.raises(AuthRejected, match=f"{code}: no") as raised:
         stub({LOCATIONS: Refusal(401, body)}).check()

@@ -198,7 +198,7 @@ def test_an_order_line_says_what_was_sold() -> None:
     }
 
 
-def test_the_business_date_is_told_in_the_locations_zone() -> None:
+def test_the_business_date_is_shown_in_the_locations_zone() -> None:
     assert orders.order(order(), {"L1": "America/Los_Angeles"}).ordered_on == "2026-01-01"
 
 

@@ -92,7 +92,7 @@ def test_an_exchange_has_both_lines_and_their_difference() -> None:
     assert (kinds, exchange.net_minor) == ([("sold", "V2", 300), ("returned", "V3", -500)], -200)
 
 
-def test_a_sale_with_all_kinds_of_charges_tells_each() -> None:
+def test_a_sale_with_all_kinds_of_charges_shows_each() -> None:
     assert money(read("restaurant")) == (2602, 260, 202, 187, 300, 3031, 3031)
 
 
@@ -184,7 +184,7 @@ def test_of_two_returns_the_one_without_sums_takes_its_tax_away_too() -> None:
     assert (parsed.subtotal_minor, parsed.tax_minor) == (2 * -5900, 2 * -460)
 
 
-def test_a_total_that_is_not_told_is_what_the_lines_come_to() -> None:
+def test_a_total_that_is_not_shown_is_what_the_lines_come_to() -> None:
     bare = {key: value for key, value in raw("sale_refunded").items() if key != "total_money"}
     assert orders.order(bare, {}).total_minor == 1000
 
@@ -216,7 +216,7 @@ def test_a_refund_that_came_to_nothing_makes_no_refund_of_an_order(status: str) 
     assert (parsed.type, parsed.total_minor, parsed.net_minor, parsed.lines) == ("sale", 0, 0, None)
 
 
-def test_a_tip_that_only_the_sums_of_a_return_tell_is_a_line() -> None:
+def test_a_tip_that_only_the_sums_of_a_return_show_is_a_line() -> None:
     data = raw("return")
     tipped = {"total_money": usd(6560), "tax_money": usd(460), "tip_money": usd(200)}
     data["return_amounts"] = data["returns"][0]["return_amounts"] = tipped

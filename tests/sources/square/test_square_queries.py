@@ -125,7 +125,7 @@ def test_a_modifier_is_found_by_its_id(still: Account) -> None:
     assert document_of(post(still, BATCH, {"object_ids": [modifier["id"]]}))["objects"] == [modifier]
 
 
-def test_a_search_tells_the_path_of_its_categories(still: Account) -> None:
+def test_a_search_shows_the_path_of_its_categories(still: Account) -> None:
     things = matching_objects(still, {}, ["CATEGORY"], include_category_path_to_root=True)
     paths = {thing["category_data"]["name"]: thing["category_data"].get("path_to_root") for thing in things}
     assert [node["category_name"] for node in paths["Bath"] or []] == ["Living"]
@@ -153,7 +153,7 @@ def test_a_variation_is_related_to_its_item(still: Account) -> None:
     assert row["parent_id"] in {one["id"] for one in answer["related_objects"]}
 
 
-def test_one_object_is_told_with_what_it_names(still: Account) -> None:
+def test_one_object_is_shown_with_what_it_names(still: Account) -> None:
     item = still.world.catalog.item_id(0)
     answer = document_of(get(still, f"/v2/catalog/object/{item}", {"include_related_objects": "true"}))
     assert {"CATEGORY", "TAX", "IMAGE"} <= {one["type"] for one in answer["related_objects"]}

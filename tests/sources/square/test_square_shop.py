@@ -128,7 +128,7 @@ def test_events_of_another_merchant_come_too(simulate: Simulate, servers: Server
     assert {read.parse(headers, body).set_aside for headers, body in hook.came} == {Verdict.FOREIGN}
 
 
-def test_an_older_version_tells_vendors_in_the_older_spelling(still: Account) -> None:
+def test_an_older_version_shows_vendors_in_the_older_spelling(still: Account) -> None:
     rows = variations(still, square_version="2025-08-20")
     assert any("item_variation_vendor_infos" in row for row in rows)
     assert not any(row.get("vendor_information") for row in rows)

@@ -17,7 +17,7 @@ OURS = "https://shop.example/webhooks/square"
 
 
 @pytest.mark.parametrize("enabled", [True, False])
-def test_a_source_tells_whether_its_subscription_is_enabled(simulate: Simulate, enabled: bool) -> None:
+def test_a_source_shows_whether_its_subscription_is_enabled(simulate: Simulate, enabled: bool) -> None:
     account = simulate(webhook_url=OURS)
     account.world.outbox.own.enabled = enabled
     assert isinstance(account.source, Subscriptions)
@@ -46,7 +46,7 @@ def test_every_event_that_is_subscribed_to_says_something(event: str) -> None:
     assert delivery.changes or delivery.alarm
 
 
-def test_a_subscription_tells_which_of_our_events_it_does_not_send(simulate: Simulate) -> None:
+def test_a_subscription_shows_which_of_our_events_it_does_not_send(simulate: Simulate) -> None:
     account = simulate(webhook_url=OURS)
     account.world.outbox.own.event_types = ["order.created"]
     (one,) = account.source.registrations()

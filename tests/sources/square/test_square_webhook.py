@@ -76,7 +76,7 @@ def test_a_signature_that_is_not_ascii_is_refused() -> None:
     assert not verifies(SquareReceiver(URL, ["k"]), b"{}", "é\udc80")
 
 
-def test_a_refusal_does_not_tell_the_key() -> None:
+def test_a_refusal_does_not_show_the_key() -> None:
     with pytest.raises(SignatureInvalid) as refused:
         SquareReceiver(URL, ["hush-hush"]).verify({SIGNATURE_HEADER: "x"}, b"{}", NOW)
     assert "hush-hush" not in str(refused.value)
