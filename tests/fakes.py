@@ -214,13 +214,13 @@ class ListQueue:
     """A queue that only notes what it was asked to send."""
 
     def __init__(self) -> None:
-        self.woken: list[ItemKey] = []
+        self.enqueued: list[ItemKey] = []
         self.runs: list[int] = []
         self.replays: list[int] = []
         self.resent: list[tuple[str, str, Sequence[object]]] = []
 
     def enqueue(self, keys: Sequence[ItemKey]) -> None:
-        self.woken.extend(keys)
+        self.enqueued.extend(keys)
 
     def enqueue_run(self, run_id: int) -> None:
         self.runs.append(run_id)

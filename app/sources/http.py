@@ -208,7 +208,9 @@ def _bounded(response: httpx.Response, bound: Bound) -> Iterator[bytes]:
         if size > bound.bytes:
             raise Unmappable(f"{where}: the answer is larger than {bound.bytes:,} bytes")
         if time.monotonic() > end:
-            raise Unavailable(f"{where}: the answer was not complete after {bound.seconds:g} s ({size:,} bytes came)")
+            raise Unavailable(
+                f"{where}: the answer was not complete after {bound.seconds:g} s ({size:,} bytes received)"
+            )
         yield chunk
 
 

@@ -148,7 +148,7 @@ class AuthMiddleware:
             )
             if principal is None:
                 self._count(scope)
-                raise Problem(401, "bad_token", "the token is not known, expired or revoked", headers=CHALLENGE)
+                raise Problem(401, "bad_token", "the token is unknown, expired or revoked", headers=CHALLENGE)
             scope["principal"] = principal
             return None
         cookie = cookie_of(request, self._settings.cookie)

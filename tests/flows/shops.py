@@ -63,8 +63,8 @@ class Shop:
         """Have all that is owed fetched, as workers would."""
         queue: Any = self.deps.queue
         keeper = LeaseKeeper(self.deps.database)
-        while queue.woken:
-            sync_item(self.deps, keeper, queue.woken.pop(0))
+        while queue.enqueued:
+            sync_item(self.deps, keeper, queue.enqueued.pop(0))
 
     def rows(self) -> Rows:
         """What we hold, by kind and item, as plain values; the times that differ between two runs are left out."""

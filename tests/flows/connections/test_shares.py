@@ -187,7 +187,7 @@ def test_what_a_dying_thread_leaves_parked_gets_a_message(town: Town) -> None:
     town.slow.meanwhile = once(lambda: sync_item(town.deps, keeper, key("slow", "B")))
     with pytest.raises(Unmappable):
         sync_item(town.deps, keeper, key("slow", "A"))
-    assert town.deps.queue.woken == [key("slow", "B")]  # type: ignore[attr-defined]
+    assert town.deps.queue.enqueued == [key("slow", "B")]  # type: ignore[attr-defined]
 
 
 def once(work: Callable[[], object]) -> Callable[[], None]:

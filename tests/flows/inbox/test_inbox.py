@@ -212,7 +212,7 @@ def test_trust_leaves_out_verification_and_the_audit_log_says_so(world: World) -
 
 def test_an_imported_delivery_wakes_the_workers(world: World) -> None:
     import_lines(world.deps, [line()])
-    assert ItemKey(SHOP, Kind.PRODUCT, "N") in world.queue.woken
+    assert ItemKey(SHOP, Kind.PRODUCT, "N") in world.queue.enqueued
 
 
 def test_a_body_that_is_no_text_is_shown_in_base64(world: World) -> None:

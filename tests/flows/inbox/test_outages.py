@@ -57,7 +57,7 @@ def work(world: World, seconds: int, *, step: int = 1) -> None:
 
 
 def _taken(queue: ListQueue) -> list[ItemKey]:
-    keys, queue.woken = queue.woken, []
+    keys, queue.enqueued = queue.enqueued, []
     return keys
 
 

@@ -98,7 +98,7 @@ def titles(world: World) -> list[str]:
 
 
 def work(world: World) -> None:
-    for key in world.queue.woken:
+    for key in world.queue.enqueued:
         sync_item(world.deps, LeaseKeeper(world.database), key)
 
 

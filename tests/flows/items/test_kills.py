@@ -101,7 +101,7 @@ def test_a_suspect_that_had_to_wait_is_sent_again(world: World, keeper: LeaseKee
     world.source.meanwhile = lambda: sync_item(world.deps, keeper, key("B"))
     sync_item(world.deps, keeper, key("A"))
     sweep(world.deps)
-    assert key("B") in world.queue.woken
+    assert key("B") in world.queue.enqueued
 
 
 def test_another_process_works_on_another_suspect(world: World, keeper: LeaseKeeper) -> None:

@@ -152,9 +152,9 @@ def test_a_storm_becomes_one_pull(world: World) -> None:
     world.source.put(*(listing(item, version=9) for item in items))
     owe(world, *items)
     sweep(world.deps)
-    assert ItemKey(SHOP, PRODUCT, ALL_ITEMS) in world.queue.woken
+    assert ItemKey(SHOP, PRODUCT, ALL_ITEMS) in world.queue.enqueued
     before = world.source.calls()
-    for key in list(world.queue.woken):
+    for key in list(world.queue.enqueued):
         sync_item(world.deps, LeaseKeeper(world.database), key)
     assert world.source.calls() == before + 1
     assert owed_now(world) == 0
@@ -268,9 +268,9 @@ def test_items_whose_pull_was_held_are_fetched_one_by_one(database: Database) ->
     owe(world, *items[:12])
     world.clock.pass_(1)
     for _ in range(12):
-        world.queue.woken.clear()
+        world.queue.enqueued.clear()
         sweep(world.deps)
-        for key in [*world.queue.woken]:
+        for key in [*world.queue.enqueued]:
             sync_item(world.deps, LeaseKeeper(database), key)
         world.clock.pass_(10)
     assert owed_now(world) == 0
@@ -404,9 +404,9 @@ def test_items_of_a_storm_whose_list_fails_are_fetched_one_by_one(showing: World
     showing.source.put(*(listing(item, version=9) for item in items))
     owe(showing, *items)
     for _ in range(60):
-        showing.queue.woken.clear()
+        showing.queue.enqueued.clear()
         sweep(showing.deps)
-        for key in [*showing.queue.woken]:
+        for key in [*showing.queue.enqueued]:
             try:
                 sync_item(showing.deps, LeaseKeeper(showing.database), key)
             except Exception as failure:

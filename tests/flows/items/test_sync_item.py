@@ -88,7 +88,7 @@ def test_a_change_that_arrives_during_the_fetch_is_not_lost(world: World) -> Non
     world.source.meanwhile = lambda: owe(world, "A")
     sync(world, "A")
     assert is_owed(world, "A")
-    assert world.queue.woken == [key("A")]
+    assert world.queue.enqueued == [key("A")]
 
 
 def test_a_change_is_counted_in_one_settlement_only(world: World) -> None:
@@ -218,7 +218,7 @@ def test_one_bad_item_does_not_fail_its_batch(batching: World) -> None:
 def test_a_neighbours_failure_is_raised_by_its_own_message(batching: World) -> None:
     batching.source.poison["B"] = Unmappable("no")
     sync(batching, "A")
-    assert batching.queue.woken == [key("B")]
+    assert batching.queue.enqueued == [key("B")]
     with pytest.raises(Unmappable):
         sync(batching, "B")
 
@@ -277,7 +277,7 @@ def test_another_item_that_cannot_be_read_gets_a_message_of_its_own(world: World
     owe(world, "A", "B")
     sync_together(world, "A", "B")
     assert not is_owed(world, "A")
-    assert world.queue.woken == [key("B")]
+    assert world.queue.enqueued == [key("B")]
 
 
 def test_when_the_vendor_does_not_answer_the_rest_is_not_asked_for(world: World) -> None:
@@ -310,4 +310,4 @@ def test_a_change_that_comes_while_others_of_the_message_are_fetched_is_not_lost
     world.source.meanwhile = lambda: owe(world, "A")
     sync_together(world, "A", "B")
     assert is_owed(world, "A")
-    assert key("A") in world.queue.woken
+    assert key("A") in world.queue.enqueued

@@ -438,4 +438,4 @@ def test_items_a_run_only_heard_of_are_owed(database: Database) -> None:
 
     world = World(database, Hinting())
     run(world)
-    assert world.queue.woken == [ItemKey(SHOP, PRODUCT, "H")]
+    assert world.queue.enqueued == [ItemKey(SHOP, PRODUCT, "H")]

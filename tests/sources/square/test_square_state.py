@@ -113,7 +113,7 @@ def test_the_size_of_the_opening_stays(run: Run) -> None:
         assert after.status()["items"] == 60
 
 
-def test_the_dice_fall_on(tmp_path: Path) -> None:
+def test_random_numbers_continue_after_a_restart(tmp_path: Path) -> None:
     async def lived(options: dict[str, Value], turns: int) -> float:
         app = create(options)
         async with app.router.lifespan_context(app):
