@@ -244,7 +244,7 @@ def _none_said(draft: Draft, *, webhooks: bool) -> str:
         return "webhooks were left alone"
     if draft.public_url is None:
         again = f"tallyhook init {draft.source} --name {draft.slug} --replace --public-url https://..."
-        return f"none: nobody reaches this machine, so changes come by polls; later: {again}"
+        return f"none: nobody can reach this machine, so changes arrive by polls; later: {again}"
     return "none: this system has no such thing, changes come by polls"
 
 

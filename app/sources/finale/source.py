@@ -119,7 +119,7 @@ class FinaleSource(ClientSource):
         """
         self._check(kind)
         if resume is not None:
-            raise ResumeLost(f"Finale's {kind} come in one call, there is no place in between")
+            raise ResumeLost(f"Finale sends every {kind} in one call, so a read cannot resume in between")
         if kind is Kind.PRODUCT:
             return self._all_products()
         if kind is Kind.ORDER:

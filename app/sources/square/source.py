@@ -191,7 +191,7 @@ class SquareSource(ClientSource):
 
     def _all_locations(self, resume: str | None = None) -> Iterator[Page]:
         if resume is not None:
-            raise ResumeLost("locations come in one call, there is no place in between")
+            raise ResumeLost("all locations come in one call, so a read cannot resume in between")
         began = micros(self._client.now())
         rows = self._places().locations
         result = readable(Kind.LOCATION, rows, lambda data: parties.location(data, began))
