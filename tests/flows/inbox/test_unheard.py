@@ -302,7 +302,7 @@ def test_a_source_that_cannot_be_asked_keeps_no_other_from_being_healed(world: W
         inbox.accept(conn, [Arrival("broken", delivery("x"), {}, b"{}", world.clock())])
     down(world, 3600)
     outages.watch(world.deps)
-    assert sorted(sentences(world)) == ["down 1 h 0 min, ongoing", "down 1 h 0 min, missed 2, replayed 0"]
+    assert sorted(sentences(world)) == ["down 1 h 0 min, missed 2, replayed 0", "down 1 h 0 min, ongoing"]
 
 
 # --- silence ---
