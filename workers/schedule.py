@@ -43,7 +43,7 @@ ROUNDS: Mapping[str, Round] = {
     "mail": (5.0, alerts.notify),
     "reasons": (300.0, correct_reasons),
 }
-"""What every clock does, each after so many seconds."""
+"""What every clock does, and every how many seconds."""
 
 log = structlog.get_logger()
 
@@ -83,7 +83,7 @@ def _begun(deps: Deps, settings: Settings) -> bool:
 
 
 def rounds_of(settings: Settings) -> Mapping[str, Round]:
-    """What the clock of this installation does, each after so many seconds."""
+    """What the clock of this installation does, and every how many seconds."""
     keep = Keep(**{field.name: getattr(settings, f"keep_{field.name}_days") for field in fields(Keep)})
     old = partial(
         prune,

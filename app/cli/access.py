@@ -102,7 +102,7 @@ def list_users(as_json: AsJson = False) -> None:
 def password(name: Name, from_stdin: FromStdin = False, as_json: AsJson = False) -> None:
     """Set a user's password; all of the user's sessions end."""
     accounts.set_password(open_deps(), name, _password(from_stdin))
-    done(f"User {name} has another password.", {"name": name, "password": "changed"}, as_json=as_json)
+    done(f"User {name} has a new password.", {"name": name, "password": "changed"}, as_json=as_json)
 
 
 @users.command()

@@ -110,7 +110,7 @@ def worker(
     """One worker process (Procfile)."""
     for queue in queues.split(","):
         if queue not in (LIVE, BULK):
-            raise typer.BadParameter(f"no queue {queue!r}; there are {LIVE} and {BULK}", param_hint="--queues")
+            raise typer.BadParameter(f"no queue {queue!r}; use {LIVE} or {BULK}", param_hint="--queues")
     _become("workers", "worker", "--queues", queues, "--threads", str(threads or config.load().live_threads))
 
 

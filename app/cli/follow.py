@@ -81,7 +81,7 @@ def follow_run(deps: Deps, run_id: int, *, direct: bool, no_wait: bool, as_json:
 
 
 def watch(deps: Deps, run_id: int, *, direct: bool) -> bool:
-    """Show a run until it is over; ``True`` when the person left or cancelled it."""
+    """Show a run until it is over; ``True`` if the person stopped watching or cancelled it."""
     cancelled = False
     with _interrupts() as interrupted:
         direct_run = DirectRun(deps, run_id) if direct else None

@@ -58,7 +58,7 @@ def show(hold_id: HoldId, as_json: AsJson = False) -> None:
 
 @app.command()
 def release(hold_id: HoldId, as_json: AsJson = False) -> None:
-    """Believe it: write exactly these rows, except those for which something newer was written since."""
+    """Approve it: write exactly these rows, except those for which something newer was written since."""
     hold = holds.release(open_deps(), hold_id)
     done(f"Hold {hold_id} is released: its rows are written.", hold, as_json=as_json)
 
@@ -78,7 +78,7 @@ def meant(
 
 @app.command()
 def dismiss(hold_id: HoldId, as_json: AsJson = False) -> None:
-    """Do not believe it: keep our rows; a later implausible read is held again."""
+    """Reject it: keep our rows; a later implausible read is held again."""
     hold = holds.dismiss(open_deps(), hold_id)
     done(f"Hold {hold_id} is dismissed.", hold, as_json=as_json)
 

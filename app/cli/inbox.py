@@ -1,4 +1,4 @@
-"""``tallyhook inbox``: every delivery as it came, its outcome, and import and export of saved ones."""
+"""``tallyhook inbox``: every delivery as it was received, its outcome, and import and export of saved ones."""
 
 import sys
 from collections.abc import Mapping
@@ -114,7 +114,7 @@ def replay_(
 
 @app.command()
 def gaps(limit: Limit = 20, before: Before = None, as_json: AsJson = False) -> None:
-    """Times in which nothing was heard though something should have been, and what was done about each."""
+    """Times in which no webhooks arrived although some were expected, and what was done about each."""
     rows = outages.list_outages(open_deps(), limit=limit, before_id=before)
     lines = [f"{moment(row.began_at)}  {row.connection}: {row.sentence}" for row in rows]
     done(lines or "As far as is known, nothing was ever missed.", page_of(rows, limit), as_json=as_json)

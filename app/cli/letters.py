@@ -59,7 +59,7 @@ def groups(
 ) -> None:
     """How many letters share a cause, or are about the same item."""
     if by not in ("cause", "item"):
-        raise typer.BadParameter(f"{by!r}; there are cause and item", param_hint="--by")
+        raise typer.BadParameter(f"{by!r}; use cause or item", param_hint="--by")
     groups = (letters.groups_by_cause if by == "cause" else letters.groups_by_item)(
         open_deps(), filter_of(words), limit=limit
     )

@@ -71,7 +71,7 @@ def _dials(faults: str) -> set[Dial]:
     names = [name.strip() for name in faults.split(",") if name.strip()]
     unknown = sorted(set(names) - {*Dial, "none"})
     if unknown:
-        raise BadConfiguration(f"no fault {', '.join(unknown)}; there are {', '.join(Dial)}")
+        raise BadConfiguration(f"no fault {', '.join(unknown)}; use one of: {', '.join(Dial)}")
     return {Dial(name) for name in names if name != "none"} if names else set(Dial)
 
 

@@ -41,7 +41,7 @@ def status(text: str) -> Status:
     try:
         return status_of(text)
     except ValueError:
-        raise typer.BadParameter(f"no status {text!r}; there are {', '.join(Status)}") from None
+        raise typer.BadParameter(f"no status {text!r}; use one of: {', '.join(Status)}") from None
 
 
 @app.command()

@@ -38,9 +38,9 @@ def _said(error: typer.BadParameter) -> str:
     value, limits = detail.get("input"), detail.get("ctx") or {}
     match detail.get("type"):
         case "int_parsing" | "int_from_float" | "int_type":
-            return f"{value!r} is no whole number"
+            return f"{value!r} is not a whole number"
         case "float_parsing" | "float_type":
-            return f"{value!r} is no number"
+            return f"{value!r} is not a number"
         case "greater_than_equal":
             return f"{value} is too small; right would be {limits['ge']} or more"
         case "less_than_equal":
@@ -51,11 +51,11 @@ def _said(error: typer.BadParameter) -> str:
 
 
 def _choice(text: str) -> str:
-    """``no 'fulll'; did you mean 'full'? there are ...`` for an unknown word."""
+    """``no 'fulll'; did you mean 'full'? use one of: ...`` for an unknown word."""
     match = _CHOICE.fullmatch(text)
     if match is None:
         return text
     known = _WORD.findall(match[2])
     meant = nearest(match[1], known)
     guess = f" did you mean {meant!r}?" if meant else ""
-    return f"no {match[1]!r};{guess} there are {', '.join(known)}"
+    return f"no {match[1]!r};{guess} use one of: {', '.join(known)}"

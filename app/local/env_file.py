@@ -12,7 +12,7 @@ from app.local.private import replace_file
 
 
 def names_in(path: Path) -> set[str]:
-    """The names that a settings file sets; none where there is no file."""
+    """The names that a settings file sets; none if there is no file."""
     return {name.upper() for name in dotenv_values(path)}
 
 

@@ -149,7 +149,7 @@ class Web(Host):
     def start(self) -> None:
         """Starts the threads of the intake, except for checkpoints, which would only cost time."""
         self.intake = Intake(self.deps)
-        for work in (self.intake._write_groups, self.intake._send_wakeups):
+        for work in (self.intake._write_groups, self.intake._enqueue_committed):
             threading.Thread(target=work, name=f"{self.name} {work.__name__}", daemon=True).start()
 
     @property

@@ -20,7 +20,7 @@ LONGEST_ID = 400
 
 
 class SignatureInvalid(Exception):
-    """The delivery is not from whom it says it is (answered 401). The message never holds a secret."""
+    """The delivery is not from the sender that it claims (answered 401). The message never holds a secret."""
 
 
 class PayloadInvalid(Exception):
@@ -119,7 +119,7 @@ def place_of(resume: str, shape: type[Place]) -> Place:
     try:
         return decode(resume, shape)
     except msgspec.DecodeError as error:
-        raise ResumeLost(f"{resume[:40]!r} is no place in a read: {error}") from error
+        raise ResumeLost(f"{resume[:40]!r} is not a place in a read: {error}") from error
 
 
 class LedgerUnavailable(Exception):
@@ -152,7 +152,7 @@ class Subscription(NamedTuple):
 
 @runtime_checkable
 class Subscriptions(Protocol):
-    """A source that can tell whether the vendor still sends webhooks to us."""
+    """A source that can ask whether the vendor still sends webhooks to us."""
 
     def subscriptions(self) -> Sequence[Subscription]:
         """The subscriptions that lead to this connection; raises ``AuthRejected`` where the credentials may not list
@@ -206,9 +206,9 @@ class Budget(Protocol):
 class Context:
     """What a vendor folder is given to build its client.
 
-    ``patience`` is how long (seconds) a call may sleep for a budget before it raises ``BudgetSpent``:
-    short for live items, long for bulk reads. ``transport`` replaces the network in tests. ``now`` is the one clock, the
-    database's: versions and moments of our own making come from it, never from the host.
+    ``patience`` is how long (seconds) a call may sleep for a budget before it raises ``BudgetSpent``: short for live items,
+    long for bulk reads. ``transport`` replaces the network in tests. ``now`` reads the only clock, the database's: versions
+    and moments of our own making come from it, never from the host.
     """
 
     connection: str

@@ -17,7 +17,7 @@ from app.rules.calls.lanes import current_lane
 from app.sources import complaint, exchanges, texts
 from app.sources.base import Context, Limit
 
-LONGEST_WAIT = 900.0  # seconds; we wait no longer, whatever the vendor says
+LONGEST_WAIT = 900.0  # seconds; we do not wait longer, even if the vendor asks for it
 
 
 class Bound(NamedTuple):
@@ -211,7 +211,9 @@ def _bounded(response: httpx.Response, bound: Bound) -> Iterator[bytes]:
         if size > bound.bytes:
             raise Unmappable(f"{where}: the answer is larger than {bound.bytes:,} bytes")
         if time.monotonic() > end:
-            raise Unavailable(f"{where}: the answer was not complete after {bound.seconds:g} s ({size:,} bytes came)")
+            raise Unavailable(
+                f"{where}: the answer was not complete after {bound.seconds:g} s ({size:,} bytes received)"
+            )
         yield chunk
 
 

@@ -41,7 +41,7 @@ ANSWER_TIMEOUT = 30.0
 TOKEN_CACHE_SECONDS = 2.0
 """Seconds that a token check is cached; a revoked token works at most this much longer."""
 
-FORGED = "this did not come from a page of ours; load the page again and retry"
+FORGED = "this form did not come from one of our pages; load the page again and retry"
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 FORM = Limits(body=65_536, seconds=8.0)
@@ -76,7 +76,7 @@ def address_of(scope: Scope) -> str:
 
 
 class NoAuthMiddleware:
-    """Lets everybody in as an admin, if the owner wishes so: for an installation that only this machine can reach."""
+    """Lets everybody in as an admin, for an installation that only this machine can reach."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -147,7 +147,7 @@ class AuthMiddleware:
             )
             if principal is None:
                 self._count(scope)
-                raise Problem(401, "bad_token", "the token is not known, expired or revoked", headers=CHALLENGE)
+                raise Problem(401, "bad_token", "the token is unknown, expired or revoked", headers=CHALLENGE)
             scope["principal"] = principal
             return None
         cookie = cookie_of(request, self._settings.cookie)

@@ -94,7 +94,8 @@ _STOCK = _of_each(
                        written_at, written_by)
     SELECT '{MAIN}', CAST(1000001 + i % :products + CASE WHEN i % 6000 = 0 THEN 5000000 ELSE 0 END AS text),
            'L' || (i / :products), 'on_hand',
-           CASE WHEN i % 9000 = 7 THEN -1 WHEN i % 40 = 0 THEN 0 ELSE i % 300 END, 1 = 0, 1, i, :earlier, :earlier, 'first load'
+           CASE WHEN i % 9000 = 7 THEN -1 WHEN i % 40 = 0 THEN 0 ELSE i % 300 END, 1 = 0, 1, i,
+           :earlier, :earlier, 'first load'
     FROM n
     """
 )

@@ -231,7 +231,7 @@ replace(sweep, "REQUEUE_AFTER", 1e9)
         LIFE,
         """
 from app.stores.runs import runs
-replace(runs, "overdue", lambda conn, now, rehint_after: [])
+replace(runs, "overdue", lambda conn, now, requeue_after: [])
 """,
     ),
     Mutant(

@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 
 from app.domain import Cause, Change, ItemKey, Kind, Listing, Ref, micros
 from app.errors import DatabaseFault
-from app.flows.items.leases import LEASE, LeaseKeeper
-from app.flows.items.sync_item import blameless, sync_item
+from app.flows.items.leases import LEASE, LeaseKeeper, blameless
+from app.flows.items.sync_item import sync_item
 from app.flows.reports.condition import skewed
 from app.flows.reports.status import readiness
 from app.flows.runs.request_run import check_stuck

@@ -100,8 +100,8 @@ def test_an_id_with_a_nul_character_is_stored(database: Database) -> None:
 
 
 def test_sixteen_threads_that_remember_one_item_wake_it_once(database: Database) -> None:
-    woken = at_once(16, lambda number: _remember(database, "A", "B"))
-    assert sorted(key.external_id for keys in woken for key in keys) == ["A", "B"]
+    enqueued = at_once(16, lambda number: _remember(database, "A", "B"))
+    assert sorted(key.external_id for keys in enqueued for key in keys) == ["A", "B"]
 
 
 def test_threads_that_remember_items_in_opposite_orders_all_get_through(database: Database) -> None:

@@ -77,8 +77,8 @@ def test_a_tick_that_fails_does_not_keep_the_sweep_from_going(database: Database
         schedules.ensure(conn, SHOP, "poll", "*/5 * * * *", "UTC")
         owed.owe(conn, SHOP, [Change(Kind.PRODUCT, "A")], Cause.WEBHOOK, world.clock())
     tick_once(world.deps, world.clock())
-    world.queue.woken.clear()
+    world.queue.enqueued.clear()
     refuse(database, "UPDATE", "schedules", "NEW.last_slot <> OLD.last_slot")
     world.clock.pass_(600)
     tick_once(world.deps, world.clock())
-    assert world.queue.woken == [ItemKey(SHOP, Kind.PRODUCT, "A")]
+    assert world.queue.enqueued == [ItemKey(SHOP, Kind.PRODUCT, "A")]

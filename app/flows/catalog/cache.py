@@ -63,7 +63,7 @@ def _find(deps: Deps, connection: str, question: str, find: Callable[[Connection
     found_at, began = deps.now(), time.perf_counter()
     with deps.database.read() as conn:
         answer = find(conn)
-    found = CachedAnswer(answer, found_at, round((time.perf_counter() - began) * 1000))
+    result = CachedAnswer(answer, found_at, round((time.perf_counter() - began) * 1000))
     with deps.database.begin() as conn:
-        cache.put(conn, connection, question, found)
-    return found
+        cache.put(conn, connection, question, result)
+    return result

@@ -1,4 +1,4 @@
-"""Listings that are out of stock or low: which ones is cached for a minute, how many are left is read now."""
+"""Listings that are out of stock or low: the list is cached for a minute, the quantities are read now."""
 
 from bisect import bisect_right
 from collections import Counter

@@ -59,8 +59,8 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
     ),
     "order_without_its_sum": (
         "The lines of every order add up to its total.",
-        "One order's lines do not add up to its total, as the source tells them.",
-        "The lines of {} orders do not add up to their totals, as the source tells them.",
+        "One order's lines do not add up to its total, as the source reports them.",
+        "The lines of {} orders do not add up to their totals, as the source reports them.",
     ),
     "owed_too_long": (
         "Nothing has been owed for over an hour.",
@@ -79,8 +79,8 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
     ),
     "unknown_time_zones": (
         "The time zone of every location is known.",
-        "One location has an unknown time zone; its days are reckoned in UTC.",
-        "{} locations have unknown time zones; their days are reckoned in UTC.",
+        "One location has an unknown time zone; its days are computed in UTC.",
+        "{} locations have unknown time zones; their days are computed in UTC.",
     ),
     "failed_items": (
         "Every item that failed in a run was synced since.",
@@ -88,7 +88,7 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
         "{} items failed in runs and were not synced since.",
     ),
     "not_read_lately": (
-        "Every row was read within a week, or a complete read spoke for it.",
+        "Every row was read within a week, or a complete read confirmed it.",
         "One row was not read for a week although its kind was.",
         "{} rows were not read for a week although their kinds were.",
     ),

@@ -21,7 +21,7 @@ from app.stores.guard.holds import Hold
 
 
 class Doubt(NamedTuple):
-    """What the guard says of a batch; ``hold`` is the one that waits, ``touches`` says whether the batch shows some of its
+    """What the guard says of a batch; ``hold`` is the open hold, ``touches`` says whether the batch shows some of its
     items."""
 
     batch: Batch
@@ -40,8 +40,8 @@ def doubted(
     unread: Set[str],
     run_id: int | None = None,
 ) -> Held | None:
-    """What is held now of an incomplete read, if that is implausible together with what is held already. ``unread`` are the
-    ids of rows that the read showed but that could not be read."""
+    """The rows of an incomplete read that are held now, if they are implausible together with the rows that are held
+    already. ``unread`` are the ids of rows that the read showed but that could not be read."""
     finish_released(deps, connection, spool.kind)
     leave_unread(deps, connection, spool.kind, unread, read_at)
     doubt = judged(deps, connection, Batch(spool.kind, (spool,), first=checks == FIRST_LOAD), checks)

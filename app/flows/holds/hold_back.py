@@ -27,14 +27,14 @@ TRIES = 50
 """How often we try to store a hold while other transactions are in the way."""
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-"""When a row that left its hold meanwhile counts as read: whatever was written since is newer."""
+"""When a row that left its hold meanwhile counts as read: rows that were written since are newer."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class Held:
-    """What is held now: the keys of the rows, the reason, and the rules that spoke."""
+    """What is held now: the keys of the rows, the reason, and the rules that objected."""
 
     keys: set[Key]
     reason: str
@@ -154,7 +154,7 @@ def _start_waiting(deps: Deps, read: KindRead, hold_id: int, carried: Mapping[Ke
 
 
 def _forget_carried(deps: Deps, hold_id: int, keys: Sequence[Key]) -> None:
-    """Remove the rows that the new hold has too: where rows are doubted one by one, each makes a new hold."""
+    """Remove rows that the new hold also has: where rows are held one by one, each makes a new hold."""
     for some in batches(keys, BATCH_SIZE):
         with deps.database.begin() as conn:
             holds.forget_rows(conn, hold_id, some)
@@ -254,8 +254,8 @@ def leave_unread(deps: Deps, connection: str, kind: Kind, ids: Set[str], read_at
 
 
 def leave_out(deps: Deps, hold: Hold, read_at: Mapping[Key, datetime]) -> None:
-    """Take rows that an answer has shown otherwise out of a hold, so that a release does not write them; except those that
-    a later read showed as they wait. ``read_at`` tells when the reads of the rows began."""
+    """Take rows that an answer has shown with other content out of a hold, so that a release does not write them; except
+    those that a later read showed as they wait. ``read_at`` is when the reads of the rows began."""
     if not read_at:
         return
     with deps.database.begin() as conn:

@@ -41,7 +41,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the guard says of a batch; ``judge`` tells which rows the findings hold."""
+    """What the guard says of a batch; ``judge`` knows which rows the findings hold."""
 
     findings: Sequence[Finding] = ()
     judge: Judge | None = None
@@ -53,7 +53,7 @@ class Verdict:
 
     @property
     def rules(self) -> list[str]:
-        """The names of the rules that spoke."""
+        """The names of the rules that objected."""
         return [finding.rule for finding in self.findings]
 
     def held(self) -> Iterator[JudgedRow]:
@@ -64,7 +64,7 @@ class Verdict:
 
 
 def learn(deps: Deps, connection: str, kind: Kind, verdict: Verdict) -> None:
-    """Count what a plausible batch did as usual; what a person has to decide counts only when it is released."""
+    """Count what a plausible batch did as usual; rows that wait for a person count only when they are released."""
     if verdict.reason is None:
         _add_usual(deps, connection, kind, {} if verdict.judge is None else verdict.judge.changes())
 
@@ -96,8 +96,8 @@ def batch_of(diff: Diff, scope: Scope | None, *, first: bool) -> Batch:
 def examine(
     deps: Deps, connection: str, batch: Batch, checks: Collection[str], foreseen: Foreseen = NOTHING
 ) -> Verdict:
-    """Judge a batch by its content, by these ``checks`` (``rules.guard.guard``). Rules that a person has told us to believe
-    for now do not speak. What is ``foreseen`` counts as if it were written."""
+    """Judge a batch by its content, by these ``checks`` (``rules.guard.guard``). Rules that a person has switched off for
+    now find nothing. What is ``foreseen`` counts as if it were written."""
     if not checks or not (any(map(len, batch.records)) or batch.vanished):
         return Verdict()
     with deps.database.read() as conn:

@@ -77,7 +77,7 @@ def sentence(outage: Outage, now: datetime) -> str:
             return f"{began}, a delta pull covered it: {outage.note}"
         case "quiet":
             return f"{began}, nothing had happened"
-    return f"{began}, missed {outage.missed} so far" if outage.missed else f"{began}, and still"
+    return f"{began}, missed {outage.missed} so far" if outage.missed else f"{began}, ongoing"
 
 
 def _find(deps: Deps, connection: str) -> None:

@@ -1,6 +1,6 @@
 """Receives deliveries: they are written by group commit and acknowledged only after it.
 
-One writer thread takes all deliveries that came during its last commit. There is no wait window: a lone delivery is
+One writer thread takes all deliveries that came during its last commit. It does not wait for more: a lone delivery is
 written at once, and a burst shares one commit. Items are enqueued after the acknowledgement.
 """
 
@@ -41,7 +41,7 @@ class Full(Exception):
 def check_ids(delivery: Delivery) -> None:
     """Raise ``PayloadInvalid`` for an id that an index cannot hold: it would fail the whole batch it is committed with."""
     if len(delivery.event_id) > MAX_ID_LENGTH or any(
-        len(one.external_id) > MAX_ID_LENGTH for one in delivery.changes
+        len(change.external_id) > MAX_ID_LENGTH for change in delivery.changes
     ):
         raise PayloadInvalid(f"an id has more than {MAX_ID_LENGTH} characters")
 
@@ -56,7 +56,7 @@ class Intake:
         self._deps = deps
         self._capacity = capacity
         self._waiting: deque[tuple[Arrival, asyncio.Future[None]]] = deque()
-        self._wakeups: deque[ItemKey] = deque()
+        self._to_enqueue: deque[ItemKey] = deque()
         self._arrived = threading.Event()
         self._committed = threading.Event()
         self._stopping = False
@@ -65,10 +65,10 @@ class Intake:
         self.refused = RefusedDeliveries(deps)
 
     def start(self) -> None:
-        """Start the writer, the waker and the checkpoints."""
+        """Start the threads that write, enqueue and checkpoint."""
         for name, work in (
             ("intake", self._write_groups),
-            ("wakeups", self._send_wakeups),
+            ("enqueuing", self._enqueue_committed),
             ("checkpoints", self._checkpoint),
         ):
             thread = threading.Thread(target=work, name=name, daemon=True)
@@ -112,7 +112,7 @@ class Intake:
         try:
             accepted, unwritable = accept(self._deps.database, [arrival for arrival, _ in group])
             errors = {id(arrival): error for arrival, error in unwritable}
-            self._wakeups.extend(accepted.owed)
+            self._to_enqueue.extend(accepted.owed)
         except DatabaseFault as fault:
             errors = {id(arrival): fault for arrival, _ in group}
         told = [(done, errors.get(id(arrival))) for arrival, done in group]
@@ -142,11 +142,11 @@ class Intake:
         with suppress(Exception):
             self.refused.write(now=True)
 
-    def _send_wakeups(self) -> None:
+    def _enqueue_committed(self) -> None:
         while not self._stopping:
             self._committed.wait()
             self._committed.clear()
-            keys = [self._wakeups.popleft() for _ in range(len(self._wakeups))]
+            keys = [self._to_enqueue.popleft() for _ in range(len(self._to_enqueue))]
             if keys:
                 self._deps.queue.enqueue(keys)
 

@@ -17,7 +17,7 @@ from app.stores.sql.engine import DATABASE_ERRORS
 from app.stores.sql.statements import storable
 
 MAX_RECORDED = 1_000
-"""Failed items that are written per kind and read; the run's counts have the number of all."""
+"""At most this many failed items are written per kind and read; the run's counts include all of them."""
 
 _SHOWN = 80
 """Characters of a key that a message shows."""
@@ -151,7 +151,7 @@ def storable_ones(
 
 @dataclass
 class Healing:
-    """Finds the items that failed before and that a read shows well. ``known`` are their external ids."""
+    """Finds the items that failed before and that a read shows without an error. ``known`` are their external ids."""
 
     known: Collection[str]
     shown: set[str] = field(default_factory=set)
@@ -162,7 +162,7 @@ class Healing:
             self.shown.update(name for record in records for name in names_of(record) if name in self.known)
 
     def healed(self, failing: Collection[str], *, complete: bool) -> list[str]:
-        """The items that are well now, or that a complete read does not show any more."""
+        """The items that are readable now, or that a complete read no longer shows."""
         well = set(self.known) if complete else self.shown
         return sorted(well - set(map(storable, failing)))
 
@@ -174,7 +174,7 @@ def healing(deps: Deps, connection: str, kind: Kind) -> Healing:
 
 
 def _misfit(record: Record) -> str | None:
-    """The first field that no database of ours can hold, or what is wrong with the key."""
+    """The first field that one of our databases cannot store, or what is wrong with the key."""
     try:
         check_storable(record)
     except ValueError as error:

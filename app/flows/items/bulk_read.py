@@ -30,7 +30,7 @@ log = structlog.get_logger()
 
 
 class ReadAgain(Exception):
-    """Raised by a reader that lost its place, from the error that says so: all that it has shown no longer counts."""
+    """Raised by a reader that lost its place, with the error that says so as its cause: its pages so far no longer count."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class BulkResult:
     """The result of a bulk read. If ``held_rows`` of its rows are held, ``held`` says why, ``held_rules`` by which rules,
     and ``diff`` has only the other rows; a dry run has the held ones in ``doubtful``.
 
-    ``failures`` are records that cannot be read or stored, ``healed`` the external ids of items that failed before and
-    are well again. While an unreadable record has no id (``nameless``), no row counts as vanished.
+    ``failures`` are records that cannot be read or stored, ``healed`` the external ids of items that failed before and are
+    readable again. While an unreadable record has no id (``nameless``), no row counts as vanished.
     """
 
     diff: Diff
@@ -63,7 +63,7 @@ class BulkResult:
 
 
 BeforeWrite = Callable[[Diff, datetime], None]
-"""Called with a believed diff just before it is written, while the old values can still be read."""
+"""Called with the accepted diff just before it is written, while the old values can still be read."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +71,10 @@ class BulkRead:
     """A read of everything of a kind (``pages``), to which our rows are to be made equal, made for ``by``
     (``SyncColumns.written_by``).
 
-    ``checks`` are those that the guard makes (``rules.guard.guard``). ``began`` tells when a resumed read began.
-    ``restart`` is called before the read is repeated, ``on_commit`` in each commit of the write (``bulk.write``).
-    ``edited`` rows count as edited by hand though they are not marked. With ``foreseen`` this is a dry run: it holds and
-    writes nothing, and returns what would be.
+    ``checks`` are those that the guard makes (``rules.guard.guard``). ``began`` returns when a resumed read began.
+    ``restart`` is called before the read is repeated, ``on_commit`` in each commit of the write (``bulk.write``). ``edited``
+    rows count as edited by hand though they are not marked. With ``foreseen`` this is a dry run: it holds and writes
+    nothing, and returns what a real run would do.
     """
 
     deps: Deps
@@ -190,7 +190,7 @@ class BulkRead:
         return _without(result, held.keys, held.reason, verdict.rules)
 
     def _write(self, result: BulkResult, scope: Scope | None) -> BulkResult:
-        """Write the believed diff; records that the database refused join those that could not be read."""
+        """Write the accepted diff; records that the database refused join those that could not be read."""
         deps, connection = self.deps, self.connection
         now = deps.now()
         is_first = result.diff.total_local == 0

@@ -23,8 +23,8 @@ def record_dead_letter(
 ) -> None:
     """Record the message with every attempt; idempotent by message id.
 
-    Only what the claim covered is settled: later changes stay owed, and an item that somebody else has taken over is
-    left to him. If this write fails, the item stays owed and is tried again after its lease: it dies later, and is not
+    Only what the claim covered is settled: later changes stay owed, and an item that another worker has taken over is left
+    to that worker. If this write fails, the item stays owed and is tried again after its lease: it dies later, and is not
     lost.
     """
     key = item_of_message(actor, args)
@@ -38,7 +38,7 @@ def record_dead_letter(
 
     letter = deps.database.transact(write)
     if letter is None:
-        log.info("not_dead", actor=actor, item="/".join(key) if key else None, error=str(error))
+        log.info("dead_letter_not_needed", actor=actor, item="/".join(key) if key else None, error=str(error))
         return
     log.error("dead_letter", letter=letter, actor=actor, item="/".join(key) if key else None, error=str(error))
 

@@ -60,8 +60,8 @@ class Fetched:
         nameless = next((bad.error for bad in unread if not bad.owner), None)
         answered = self._answered() if nameless is not None else set()
         ids = ((claim, self._ref(claim).external_id) for claim in self.claims)
-        found = [(claim, errors.get(id, None if id in answered else nameless)) for claim, id in ids]
-        return [(claim, error) for claim, error in found if error is not None]
+        by_claim = [(claim, errors.get(id, None if id in answered else nameless)) for claim, id in ids]
+        return [(claim, error) for claim, error in by_claim if error is not None]
 
     def _answered(self) -> set[str]:
         """The external ids of items of which the answer says something readable."""
@@ -194,7 +194,7 @@ def _commit(deps: Deps, conn: Connection, fetched: Sequence[Fetched]) -> Committ
 
 
 def _is_beside_bulk(conn: Connection, key: ItemKey, reads: Sequence[Read]) -> bool:
-    """Whether an older bulk read, under way or suspended, may still bring parts of these items. A run that reads pages or
+    """Whether an older bulk read, under way or suspended, may still write parts of these items. A run that reads pages or
     ids holds no lease on the kind."""
     if not any(scope.field == "parent_id" for read in reads for scope in read.covers):
         return False
@@ -247,8 +247,8 @@ def _held(conn: Connection, fetched: Fetched, claims: Sequence[Claim]) -> dict[I
 
 
 def _fenced(conn: Connection, fetched: Fetched) -> list[Claim]:
-    """Claims of items that the answer shows, but that another read has found gone since this one began. Only a later
-    fetch tells which is true."""
+    """Claims of items that the answer shows, but that another read has found gone since this one began. Only a later fetch
+    shows which is true."""
     kind = fetched.claims[0].key.kind
     living = {key_of(record): item_of(record) for record in fetched.answer.records if not record.deleted}
     if not living:
@@ -259,8 +259,8 @@ def _fenced(conn: Connection, fetched: Fetched) -> list[Claim]:
 
 
 def _overtaken(conn: Connection, fetched: Fetched) -> Sequence[Claim]:
-    """All claims, if their whole kind was read while this answer was under way: what that read no longer showed, and we
-    never held, left no tombstone. Only a later fetch tells whether it lives."""
+    """All claims, if their whole kind was read while this answer was under way: an item that the read no longer showed, and
+    that we never had, left no tombstone. Only a later fetch shows whether it exists."""
     connection, kind, _ = fetched.claims[0].key
     whole = watermarks.whole_read_at(conn, connection, kind)
     return fetched.claims if whole is not None and whole > fetched.began else []

@@ -94,9 +94,9 @@ class _Pulled:
 def pull(deps: Deps, claim: Claim) -> list[ItemKey]:
     """Catch up one kind of one connection; returns the items that now need a message.
 
-    The watermark moves only after the last page, when the items that need a fetch of their own are owed. If the vendor
-    does not answer us, or not for this kind, the pull is postponed without a failed attempt. Raises what else the source
-    raises: the items that wait for the pull are then fetched one by one. A pull that lost its lease writes nothing more.
+    The watermark moves only after the last page, when the items that need a fetch of their own are owed. If the vendor does
+    not answer us, or not for this kind, the pull is postponed without a failed attempt. Raises any other error of the
+    source: the items that wait for the pull are then fetched one by one. A pull that lost its lease writes nothing more.
     """
     try:
         return _pull(deps, claim)
@@ -248,7 +248,7 @@ def _covered(claim: Claim, read: _Pulled, noted: Sequence[Noted]) -> list[Noted]
 def owe_refused(
     deps: Deps, conn: Connection, connection: str, records: Sequence[Record], applied: Applied
 ) -> list[ItemKey]:
-    """Owe the items of records that a tombstone or a later read refused: only a new fetch tells which is true."""
+    """Owe the items of records that a tombstone or a later read refused: only a new fetch shows which is true."""
     if not applied.refused:
         return []
     refused = {key for _, key in applied.refused}
@@ -273,7 +273,7 @@ def changes_by_mention(deps: Deps, connection: str, page: Page) -> list[Change]:
 def owe_unknown(deps: Deps, connection: str, kind: Kind, changes: Sequence[Change], cause: Cause) -> NewlyOwed:
     """Owe the hinted items that we do not hold, a few per commit.
 
-    An overlapping read names many items that we hold in that very version.
+    An overlapping read names many items that we already have in that version.
     """
     owed_now = NewlyOwed(0, [])
     for some in batches(changes, BATCH_SIZE):

@@ -60,7 +60,7 @@ def _installation(deps: Deps) -> Iterator[Finding]:
         yield Finding(
             "queue",
             State.WRONG,
-            "does not answer: items are found by the sweep, some seconds later",
+            "does not answer: the sweep finds items, a few seconds later",
             "look at TALLYHOOK_REDIS_URL",
         )
     if checks.workers and checks.clocks:
@@ -79,7 +79,7 @@ def _mail(deps: Deps, *, send: bool) -> Finding:
         deps.mail("Tallyhook: a test mail", "Somebody ran `tallyhook check --mail`. Alerts arrive here.")
     except Unavailable as error:
         return Finding("mail", State.WRONG, one_line(str(error)), "look at the key and the sender's address")
-    return Finding("mail", State.WELL, "the mail service took a test mail")
+    return Finding("mail", State.WELL, "the mail service accepted a test mail")
 
 
 def _connection(deps: Deps, slug: str, source: Source) -> Iterator[Finding]:

@@ -24,7 +24,7 @@ LONG_OWED = 300.0
 
 _NEEDED = {
     "queue": "the queue cannot be reached; work is done only by sweeps until it is back",
-    "migrations": "the database has another schema than this program; run `tallyhook migrate`",
+    "migrations": "the database's schema is not this program's; run `tallyhook migrate`",
     "workers": f"no worker gave a sign of life for {ALIVE.total_seconds():g} s",
     "clocks": f"no clock gave a sign of life for {ALIVE.total_seconds():g} s; nothing starts by itself",
 }
@@ -100,7 +100,7 @@ def _problems(deps: Deps, connection: str, checks: Readiness) -> Iterator[str]:
 def skewed(ahead: float) -> str:
     """A sentence about a host's clock that is off by ``ahead`` seconds."""
     way = "ahead of" if ahead > 0 else "behind"
-    return f"this host's clock is {abs(ahead):g} s {way} the database's; nothing here goes by it, but set it right"
+    return f"this host's clock is {abs(ahead):g} s {way} the database's; nothing here depends on it, but set it right"
 
 
 def _troubles(conn: Connection, connection: str, now: datetime) -> Iterator[str]:
@@ -111,7 +111,7 @@ def _troubles(conn: Connection, connection: str, now: datetime) -> Iterator[str]
         if run.status is Status.FAILED:
             yield f"the last run ({run.id}, {run.strategy}) failed: {run.error}"
         elif run.lease_until is not None and run.lease_until <= now:
-            yield f"run {run.id} ({run.strategy}) has no worker any more"
+            yield f"run {run.id} ({run.strategy}) no longer has a worker"
     for hold in holds.open_(conn, connection):
         yield f"{hold.kind}: an implausible batch waits for a person (hold {hold.id}: {hold.reason})"
     for category, count in failed_items.counts(conn, connection).items():

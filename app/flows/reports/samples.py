@@ -28,7 +28,7 @@ RECENT = timedelta(days=7)
 
 
 class Sample(NamedTuple):
-    """One number of a family; ``suffix`` tells a histogram's parts apart."""
+    """One number of a family; ``suffix`` names the part of a histogram."""
 
     family: str
     labels: Mapping[str, str]

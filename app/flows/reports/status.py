@@ -24,7 +24,7 @@ from app.stores.sql.engine import DATABASE_ERRORS
 from app.stores.upkeep import heartbeats
 
 MAX_SKEW = 2.0
-"""Seconds that a host's clock may be off. Nothing of ours depends on it, but people read its logs."""
+"""Seconds that a host's clock may be off. Tallyhook does not depend on it, but people read that host's logs."""
 
 ALIVE = timedelta(seconds=30)
 """How long after its last sign of life a process counts as alive."""

@@ -31,7 +31,7 @@ class Effects:
     counts: KindCounts = field(default_factory=KindCounts)
 
     def items(self) -> dict[Kind, list[str]]:
-        """What the written rows' keys begin with, by kind."""
+        """The first parts of the written rows' keys, by kind."""
         items: dict[Kind, set[str]] = defaultdict(set)
         for record in self.records:
             if key_of(record) in self.written:
@@ -82,7 +82,7 @@ def rolled_back(deps: Deps, work: Callable[[Connection], T]) -> T:
 
 
 def _differing(kind: Kind, before: Rows, after: Rows, closed: Set[tuple[Kind, Key]]) -> list[DriftRow]:
-    """One row for each that is another one afterwards. The tombstone of what we never held is no news."""
+    """One row for each record that differs afterwards. The tombstone of an item that we never had changes nothing."""
     rows = []
     for key in sorted(after):
         old, new = before.get(key), after[key]

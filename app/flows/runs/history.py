@@ -70,4 +70,4 @@ def bulk_calls_left(deps: Deps, connection: str) -> int | None:
         return None
     with deps.database.read() as conn:
         used = budgets.usage(conn, connection, limits, deps.now())
-    return min(one.free_for["bulk"] for one in used)
+    return min(limit.free_for["bulk"] for limit in used)

@@ -56,7 +56,7 @@ def read_full(run: ActiveRun, stage: Stage) -> None:
     kind = stage.kind
     with run.deps.database.read() as conn:
         first = watermarks.get(conn, run.connection, kind) is None
-    known = _check(run, kind, _Known(first, background(run.deps, run.connection, kind)))
+    known = _find_edited(run, kind, _Known(first, background(run.deps, run.connection, kind)))
     if run.options.dry_run:
         _preview(run, kind, known)
         return
@@ -66,7 +66,7 @@ def read_full(run: ActiveRun, stage: Stage) -> None:
         _repair(run, kind, known)
 
 
-def _check(run: ActiveRun, kind: Kind, known: _Known) -> _Known:
+def _find_edited(run: ActiveRun, kind: Kind, known: _Known) -> _Known:
     """The checksum pass of the nightly run. Rows that were hashed with other fields are left alone: the first complete read
     after a release that changed the fields hashes them again."""
     full = known.background.full
@@ -122,7 +122,7 @@ def _preview(run: ActiveRun, kind: Kind, known: _Known) -> None:
 
 
 def _compare(run: ActiveRun, kind: Kind, known: _Known, before: Callable[[Diff, datetime], None]) -> BulkResult:
-    """A dry run is told which rows are edited; before the real one they are marked."""
+    """A dry run passes on which rows are edited; for a real run they were marked before."""
     return compare_kind(
         run,
         kind,

@@ -74,7 +74,7 @@ class _Outcome:
 
 
 def read_pages(run: ActiveRun, stage: Stage) -> None:
-    """Read every page, owe the items that they name, and apply what is believed of the records; then the watermark of a
+    """Read every page, owe the items that they name, and apply the records that the guard accepts; then the watermark of a
     delta moves. A dry run writes down what would be applied."""
     run.read_began()
     read = _read(run, stage)
@@ -160,7 +160,7 @@ def _add_page(run: ActiveRun, stage: Stage, page: Page, read: _Read, *, keep: bo
         run.count(stage.kind, KindCounts(processed=len(good) + len(changes), owed=len(news.fresh)))
         is_kept = keep and page.resume is not None and resumable.store(run, conn, shown)
         if run.options.dry_run:
-            run.checkpoint.after = None  # the items that the next page names begin anew
+            run.checkpoint.after = None  # the items of the next page start from the first
         return is_kept
 
     is_stored = run.commit(finish)
@@ -190,7 +190,7 @@ def _is_active(record: Record) -> bool:
 
 
 def _checks(run: ActiveRun, kind: Kind) -> Set[str]:
-    """What the guard judges."""
+    """The checks that the guard makes for this stage."""
     if run.options.force:
         return NOTHING
     with run.deps.database.read() as conn:
@@ -199,7 +199,7 @@ def _checks(run: ActiveRun, kind: Kind) -> Set[str]:
 
 
 def _apply(run: ActiveRun, kind: Kind, read: _Read) -> _Outcome:
-    """Write what is believed, from where a resumed run stopped."""
+    """Write the accepted records, from where a resumed run stopped."""
     held = doubted(
         run.deps,
         run.connection,

@@ -37,7 +37,7 @@ WRITTEN_AT_ONCE = 1_000
 def fetch_some(run: ActiveRun, refs: Sequence[Ref]) -> None:
     """Fetch items of one kind and apply them, or in a dry run write down what that would change.
 
-    A batch is split only where its items are at fault: while the vendor is down, single calls would fail as well.
+    A batch is split only where its items are at fault: while the vendor is down, single calls would fail too.
     """
     began = run.deps.now()
     try:
@@ -78,7 +78,7 @@ def _about(refs: Sequence[Ref], answer: Answer, *, whole: bool) -> Answer:
 
 
 def _write_down(run: ActiveRun, refs: Sequence[Ref], answer: Answer, began: datetime) -> None:
-    """Write the part of an answer that is believed; records that cannot be stored are noted."""
+    """Write the rows of an answer that the guard accepts; records that cannot be stored are noted."""
     failures = [unread(bad) for bad in answer.failed]
     sure = msgspec.structs.replace(answer, covers=sure_scopes(answer))
     good, doubtful = _judged(run, refs[0].kind, sure, began)
@@ -92,7 +92,7 @@ def _write_down(run: ActiveRun, refs: Sequence[Ref], answer: Answer, began: date
 
 
 def _judged(run: ActiveRun, kind: Kind, answer: Answer, began: datetime) -> tuple[Answer, Answer | None]:
-    """The part of an answer that is believed, and the part that is held now (in a dry run: would be)."""
+    """The part of an answer that is accepted, and the part that is held now (in a dry run: would be held)."""
     if run.options.force:
         return answer, None
     so_far = run.foreseen() if run.options.dry_run else None

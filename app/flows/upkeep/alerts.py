@@ -27,7 +27,7 @@ from app.stores.upkeep import alerts
 from app.stores.upkeep.alerts import Alert
 
 CLAIM = timedelta(minutes=5)
-"""How long one clock has to send a mail before another may: after a crash a mail may come twice, but never gets lost."""
+"""How long one clock has to send a mail before another may: after a crash a mail may be sent twice, but is never lost."""
 
 NEAR_DISCARD = timedelta(hours=16)
 """Vendors give up a delivery after a day; a person must know in time to act."""
@@ -42,7 +42,7 @@ RUNS = 50
 """The latest runs of a connection that are looked at for one that failed."""
 
 MAX_MAILS = 10
-"""Mails a round."""
+"""Mails per round."""
 
 log = structlog.get_logger()
 
@@ -97,7 +97,7 @@ def _check_subscription(deps: Deps, connection: str) -> None:
 
 
 def _why_none(deps: Deps, connection: str, source: Source) -> str:
-    """Why no subscription leads here, as exactly as we know."""
+    """Why no subscription sends events here, as precisely as we know."""
     if not isinstance(source, Addressed):
         return "the vendor has no webhook subscription that leads to our public URL"
     finding = agreed(connection, source.name, source.signed_url, source.registrations(), deps.public_url)
@@ -105,14 +105,14 @@ def _why_none(deps: Deps, connection: str, source: Source) -> str:
 
 
 def gap_is_open(deps: Deps, outage: Outage, sentence: str) -> None:
-    """Nothing is heard, and should be."""
+    """An alert that no events arrive although some are expected."""
     connection = outage.connection
     title = f"{connection}: no webhooks"
     raise_alert(deps, f"gap:{outage.id}", title, f"{connection}: {sentence}.", "warning", connection)
 
 
 def gap_is_over(deps: Deps, outage: Outage, sentence: str) -> None:
-    """It is over; this is what it came to."""
+    """The end of an outage, and what became of its events."""
     close_alert(deps, f"gap:{outage.id}")
     with deps.database.begin() as conn:
         title, detail = f"{outage.connection}: gap closed", f"{outage.connection}: {sentence}."
@@ -207,14 +207,16 @@ def _near_discard(deps: Deps, connection: str) -> None:
                 oldest = max(oldest, received_at - sent if sent is not None else timedelta(0))
     if oldest >= NEAR_DISCARD:
         hours = oldest.total_seconds() / 3600
-        detail = f"deliveries of {connection} are {hours:.0f} h old; the vendor gives them up after 24 h."
-        raise_alert(deps, key, f"{connection}: deliveries are about to be given up", detail, "critical", connection)
+        detail = f"deliveries of {connection} are {hours:.0f} h old; the vendor gives up on them after 24 h."
+        raise_alert(
+            deps, key, f"{connection}: the vendor is about to give up deliveries", detail, "critical", connection
+        )
     else:
         close_alert(deps, key)
 
 
 def _ended_untold(alert: Alert) -> bool:
-    """Whether the trouble was over before anybody was notified of it: one mail says both."""
+    """Whether the trouble was over before anybody was notified of it: one mail then says both."""
     return alert.closed_at is not None and not alert.key.endswith(":over")
 
 

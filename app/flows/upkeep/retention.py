@@ -1,4 +1,4 @@
-"""Retention: removes what nobody will ask for any more, a little with every call."""
+"""Retention: removes old rows that nobody will need, a few with every call."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -159,6 +159,6 @@ def _drop_pages(deps: Deps, before: datetime) -> int:
         with deps.database.begin() as conn:
             text = pruning.ended_run(conn, run_id)
             if text is not None:
-                anew = decode(text, Checkpoint).restart_stage()
-                removed += pruning.drop_pages(conn, run_id, msgspec.json.encode(anew).decode())
+                restarted = decode(text, Checkpoint).restart_stage()
+                removed += pruning.drop_pages(conn, run_id, msgspec.json.encode(restarted).decode())
     return removed

@@ -148,7 +148,7 @@ def _cost(
     conn: Connection, connection: str, job: Job, rows: Sequence[Schedule], source: Source, now: datetime
 ) -> tuple[JobCost, str | None]:
     """What a job and all enabled jobs cost a day, and a warning if they do not fit the budget."""
-    calls = {name: _calls_per_run(conn, connection, one) for name, one in JOBS.items()}
+    calls = {name: _calls_per_run(conn, connection, listed) for name, listed in JOBS.items()}
     often = {row.job: _often(row, now) for row in rows if row.job in JOBS}
     running = [row.job for row in rows if row.enabled and row.job in JOBS]
     total = sum(often[name] * (calls[name] or 0) for name in running)

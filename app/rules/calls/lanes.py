@@ -86,8 +86,8 @@ def lane_of(cause: str) -> Lane:
 def ceiling(lane: Lane, calls: int) -> int:
     """The number of calls of all lanes in a window of ``calls`` below which this lane may make another call.
 
-    A person may take the last one. However small the window, each lane leaves one call more than the lane above it,
-    as long as there is one to leave; with none left to tell them apart, all may take the first.
+    A person may take the last one. However small the window, each lane leaves one call more than the lane above it, as long
+    as there is one to leave; if the window is too small to tell them apart, all may take its first call.
     """
     return max(1, min(calls * _CEILING[lane] // 100, calls - lane))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from app.errors import AuthRejected, Permanent, RateLimited, Transient
 
 MAX_KILLS = 3
-"""A message that crashed its worker process this often is dead."""
+"""A message that has crashed its worker process this often is dead."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Policy:
 TRANSIENT = Policy(first=1.0, longest=900.0, attempts=12)  # about 2 h 20 min in all
 UNEXPECTED = Policy(first=1.0, longest=60.0, attempts=4)  # a bug of ours, at best a race
 ITEM_REFUSED = UNEXPECTED
-"""Other items of the account are answered: perhaps credentials or a permission were granted only now."""
+"""For an item that is refused while others of the account are answered: perhaps a permission was granted only now."""
 
 
 def policy_for(error: BaseException) -> Policy | None:

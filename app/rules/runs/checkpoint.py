@@ -1,4 +1,4 @@
-"""Where a run goes on after a crash, a cancel or a pause, stage by stage."""
+"""Where a run continues after a crash, a cancel or a pause, stage by stage."""
 
 from datetime import datetime
 
@@ -48,7 +48,7 @@ class Checkpoint(msgspec.Struct, kw_only=True, omit_defaults=True):
     upto: datetime | None = None
 
     def next_stage(self, processed: int) -> "Checkpoint":
-        """The beginning of the next stage, after so many processed records."""
+        """The checkpoint at the beginning of the next stage, after ``processed`` records."""
         return Checkpoint(stage=self.stage + 1, begun=processed, chosen=self.chosen, failed=self.failed)
 
     def restart_stage(self) -> "Checkpoint":

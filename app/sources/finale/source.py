@@ -30,7 +30,7 @@ STOCK_AT_ONCE = 500
 
 _FIRST_ORDERS = timedelta(days=90)
 _FULL_ORDERS = timedelta(days=7)
-_NEVER = 1_000_000_000  # as a storm size: lists of this kind are no substitute for fetching the items
+_NEVER = 1_000_000_000  # as a storm size: lists of this kind cannot replace fetching the items
 
 
 class FinaleSource(ClientSource):
@@ -119,7 +119,7 @@ class FinaleSource(ClientSource):
         """
         self._check(kind)
         if resume is not None:
-            raise ResumeLost(f"Finale's {kind} come in one call, there is no place in between")
+            raise ResumeLost(f"Finale sends every {kind} in one call, so a read cannot resume in between")
         if kind is Kind.PRODUCT:
             return self._all_products()
         if kind is Kind.ORDER:

@@ -76,8 +76,8 @@ def stock(client: Client, refs: Sequence[Ref]) -> Answer:
 
 
 def vendors(client: Client, refs: Sequence[Ref]) -> Answer:
-    """An error that Square reports for one vendor inside a 200 concerns that vendor, unless it is about our token or
-    our rate. A vendor that Square does not know is an error as well: one that the answer leaves out is asked for again."""
+    """An error that Square reports for one vendor inside a 200 concerns that vendor, unless it is about our token or our
+    rate. A vendor that Square does not know is an error, too: one that the answer leaves out is asked for again."""
     answers = client.vendors_retrieve([ref.external_id for ref in refs])
     result = readable(Kind.VENDOR, [one.vendor for one in answers.values() if one.vendor], parties.vendor)
     later = [ref for ref in refs if ref.external_id not in answers]
@@ -114,7 +114,7 @@ def _tombstone(variation: wire.Json) -> Record:
 
 
 def _is_of_another_type(thing: Any) -> bool:
-    """A category whose type cannot be read is one all the same."""
+    """A category whose type cannot be read is still a category."""
     type_ = id_in(thing, "type")
     return bool(type_) and type_ != "CATEGORY"
 

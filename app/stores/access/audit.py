@@ -19,7 +19,7 @@ from app.stores.sql.statements import is_sqlite, json_text
 
 _LOG = tables.core(tables.AuditEntry)
 _ARCHIVES = tables.core(tables.AuditArchive)
-_LOCK = 7_215_093_322  # any number of our own, beside the migrations'
+_LOCK = 7_215_093_322  # any number, but not the migrations'
 _BATCH_SIZE = 1_000
 
 

@@ -185,7 +185,7 @@ class _Writing:
 
 
 class _NotPut(Exception):
-    """Rows could not be written, though the database is well."""
+    """Rows could not be written, although the database works."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
@@ -255,7 +255,7 @@ def _put_postgresql(
 
 
 def _copy_types(kind: Kind) -> list[str]:
-    """Binary COPY converts nothing: every value must come in its column's very type."""
+    """Binary COPY converts nothing: every value must have exactly its column's type."""
     columns = CATALOG[kind].columns
     return [_copy_type(columns[name].type) for name in (*sql.shape(kind).fields, "row_hash")]
 

@@ -70,7 +70,7 @@ def of_items(conn: Connection, hold_id: int, kind: Kind, items: Sequence[str]) -
 
 
 def _read_rows(conn: Connection, query: Select[Any], kind: Kind) -> list[HeldRow]:
-    found = conn.execute(query).mappings()
+    rows = conn.execute(query).mappings()
     return [
         HeldRow(
             row["id"],
@@ -79,7 +79,7 @@ def _read_rows(conn: Connection, query: Select[Any], kind: Kind) -> list[HeldRow
             None if row["record"] is None else decode(row["record"], RECORDS[kind]),
             row["read_at"],
         )
-        for row in found
+        for row in rows
     ]
 
 

@@ -180,7 +180,7 @@ def mark_applied(conn: Connection, hold_id: int) -> None:
 
 
 def believed_rules(conn: Connection, connection: str, kind: Kind, now: datetime) -> set[str]:
-    """The rules that a person has told us to believe for this kind, for now."""
+    """The rules that a person has switched off for this kind, for now."""
     query = select(_table.c.findings).where(*_of(connection, kind), _table.c.believed_until > now)
     findings = (decode(text, list[HeldFinding]) for text in conn.execute(query).scalars())
     return {finding.rule for some in findings for finding in some}
@@ -188,7 +188,7 @@ def believed_rules(conn: Connection, connection: str, kind: Kind, now: datetime)
 
 def confirm(conn: Connection, hold_id: int, keys: Collection[Key] | None, read_at: datetime) -> bool:
     """A read that began at ``read_at`` showed rows of a hold (``None``: all of them) just as they wait. ``False`` if the
-    hold waits no longer."""
+    hold no longer waits."""
     hold = lock_waiting(conn, hold_id)
     if hold is None:
         return False

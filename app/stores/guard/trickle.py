@@ -1,4 +1,4 @@
-"""Products as they were before doubtful changes that were believed because few came at a time: judged with the next."""
+"""Products as they were before implausible changes that were accepted because few came at a time: judged with the next."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ from app.rules.guard.traits import OldListing
 from app.stores.sql.statements import Statement, json_text
 
 REMEMBERED = timedelta(hours=1)
-"""How long a believed change counts together with the next ones."""
+"""How long an accepted change counts together with the next ones."""
 
 MAX_CHANGES = 1_000
 """At most this many, the newest, are compared again whenever a doubtful change comes."""

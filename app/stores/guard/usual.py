@@ -1,4 +1,4 @@
-"""What the believed reads of each day changed, for the guard to compare with."""
+"""What the accepted reads of each day changed, for the guard to compare with."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ _changes = msgspec.json.Decoder(dict[str, int])
 def add(
     conn: Connection, connection: str, kind: Kind, changes: Mapping[str, int], *, now: datetime, days: int
 ) -> None:
-    """Add what a believed read changed today; remove what is older than ``days``."""
+    """Add what an accepted read changed today; remove what is older than ``days``."""
     key = {"connection": connection, "kind": kind.value, "day": day_of(now)}
     sums = Counter(changes)
     for (before,) in _OF.run(conn, key):

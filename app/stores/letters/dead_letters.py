@@ -196,7 +196,7 @@ def count(conn: Connection, *, state: str = "dead") -> int:
     return int(conn.execute(select(func.count()).where(_LETTERS.c.state == state)).scalar_one())
 
 
-# --- what people do to letters besides replaying them ---
+# --- what people do to letters, other than replaying them ---
 
 
 def discard(conn: Connection, where: Conditions, principal: str, why: str, now: datetime) -> int:

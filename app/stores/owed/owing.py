@@ -13,7 +13,7 @@ from app.stores.sql.columns import moment_text
 from app.stores.sql.statements import Statement, is_sqlite, json_text, key_arrays, key_of, storable
 
 SKEW = timedelta(seconds=5)
-"""How far the clocks of two machines may differ: what is due at once is due by the slower clock as well."""
+"""How far the clocks of two machines may differ: an item that is due at once is due by the slower clock, too."""
 
 
 class PendingChanges(NamedTuple):
@@ -36,7 +36,7 @@ def owe(conn: Connection, connection: str, changes: Sequence[Change], cause: Cau
 
 
 def count_change(pending: dict[ItemKey, PendingChanges], connection: str, change: Change, seen_at: datetime) -> None:
-    """Count one more change."""
+    """Count one more change of an item in ``pending``."""
     key = ItemKey(connection, change.kind, storable(change.external_id))
     before = pending.get(key)
     if before is None:

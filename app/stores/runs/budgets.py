@@ -152,6 +152,6 @@ def _wait(inside: Window, limit: Limit, lane: Lane, now: float) -> float:
 
 
 def _leaves(taken: Sequence[float], room: int, limit: Limit) -> float:
-    """When (epoch seconds) so many calls have left the window that fewer than ``room`` are in it."""
+    """When (epoch seconds) enough calls will have left the window that fewer than ``room`` are in it."""
     surplus = len(taken) - room
     return 0.0 if surplus < 0 else taken[surplus] + limit.seconds

@@ -62,7 +62,7 @@ def number(key: str, column: ColumnElement[Any]) -> Condition:
 
     def condition(value: str) -> ColumnElement[bool]:
         if not value.isascii() or not value.isdigit() or len(value) > 18:
-            raise FilterError(f"{key}:{value} is no number; right would be {key}:7")
+            raise FilterError(f"{key}:{value} is not a number; right would be {key}:7")
         return column == int(value)
 
     return condition

@@ -70,7 +70,8 @@ class Statement:
 
 
 def upsert(table: Table) -> Statement:
-    """Inserts a row of a table, or overwrites the one with its primary key; the parameters are named as the columns."""
+    """A statement that inserts a row of a table, or overwrites the row with the same primary key; the parameters are named
+    as the columns."""
     key, names = table.primary_key.columns.keys(), table.c.keys()
     values = ", ".join(f":{name}" for name in names)
     news = ", ".join(f"{name} = excluded.{name}" for name in names if name not in key)

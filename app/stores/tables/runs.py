@@ -38,10 +38,10 @@ class BudgetUse(SQLModel, table=True):
 class Run(SQLModel, table=True):
     """One bulk sync. ``status`` is ``idle``, ``running``, ``completed``, ``failed`` or ``cancelled``.
 
-    ``counts`` is JSON by kind (``rules.runs.kind_counts.KindCounts``). The slot makes a
-    scheduled run unique however many clocks there are. ``options``, ``progress`` and ``checkpoint`` are JSON objects
-    (``domain.Options``, ``rules.runs.progress.Progress``, ``rules.runs.checkpoint.Checkpoint``); ``reason`` says why a smart
-    run chose what it did. A ``dry`` run writes nothing but its drift rows.
+    ``counts`` is JSON by kind (``rules.runs.kind_counts.KindCounts``). The slot makes a scheduled run unique however many
+    clocks there are. ``options``, ``progress`` and ``checkpoint`` are JSON objects (``domain.Options``,
+    ``rules.runs.progress.Progress``, ``rules.runs.checkpoint.Checkpoint``); ``reason`` says why a smart run chose what it
+    did. A ``dry`` run writes only its drift rows.
     """
 
     __tablename__ = "runs"

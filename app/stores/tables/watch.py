@@ -1,4 +1,4 @@
-"""Outages and alerts, which people are told about, and answers that take too long to find for every caller."""
+"""Outages and alerts, of which people are notified, and answers that take too long to compute for every caller."""
 
 from datetime import datetime
 

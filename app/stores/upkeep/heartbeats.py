@@ -36,7 +36,7 @@ def record(conn: Connection, process: str, role: str, started_at: datetime, now:
 
 
 def stop(conn: Connection, process: str, now: datetime) -> None:
-    """Record that a process ended regularly: unlike one that was killed, it is missed by nobody."""
+    """Record that a process ended in order: nobody waits for its next heartbeat, as they do for a killed one's."""
     _STOP.run(conn, {"process": process, "now": now})
 
 

@@ -35,8 +35,8 @@ class Witness:
         self.last: Mark | None = self._read()
 
     def keep(self, mark: Mark) -> None:
-        """Keep a mark; to be called when the transaction that raised it is committed. A file that cannot be written is no
-        error: this process still knows the mark."""
+        """Keep a mark; to be called when the transaction that raised it is committed. It is not an error if the file cannot
+        be written: this process still knows the mark."""
         self.last = mark
         if self._file is not None:
             with suppress(OSError):

@@ -79,7 +79,7 @@ class Question:
         self._statement = Statement(sql, postgresql=sql.replace("instr(", "strpos("))  # one function, two names
 
     def ask(self, conn: Connection, connection: str, cutoffs: Cutoffs, samples: int) -> list[Finding]:
-        """What each check finds, with at most so many samples."""
+        """What each check finds, with at most ``samples`` samples."""
         values = {"connection": connection, "samples": max(samples, 1), **cutoffs._asdict()}
         rows = self._statement.run(conn, values)
         return [_finding(check, number, rows, self._columns(), samples) for number, check in enumerate(self.checks)]

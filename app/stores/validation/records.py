@@ -59,7 +59,7 @@ class _UnknownZones:
     checks = (Check("unknown_time_zones", ("location", "name", "timezone")),)
 
     def ask(self, conn: Connection, connection: str, cutoffs: Cutoffs, samples: int) -> list[Finding]:
-        """The finding, with at most so many samples."""
+        """The finding, with at most ``samples`` samples."""
         rows = [row for row in _ZONES.run(conn, {"connection": connection}) if not _is_zone(row[2])]
         shown = [dict(zip(self.checks[0].shows, row, strict=True)) for row in rows[:samples]]
         return [Finding(self.checks[0].name, len(rows), shown)]

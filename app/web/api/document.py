@@ -19,7 +19,7 @@ ERRORS: Mapping[int, str] = {
     400: "the request is not readable, or a value or name is wrong; the message says what would be right",
     404: "there is no such thing, or the caller may not see it",
     408: "the body did not arrive in time",
-    409: "the state of the thing does not allow it; where another run is active, details say which",
+    409: "the state of the thing does not allow it; if another run is active, details say which",
     413: "the body is too large",
     422: "the request was understood, and cannot be carried out",
     429: "too many requests; try again after Retry-After seconds",

@@ -19,7 +19,7 @@ HoldId = Annotated[int, Meta(ge=1, le=2**63 - 1, description="a hold's number")]
 
 
 class Release(Params, frozen=True, kw_only=True):
-    """Until when similar batches are believed; without it only this one."""
+    """Until when similar batches are accepted; without it only this one."""
 
     believe_until: Moment | UnsetType = UNSET
 

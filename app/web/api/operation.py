@@ -16,7 +16,7 @@ from app.web.api.spelling import camel_word
 F = TypeVar("F", bound=Callable[..., Any])
 
 SYNC = "/api/sync-{connection}"
-"""The path of what is about one connection."""
+"""The path of operations about one connection."""
 
 _CONVERTED = re.compile(r":\w+(?=\})")
 _NAMED = re.compile(r"\{(\w+)\}")
@@ -61,7 +61,7 @@ class Operation:
 
     @property
     def only_looks(self) -> bool:
-        """Whether it changes nothing, so that it may be ended at any moment."""
+        """Whether it changes nothing, so that it may be stopped at any moment."""
         return self.method == "GET" or self.path.endswith("/preview")
 
     @property

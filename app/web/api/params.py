@@ -33,7 +33,7 @@ Records = Annotated[int, Meta(ge=1, le=1_000_000_000, description="stop after th
 
 
 class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
-    """Nothing but the connection."""
+    """Only the connection."""
 
 
 class RunOptions(Options, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, rename="camel"):

@@ -52,7 +52,7 @@ def _query(request: Request, names: Set[str]) -> dict[str, str]:
         raise _bad(f"the query must be URL-encoded UTF-8 with at most {MOST_PARAMETERS} parameters") from None
     for name, _ in pairs:
         if name not in names:
-            raise _bad(f"unknown parameter `{name}`; there are {', '.join(sorted(names)) or 'none'}")
+            raise _bad(f"unknown parameter `{name}`; use one of: {', '.join(sorted(names)) or 'none'}")
     if len(dict(pairs)) < len(pairs):
         raise _bad("a parameter is given twice")
     return dict(pairs)
@@ -115,10 +115,10 @@ def _checked(params: Any) -> Any:
 def _choices(operation: Operation, name: str | None) -> str:
     """What would be right: the values of an enumeration, or the names of the fields."""
     if name is None:
-        return f"; there are {_names(operation)}"
+        return f"; use one of: {_names(operation)}"
     types = {field.encode_name: field.type for field in msgspec.structs.fields(operation.params)}
     enums = list(_enums(msgspec.json.schema(types[name]))) if name in types else []
-    return f"; there are {', '.join(map(str, enums))}" if enums else ""
+    return f"; use one of: {', '.join(map(str, enums))}" if enums else ""
 
 
 def _enums(schema: Any) -> Any:

@@ -64,7 +64,7 @@ def _connection(deps: Deps, request: Request) -> str:
     connection: str = request.path_params["connection"]
     if not can_see(deps, connection):
         there = ", ".join(visible_connections(deps)) or "none"
-        raise NotFound(f"no connection of this name; there are {there}", "connection")
+        raise NotFound(f"no connection of this name; use one of: {there}", "connection")
     return connection
 
 

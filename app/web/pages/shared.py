@@ -70,7 +70,7 @@ def acting(deps: Deps, act: Act, role: Role = Role.OPERATOR, *, heavy: HeavyRead
 
 
 def acting_on(flow: Callable[[Deps, int], object], page: str) -> Act:
-    """Carries out what needs nothing but the number in the path; the next page is the one of that thing."""
+    """An action that needs only the number in the path; the next page is the page of that thing."""
 
     def act(deps: Deps, request: Request, form: dict[str, str]) -> str:
         flow(deps, id_of(request))

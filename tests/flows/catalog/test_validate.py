@@ -98,7 +98,7 @@ def confirm(world: World) -> None:
 
 
 def test_an_unknown_connection_is_refused(world: World) -> None:
-    with pytest.raises(Refused, match="no connection 'nowhere'; there are shop"):
+    with pytest.raises(Refused, match="no connection 'nowhere'; use one of: shop"):
         validate(world.deps, "nowhere")
 
 
@@ -119,13 +119,13 @@ def test_a_validation_that_is_no_longer_fresh_is_made_again(world: World) -> Non
     assert check(world, "missing_price").count == 1
 
 
-def test_who_wants_it_anew_gets_it_anew(world: World) -> None:
+def test_who_asks_for_a_new_answer_gets_one(world: World) -> None:
     validate(world.deps, SHOP)
     hold(world, listing("A"))
     assert check(world, "missing_price", anew=True).count == 1
 
 
-def test_what_was_found_anew_is_cached(world: World) -> None:
+def test_what_was_found_again_is_cached(world: World) -> None:
     validate(world.deps, SHOP)
     hold(world, listing("A"))
     validate(world.deps, SHOP, anew=True)

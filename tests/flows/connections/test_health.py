@@ -223,9 +223,9 @@ def test_a_check_is_not_taken_for_the_exchange_that_failed(world: World) -> None
     with exchanges.watched():
         exchanges.note_request(httpx.Request("GET", "https://shop.example/item"))
         judge(world.deps, SHOP, Kind.PRODUCT, DOWN)
-        told = exchanges.last_exchange()
-    assert told is not None
-    assert told["url"] == "https://shop.example/item"
+        exchange = exchanges.last_exchange()
+    assert exchange is not None
+    assert exchange["url"] == "https://shop.example/item"
 
 
 def test_many_failures_at_once_cost_one_check(world: World) -> None:

@@ -102,7 +102,7 @@ def owed(world: World) -> list[str]:
         return sorted(conn.exec_driver_sql("SELECT external_id FROM owed_items").scalars())
 
 
-def test_a_row_that_another_reader_has_seen_otherwise_meanwhile_is_asked_for_anew(database: Database) -> None:
+def test_a_row_that_another_reader_has_seen_otherwise_meanwhile_is_asked_for_again(database: Database) -> None:
     world = racing(database)
     keep(world, verdict(world, 0))
     one, other = gone(world, "P00"), gone(world, "P01")  # both beside the same hold
@@ -111,7 +111,7 @@ def test_a_row_that_another_reader_has_seen_otherwise_meanwhile_is_asked_for_ane
     assert owed(world) == ["P00"]
 
 
-def test_a_row_that_was_left_out_of_a_hold_meanwhile_is_asked_for_anew(database: Database) -> None:
+def test_a_row_that_was_left_out_of_a_hold_meanwhile_is_asked_for_again(database: Database) -> None:
     world = racing(database)
     keep(world, verdict(world, 0))
     (hold,) = holds.list_(world.deps)

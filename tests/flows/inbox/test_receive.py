@@ -41,9 +41,9 @@ def test_an_offer_is_done_when_it_is_committed(world: World, database: Database)
     async def work(intake: Intake) -> list[str]:
         intake.start()
         await intake.offer(arrival(world, "e1"))
-        found = inbox_ids(database)
+        result = inbox_ids(database)
         intake.stop()
-        return found
+        return result
 
     assert with_intake(world, work) == ["e1"]
 
@@ -125,8 +125,8 @@ def commit(world: World, *arrivals: Arrival) -> list[Any]:
         intake.stop()
         return await asyncio.gather(*waiting, return_exceptions=True)
 
-    found: list[Any] = with_intake(world, work)
-    return found
+    result: list[Any] = with_intake(world, work)
+    return result
 
 
 def test_an_endless_id_fails_no_neighbour(world: World) -> None:
@@ -178,8 +178,8 @@ def test_a_delivery_that_says_our_access_has_ended_has_the_connection_checked(
 ) -> None:
     async def work(intake: Intake) -> None:
         intake.start()
-        told = Delivery("e1", "access.revoked", ignored=set_aside is None, set_aside=set_aside, alarm=True)
-        await intake.offer(Arrival(SHOP, told, {}, b"{}", world.clock()))
+        delivery = Delivery("e1", "access.revoked", ignored=set_aside is None, set_aside=set_aside, alarm=True)
+        await intake.offer(Arrival(SHOP, delivery, {}, b"{}", world.clock()))
         intake.stop()
 
     with_intake(world, work)

@@ -66,8 +66,8 @@ def row(world: World, id: str = "A") -> dict[str, Any] | None:
 
 
 def is_live(world: World, id: str = "A") -> bool:
-    found = row(world, id)
-    return found is not None and not found["deleted"]
+    result = row(world, id)
+    return result is not None and not result["deleted"]
 
 
 def is_owed(world: World, key: ItemKey = KEY) -> bool:
@@ -110,7 +110,7 @@ def test_the_correction_that_came_during_a_fatal_fetch_is_written(world: World) 
     assert (row(world) or {})["name"] == "corrected"
 
 
-def test_a_burial_settles_only_the_changes_that_its_claim_covered(world: World) -> None:
+def test_recording_a_dead_letter_settles_only_the_changes_that_its_claim_covered(world: World) -> None:
     world.source.poison["A"] = WRONG
     owe(world)
     world.source.meanwhile = once(lambda: owe(world))
@@ -118,7 +118,7 @@ def test_a_burial_settles_only_the_changes_that_its_claim_covered(world: World) 
     assert outcomes(world) == [("dead", 1)]
 
 
-def test_a_burial_leaves_the_lease_of_another_worker_alone(world: World) -> None:
+def test_recording_a_dead_letter_leaves_the_lease_of_another_worker_alone(world: World) -> None:
     world.source.poison["A"] = WRONG
     owe(world)
     taken: list[Claim] = []

@@ -36,10 +36,10 @@ def sync(world: World, item: str) -> None:
 
 def asked_later(world: World, item: str) -> list[list[str]]:
     """What one message asks the vendor for once the backoff is over."""
-    world.source.asked.clear()
+    world.source.requests.clear()
     world.clock.moment += timedelta(minutes=5)
     sync(world, item)
-    return [sorted(asked) for asked in world.source.asked]
+    return [sorted(request) for request in world.source.requests]
 
 
 def test_a_spent_budget_does_not_part_a_batch(world: World) -> None:
@@ -82,7 +82,7 @@ def test_a_connection_that_is_limited_is_called_less_and_less(world: World) -> N
     for _ in range(3600):
         world.clock.pass_(1)
         sync(world, "A")
-    assert len(world.source.asked) < 40
+    assert len(world.source.requests) < 40
 
 
 def test_a_connection_that_answered_meanwhile_is_limited_anew(world: World) -> None:
@@ -97,7 +97,7 @@ def test_a_connection_that_answered_meanwhile_is_limited_anew(world: World) -> N
     sync(world, "A")
     world.clock.pass_(2)
     sync(world, "A")
-    assert world.source.asked == [("A", "B", "C"), ("A",), ("A",)]
+    assert world.source.requests == [("A", "B", "C"), ("A",), ("A",)]
 
 
 def test_a_batch_that_is_not_answered_while_others_are_is_halved_and_done(world: World) -> None:

@@ -24,12 +24,12 @@ def deliver(world: World, event_id: str) -> None:
         inbox.accept(conn, [Arrival(SHOP, delivery, {}, b"{}", world.clock())])
 
 
-def test_what_happened_before_is_not_told(world: World) -> None:
+def test_what_happened_before_is_not_shown(world: World) -> None:
     deliver(world, "e1")
     assert list(ActivityReader(world.database).read()) == []
 
 
-def test_a_delivery_is_told_once(world: World) -> None:
+def test_a_delivery_is_shown_once(world: World) -> None:
     reader = ActivityReader(world.database)
     deliver(world, "e1")
     assert [list(reader.read()), list(reader.read())] == [
@@ -38,7 +38,7 @@ def test_a_delivery_is_told_once(world: World) -> None:
     ]
 
 
-def test_a_dead_letter_is_told_with_its_error_and_the_command_that_shows_it(world: World) -> None:
+def test_a_dead_letter_is_shown_with_its_error_and_the_command_that_shows_it(world: World) -> None:
     reader = ActivityReader(world.database)
     die(world, "A", Unmappable("price: [red]expected a number"))
     (died,) = [one for one in reader.read() if "letter" in one.text]

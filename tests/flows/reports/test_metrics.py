@@ -55,7 +55,7 @@ def test_speed_is_items_over_the_time_they_took(world: World) -> None:
     assert told.api_calls.runs == 8
 
 
-def test_durations_are_told_for_all_runs_and_by_strategy(world: World) -> None:
+def test_durations_are_shown_for_all_runs_and_by_strategy(world: World) -> None:
     add_run(world.database, 10)
     add_run(world.database, 30, strategy="inventory")
     runs = metrics(world.deps, SHOP).runs
@@ -110,7 +110,7 @@ def test_failing_items_are_counted_by_category(world: World) -> None:
     assert metrics(world.deps, SHOP).failed_items == {"auth": 2, "mapping": 1}
 
 
-def test_the_budgets_use_is_told(world: World) -> None:
+def test_the_budgets_use_is_shown(world: World) -> None:
     world.source.limits = [Limit("day", 100, 86_400.0)]
     SharedBudget(world.database, SHOP, lambda: world.clock().timestamp()).take(world.source.limits)
     [window] = metrics(world.deps, SHOP).budget

@@ -76,20 +76,20 @@ def test_owed_items_are_counted(world: World) -> None:
     assert shop_of(world).owed == 2
 
 
-def test_the_last_event_is_told(world: World) -> None:
+def test_the_last_event_is_shown(world: World) -> None:
     with world.database.begin() as conn:
         inbox.accept(conn, [Arrival(SHOP, Delivery("e1", "t"), {}, b"{}", world.clock())])
     assert shop_of(world).last_event == world.clock().isoformat()
 
 
-def test_the_last_run_is_told(world: World) -> None:
+def test_the_last_run_is_shown(world: World) -> None:
     load(world)
     last_run = shop_of(world).last_run
     assert last_run is not None
     assert last_run["status"] == "completed"
 
 
-def test_a_runs_token_is_not_told(world: World) -> None:
+def test_a_runs_token_is_not_shown(world: World) -> None:
     load(world)
     assert "token" not in (shop_of(world).last_run or ["token"])
 
@@ -142,12 +142,12 @@ def test_a_broken_database_is_not_ready(empty_url: str) -> None:
         assert not readiness(World(empty).deps).ready
 
 
-def test_an_unreachable_database_is_told_and_not_raised() -> None:
+def test_an_unreachable_database_is_reported_and_not_raised() -> None:
     with closing(open_database("postgresql://nobody@127.0.0.1:1/none")) as nowhere:
         assert readiness(World(nowhere).deps).database is False
 
 
-def test_the_age_of_the_oldest_owed_item_is_told(world: World) -> None:
+def test_the_age_of_the_oldest_owed_item_is_shown(world: World) -> None:
     owe(world, "A")
     world.clock.pass_(20)
     assert readiness(world.deps).oldest_owed_seconds == 20.0

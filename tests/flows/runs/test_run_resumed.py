@@ -38,14 +38,14 @@ def world(database: Database) -> World:
     world = World(database, FakeSource(page_size=100))
     world.source.kinds = (Kind.PRODUCT,)
     world.source.put(*(listing(f"P{number:04}", NEWLY, price_minor=1000) for number in range(SIZE)))
-    ask(world, Strategy.FULL)
+    run_strategy(world, Strategy.FULL)
     for number in range(SIZE):
         changed = {"price_minor": 1000, "name": None} if number % 3 == 0 else {"price_minor": 1100}
         world.source.put(listing(f"P{number:04}", NEWLY + 5, **changed))
     return world
 
 
-def ask(world: World, strategy: Strategy, keeper: LeaseKeeper | None = None, **options: Any) -> Run:
+def run_strategy(world: World, strategy: Strategy, keeper: LeaseKeeper | None = None, **options: Any) -> Run:
     world.clock.pass_(3600)
     run_id = request_run(world.deps, SHOP, strategy, Options(**options), cause="person")
     return go_on(world, run_id, keeper)
@@ -54,14 +54,14 @@ def ask(world: World, strategy: Strategy, keeper: LeaseKeeper | None = None, **o
 def go_on(world: World, run_id: int, keeper: LeaseKeeper | None = None) -> Run:
     run(world.deps, keeper or LeaseKeeper(world.database), run_id, patience=0.0)
     with world.database.read() as conn:
-        found = runs.get(conn, run_id)
-    assert found is not None
-    return found
+        row = runs.get(conn, run_id)
+    assert row is not None
+    return row
 
 
 @pytest.mark.parametrize("dry", [True, False])
 def test_a_run_that_goes_on_while_it_writes_counts_each_row_once(world: World, dry: bool) -> None:
-    stopped = ask(world, Strategy.ACTIVE, Stopping(world.database), dry_run=dry)
+    stopped = run_strategy(world, Strategy.ACTIVE, Stopping(world.database), dry_run=dry)
     assert stopped.status == "idle"
     ended = go_on(world, stopped.id)
     assert ended.status == "completed"
@@ -73,7 +73,7 @@ def test_a_full_run_that_goes_on_counts_what_it_wrote_before(world: World, monke
     monkeypatch.setitem(bulk.ROWS_PER_COMMIT, world.database.dialect, 300)
     keeper = Stopping(world.database)
     keeper.after = 2 * (SIZE // 100 + 2) + 1  # the guard has the list read twice; then the first batch is written
-    stopped = ask(world, Strategy.FULL, keeper)
+    stopped = run_strategy(world, Strategy.FULL, keeper)
     assert (stopped.status, repriced(world.database)) == ("idle", 300)
     ended = go_on(world, stopped.id)
     assert (ended.status, ended.progress.updated, repriced(world.database)) == ("completed", 800, 800)
@@ -138,7 +138,7 @@ def thirty(database: Database) -> World:
     world = World(database, FakeSource(page_size=10, batch=10))
     world.source.kinds = (Kind.PRODUCT,)
     world.source.put(*(product(number, 0) for number in range(30)))
-    ask(world, Strategy.FULL)
+    run_strategy(world, Strategy.FULL)
     return world
 
 
@@ -176,5 +176,5 @@ def died_in(world: World, strategy: Strategy, **options: Any) -> int | None:
 def repriced(database: Database) -> int:
     """How many of the new prices are written."""
     with database.read() as conn:
-        found = conn.exec_driver_sql("SELECT count(*) FROM listings WHERE price_minor = 1100")
-        return int(found.scalar() or 0)
+        rows = conn.exec_driver_sql("SELECT count(*) FROM listings WHERE price_minor = 1100")
+        return int(rows.scalar() or 0)

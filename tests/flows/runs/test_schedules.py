@@ -65,7 +65,7 @@ def test_the_next_five_times_are_shown(world: World) -> None:
     assert row(world, "inventory").next == [f"2026-06-01T{hour}:07:00+00:00" for hour in (12, 13, 14, 15, 16)]
 
 
-def test_the_next_times_are_told_in_the_schedules_own_zone(world: World) -> None:
+def test_the_next_times_are_shown_in_the_schedules_own_zone(world: World) -> None:
     shown = save(world.deps, SHOP, "full", "30 2 * * *", "Europe/Berlin")
     assert shown.next[0] == "2026-06-02T02:30:00+02:00"
 
@@ -152,7 +152,7 @@ def test_another_name_of_a_job_sets_that_job(world: World) -> None:
 @pytest.mark.parametrize(
     ("job", "cron", "timezone", "reason"),
     [
-        ("everything", "0 3 * * *", "UTC", "there are poll, critical"),
+        ("everything", "0 3 * * *", "UTC", "use one of: poll, critical"),
         ("category", "0 3 * * *", "UTC", "on demand only"),
         ("full", "0 25 * * *", "UTC", "hour: .*25.*right would be"),
         ("full", "0 3 31 2 *", "UTC", "no such day"),

@@ -264,7 +264,7 @@ def test_the_alert_of_a_hold_closes_with_it(world: World, state: str) -> None:
 # --- letters ---
 
 
-def test_letters_are_told_by_connection(world: World) -> None:
+def test_letters_are_shown_by_connection(world: World) -> None:
     die(world, "A")
     alert = the_alert(world)
     assert alert.title.startswith(f"{SHOP}: 1 dead letter: ")
@@ -285,7 +285,7 @@ def test_letters_of_two_connections_by_one_cause_are_two_alerts(world: World) ->
     assert {alert.connection for alert in open_alerts(world)} == {SHOP, "elsewhere"}
 
 
-def test_the_letter_of_a_run_is_told_with_the_connection_of_the_run(world: World) -> None:
+def test_the_letter_of_a_run_is_shown_with_the_connection_of_the_run(world: World) -> None:
     run_id = request_run(world.deps, SHOP, Strategy.FULL, Options(), cause="person")
     die_without_item(world, "run", [run_id])
     alert = the_alert(world)
@@ -320,7 +320,7 @@ def subscribed(database: Database) -> World:
 def test_a_paused_connection_is_not_asked_for_its_subscriptions(subscribed: World) -> None:
     people.pause(subscribed.deps, SHOP)
     alerts.check_subscriptions(subscribed.deps)
-    assert subscribed.source.asked == []
+    assert subscribed.source.requests == []
 
 
 def ended(world: World, strategy: Strategy, status: str) -> int:

@@ -186,7 +186,7 @@ def _place(world: World, body: Mapping[str, Any], is_purchase: bool) -> str | No
         return None
     id_ = url.rpartition("/")[2]
     if id_ not in [store.id for store in world.stores()]:
-        raise BadRequest(f"{used} must be a facility that is no sublocation, not {url!r}")
+        raise BadRequest(f"{used} must be a facility that is not a sublocation, not {url!r}")
     return id_
 
 
