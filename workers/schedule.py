@@ -13,11 +13,11 @@ from app.config import Settings
 from app.errors import DatabaseFault
 from app.flows.access.audit_archive import FOLDER
 from app.flows.access.sign_in_places import sum_up
-from app.flows.apart import apart
 from app.flows.connections.identity import find_accounts
 from app.flows.connections.probes import probe_in_background
 from app.flows.deps import Deps
 from app.flows.inbox import outages
+from app.flows.isolated import isolated
 from app.flows.items.sweep import sweep
 from app.flows.reports.metrics import sum_settled
 from app.flows.runs.correct_reasons import correct_reasons
@@ -127,7 +127,7 @@ def tick_once(deps: Deps, began: datetime | None) -> None:
     }
     try:
         record_heartbeat(deps, "clock")
-        apart(lambda name: steps[name](), steps, event="tick_failed")
+        isolated(lambda name: steps[name](), steps, event="tick_failed")
     except DatabaseFault:  # logged once, by the database
         return
     except Exception as error:  # see run_clock

@@ -6,9 +6,9 @@ to fetch another merchant's orders again and again.
 
 from functools import partial
 
-from app.flows.apart import apart
 from app.flows.connections import health
 from app.flows.deps import Deps
+from app.flows.isolated import isolated
 from app.rules.calls.calling import PROBE, calling_for
 from app.sources.base import Identified
 from app.stores.reports import cache
@@ -19,7 +19,7 @@ QUESTION = "account"
 
 def find_accounts(deps: Deps) -> None:
     """Ask every source that knows its account; those that cannot be called now are asked in the next round."""
-    apart(partial(_find_account, deps), deps.sources, event="account_unknown")
+    isolated(partial(_find_account, deps), deps.sources, event="account_unknown")
 
 
 def _find_account(deps: Deps, connection: str) -> None:

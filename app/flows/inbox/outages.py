@@ -9,10 +9,10 @@ from sqlalchemy import Connection
 
 from app.domain import ALL_ITEMS, Cause, Change, batches
 from app.errors import TallyhookError
-from app.flows.apart import apart
 from app.flows.connections.health import blocked, readable
 from app.flows.deps import Deps
 from app.flows.inbox.accepting import accept
+from app.flows.isolated import isolated
 from app.flows.upkeep import alerts
 from app.flows.upkeep.raise_alert import close_alert
 from app.rules.drift.drift import Span
@@ -48,12 +48,12 @@ def watch(deps: Deps) -> None:
     of a connection that must not be called wait.
     """
     heard = [name for name, source in deps.sources.items() if source.receiver is not None]
-    apart(partial(_find, deps), heard, event="gap_not_looked_for")
+    isolated(partial(_find, deps), heard, event="gap_not_looked_for")
     with deps.database.read() as conn:
         unfinished = outages.unfinished(conn)
     gaps = {f"gap {one.id} of {one.connection}": one for one in unfinished if one.connection in deps.sources}
     may_call = [name for name, one in gaps.items() if blocked(deps, one.connection) is None]
-    apart(lambda name: _advance(deps, gaps[name]), may_call, event="gap_not_healed")
+    isolated(lambda name: _advance(deps, gaps[name]), may_call, event="gap_not_healed")
 
 
 def list_outages(deps: Deps, *, limit: int = 50, before_id: int | None = None) -> list[OutageView]:

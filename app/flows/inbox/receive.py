@@ -115,8 +115,8 @@ class Intake:
             self._to_enqueue.extend(accepted.owed)
         except DatabaseFault as fault:
             errors = {id(arrival): fault for arrival, _ in group}
-        told = [(done, errors.get(id(arrival))) for arrival, done in group]
-        group[0][1].get_loop().call_soon_threadsafe(_answer, told)
+        outcomes = [(done, errors.get(id(arrival))) for arrival, done in group]
+        group[0][1].get_loop().call_soon_threadsafe(_answer, outcomes)
         self._committed.set()
         written = [one for one, _ in group if id(one) not in errors]
         self._doubt({one.connection for one in written if one.delivery.alarm and one.delivery.set_aside is None})

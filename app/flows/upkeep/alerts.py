@@ -9,10 +9,10 @@ import structlog
 
 from app.domain import Status
 from app.errors import AuthRejected, DatabaseFault, TallyhookError, Transient
-from app.flows.apart import apart
 from app.flows.connections.health import blocked
 from app.flows.connections.webhook_checks import agreed
 from app.flows.deps import Deps
+from app.flows.isolated import isolated
 from app.flows.items.dead_letter import RUN_ACTOR
 from app.flows.letters.letters import conditions, terms_of
 from app.flows.upkeep.connection_alerts import watch_connections
@@ -59,12 +59,12 @@ def watch(deps: Deps) -> None:
         rounds[f"{name}: deliveries"] = partial(_near_discard, deps, name)
         rounds[f"{name}: runs"] = partial(_failed_run, deps, name)
     rounds["removed connections"] = partial(_of_removed, deps)
-    apart(lambda name: rounds[name](), rounds, event="not_watched")
+    isolated(lambda name: rounds[name](), rounds, event="not_watched")
 
 
 def check_subscriptions(deps: Deps) -> None:
     """Ask every vendor that can tell whether it still sends webhooks to us, except those that must not be called now."""
-    apart(partial(_check_subscription, deps), deps.sources, event="subscription_unknown")
+    isolated(partial(_check_subscription, deps), deps.sources, event="subscription_unknown")
 
 
 def _check_subscription(deps: Deps, connection: str) -> None:

@@ -15,8 +15,8 @@ from app.domain.decoding import decode
 from app.flows.access.audit import note
 from app.flows.access.audit_archive import archive
 from app.flows.access.sign_in_places import KNOWN_FOR
-from app.flows.apart import apart
 from app.flows.deps import Deps
+from app.flows.isolated import isolated
 from app.rules.runs.checkpoint import Checkpoint
 from app.stores.access import sign_ins
 from app.stores.history.feed import begin_again
@@ -90,7 +90,7 @@ def prune(
         if count := sorts[what]():
             removed[what] = count
 
-    apart(remove, sorts, event="not_pruned")
+    isolated(remove, sorts, event="not_pruned")
     with deps.database.begin() as conn:
         begin_again(conn)
     if any(removed.values()):

@@ -34,16 +34,9 @@ class ItemSearch(Params, frozen=True, kw_only=True):
     limit: Most = 20
 
 
-class OfItemNamed(Params, frozen=True, kw_only=True):
-    """One item."""
-
-    item: ItemName
-
-
 class ItemHistoryPage(Params, frozen=True, kw_only=True):
     """A page of an item's changes."""
 
-    item: ItemName
     limit: Most = 50
     before: Annotated[Text, Meta(description='"next" of the previous page')] | UnsetType = UNSET
 
@@ -51,7 +44,6 @@ class ItemHistoryPage(Params, frozen=True, kw_only=True):
 class StockThen(Params, frozen=True, kw_only=True):
     """An item's stock as of a moment; now if none is given."""
 
-    item: ItemName
     as_of: Moment | UnsetType = UNSET
 
 
@@ -78,23 +70,22 @@ def find_items_by_text(deps: Deps, params: ItemSearch) -> FoundItems:
 
 
 @operations.get(ITEMS + "/{item:path}", "the item, its stock by location, and the same SKU elsewhere", errors=(409,))
-def show_item(deps: Deps, params: OfItemNamed) -> ItemView:
+def show_item(deps: Deps, item: ItemName) -> ItemView:
     """One item."""
-    return items.show(deps, items.the_one(deps, params.item))
+    return items.show(deps, items.the_one(deps, item))
 
 
 @operations.get(ITEMS + "/{item:path}/history", "a page of changes, newest first", errors=(409, 422), heavy=True)
-def show_item_history(deps: Deps, params: ItemHistoryPage) -> ItemHistory:
+def show_item_history(deps: Deps, item: ItemName, params: ItemHistoryPage) -> ItemHistory:
     """What changed an item, and what brought each change."""
-    item = items.the_one(deps, params.item)
-    return item_history.item_history(deps, item, limit=params.limit, before=given(params.before))
+    return item_history.item_history(deps, items.the_one(deps, item), limit=params.limit, before=given(params.before))
 
 
 @operations.get(ITEMS + "/{item:path}/stock", "the counts of that moment by location", errors=(409,), heavy=True)
-def show_stock_as_of(deps: Deps, params: StockThen) -> StockAsOf:
+def show_stock_as_of(deps: Deps, item: ItemName, params: StockThen) -> StockAsOf:
     """An item's stock as it was at a moment."""
     moment: datetime = given(params.as_of) or deps.now()
-    return item_history.stock_as_of(deps, items.the_one(deps, params.item), moment)
+    return item_history.stock_as_of(deps, items.the_one(deps, item), moment)
 
 
 @operations.get(

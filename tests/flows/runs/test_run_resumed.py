@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection, event
 
 from app.domain import Kind, Listing, Options, Strategy
 from app.flows.items.leases import LEASE, LeaseKeeper
@@ -84,23 +85,21 @@ class Killed(BaseException):
 
 
 class Mortal:
-    """A process that can be made to die in the commit of a run after the next few."""
+    """A process that can be made to die in the commit after the next few."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, database: Database) -> None:
         self.left = 10_000
-        self._save = runs.save
-        monkeypatch.setattr(runs, "save", self.save)
+        event.listen(database.engine, "commit", self._commit)
 
-    def save(self, *arguments: Any, **names: Any) -> bool:
+    def _commit(self, connection: Connection) -> None:
         self.left -= 1
         if self.left < 0:
             raise Killed
-        return self._save(*arguments, **names)
 
 
 @pytest.fixture
-def mortal(monkeypatch: pytest.MonkeyPatch) -> Mortal:
-    return Mortal(monkeypatch)
+def mortal(database: Database) -> Mortal:
+    return Mortal(database)
 
 
 @pytest.mark.parametrize("dry", [True, False])
@@ -109,7 +108,7 @@ def test_a_run_that_dies_between_any_two_commits_counts_each_change_once(
     database: Database, mortal: Mortal, strategy: Strategy, dry: bool
 ) -> None:
     world = thirty(database)
-    for saves in range(1, 30):
+    for saves in range(1, 100):
         world.source.put(*(product(number, saves) for number in range(2)))
         ended = resumed(world, mortal, saves, strategy, dry_run=dry)
         if ended is None:
@@ -124,7 +123,7 @@ def test_a_run_that_dies_beside_a_record_that_cannot_be_written_counts_each_chan
 ) -> None:
     world = thirty(database)
     refuse(database, "UPDATE", "listings", "NEW.external_id = 'P02' AND NEW.name <> OLD.name")
-    for saves in range(1, 40):
+    for saves in range(1, 100):
         world.source.put(*(product(number, saves) for number in range(3)))
         ended = resumed(world, mortal, saves, strategy)
         if ended is None:
@@ -153,23 +152,26 @@ def counted(ended: Run, saves: int) -> tuple[object, ...]:
 
 def resumed(world: World, mortal: Mortal, saves: int, strategy: Strategy, **options: Any) -> Run | None:
     """A run that died after so many commits and was resumed; ``None`` if it got through alive."""
-    mortal.left = saves
-    died = died_in(world, strategy, category="Bowls" if strategy is Strategy.CATEGORY else None, **options)
-    mortal.left = 10_000
+    died = died_in(
+        world, mortal, saves, strategy, category="Bowls" if strategy is Strategy.CATEGORY else None, **options
+    )
     if died is None:
         return None
     world.clock.pass_(LEASE + 1)
     return go_on(world, died)
 
 
-def died_in(world: World, strategy: Strategy, **options: Any) -> int | None:
-    """The id of the run if the process died in it."""
+def died_in(world: World, mortal: Mortal, commits: int, strategy: Strategy, **options: Any) -> int | None:
+    """The id of the run if the process died in it, after so many commits."""
     world.clock.pass_(3600)
     run_id = request_run(world.deps, SHOP, strategy, Options(**options), cause="person")
+    mortal.left = commits
     try:
         run(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
     except Killed:
         return run_id
+    finally:
+        mortal.left = 10_000
     return None
 
 

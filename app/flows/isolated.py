@@ -12,7 +12,7 @@ T = TypeVar("T")
 log = structlog.get_logger()
 
 
-def apart(work: Callable[[T], object], things: Iterable[T], *, event: str) -> None:
+def isolated(work: Callable[[T], object], things: Iterable[T], *, event: str) -> None:
     """Do ``work`` for each thing; a failure is logged as ``event`` and the next one follows. Raises ``DatabaseFault`` at
     once, because the next one would fare no better."""
     for thing in things:
