@@ -85,7 +85,7 @@ class Operation:
         return self.call.__name__.rstrip("_")
 
     @cached_property
-    def _types(self) -> Mapping[str, Any]:
+    def _types(self) -> Mapping[str, type[Any]]:
         hints = get_type_hints(self.call, include_extras=True)
         return {name: type_ for name, type_ in hints.items() if name not in ("deps", "connection")}
 
