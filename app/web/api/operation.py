@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple, TypeAlias, TypeVar, get_type_hints
+from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 import msgspec
 
@@ -20,10 +20,6 @@ SYNC = "/api/sync-{connection}"
 
 _CONVERTED = re.compile(r":\w+(?=\})")
 _NAMED = re.compile(r"\{(\w+)\}")
-
-
-Types: TypeAlias = Mapping[str, Any]
-"""Types by the names of what has them."""
 
 
 class Parameter(NamedTuple):
@@ -89,7 +85,7 @@ class Operation:
         return self.call.__name__.rstrip("_")
 
     @cached_property
-    def _types(self) -> Types:
+    def _types(self) -> Mapping[str, type[Any]]:
         hints = get_type_hints(self.call, include_extras=True)
         return {name: type_ for name, type_ in hints.items() if name not in ("deps", "connection")}
 
