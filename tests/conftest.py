@@ -125,7 +125,6 @@ def postgres_url(_postgres: str) -> str:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-        conn.execute("DROP FUNCTION IF EXISTS refuse() CASCADE")  # of ``tests.refusing``
         conn.execute("SET session_replication_role = replica")  # the audit log refuses to be emptied otherwise
         conn.execute(";".join(f"DELETE FROM {table}" for table in SQLModel.metadata.tables).encode())
     return _postgres

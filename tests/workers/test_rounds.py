@@ -15,7 +15,7 @@ from app.stores.sql.engine import Database
 from tests.asking import request_reconcile
 from tests.fakes import SHOP, World
 from tests.letters import all_letters, die
-from tests.refusing import refuse
+from tests.refusing import refusing
 from workers.schedule import Rounds, rounds_of, tick_once
 
 DAY = 86_400.0
@@ -78,7 +78,7 @@ def test_a_tick_that_fails_does_not_keep_the_sweep_from_going(database: Database
         owed.owe(conn, SHOP, [Change(Kind.PRODUCT, "A")], Cause.WEBHOOK, world.clock())
     tick_once(world.deps, world.clock())
     world.queue.enqueued.clear()
-    refuse(database, "UPDATE", "schedules", "NEW.last_slot <> OLD.last_slot")
     world.clock.pass_(600)
-    tick_once(world.deps, world.clock())
+    with refusing(database, "UPDATE", "schedules", "NEW.last_slot <> OLD.last_slot"):
+        tick_once(world.deps, world.clock())
     assert world.queue.enqueued == [ItemKey(SHOP, Kind.PRODUCT, "A")]

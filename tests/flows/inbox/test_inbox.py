@@ -26,7 +26,7 @@ from app.stores.inbox.inbox import Arrival
 from app.stores.sql.engine import Database, open_database
 from tests.fakes import SHOP, PlainReceiver, World, listing
 from tests.letters import die
-from tests.refusing import refuse
+from tests.refusing import refusing
 
 FRIEND = {"x-word": "friend", "x-signature": "abc"}
 
@@ -204,8 +204,8 @@ def test_a_bad_line_is_reported_and_keeps_no_other_out(world: World, bad: str, w
 
 
 def test_a_line_that_cannot_be_stored_is_told_and_keeps_no_other_out(world: World) -> None:
-    refuse(world.database, "INSERT", "inbox_events", "NEW.event_id = 'n2'")
-    done = import_lines(world.deps, [line(), line(body='{"id": "n2", "type": "changed", "items": []}')])
+    with refusing(world.database, "INSERT", "inbox_events", "NEW.event_id = 'n2'"):
+        done = import_lines(world.deps, [line(), line(body='{"id": "n2", "type": "changed", "items": []}')])
     assert (done.new, [number for number, *_ in done.bad]) == (1, [2])
     assert "cannot be stored" in done.bad[0].why
 

@@ -14,7 +14,7 @@ from app.flows.inbox.refused import RefusedDeliveries
 from app.stores.inbox.inbox import Arrival
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, PlainReceiver, World
-from tests.refusing import refuse
+from tests.refusing import refusing
 from tests.web.serving import inbox_ids
 
 
@@ -134,8 +134,8 @@ def test_an_endless_id_fails_no_neighbour(world: World) -> None:
 
 
 def test_a_delivery_that_cannot_be_written_refuses_no_neighbour(world: World, database: Database) -> None:
-    refuse(database, "INSERT", "inbox_events", "NEW.event_id = 'bad'")
-    told = commit(world, *(arrival(world, id) for id in ("e0", "e1", "e2", "e3", "e4", "bad", "e5")))
+    with refusing(database, "INSERT", "inbox_events", "NEW.event_id = 'bad'"):
+        told = commit(world, *(arrival(world, id) for id in ("e0", "e1", "e2", "e3", "e4", "bad", "e5")))
     assert [one is None for one in told] == [True] * 5 + [False, True]
     assert inbox_ids(database) == [f"e{n}" for n in range(6)]
 

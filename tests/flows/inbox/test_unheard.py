@@ -30,7 +30,7 @@ from app.stores.sql.engine import Database, open_database
 from app.stores.upkeep import heartbeats
 from tests.fakes import SHOP, FakeSource, World
 from tests.letters import die
-from tests.refusing import refuse
+from tests.refusing import refusing
 
 DAY = 86_400
 
@@ -107,9 +107,9 @@ def work(world: World) -> None:
 
 
 def test_an_event_of_the_ledger_that_cannot_be_stored_keeps_no_other_out(world: World) -> None:
-    refuse(world.database, "INSERT", "inbox_events", "NEW.event_id = 'b'")
     down(world, 11_400)
-    outages.watch(world.deps)
+    with refusing(world.database, "INSERT", "inbox_events", "NEW.event_id = 'b'"):
+        outages.watch(world.deps)
     work(world)
     outages.watch(world.deps)
     assert sentences(world) == ["down 3 h 10 min, missed 1, replayed 1"]

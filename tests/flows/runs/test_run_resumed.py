@@ -14,7 +14,7 @@ from app.stores.runs import runs
 from app.stores.runs.run_row import Run
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, listing
-from tests.refusing import refuse
+from tests.refusing import refusing
 
 SIZE = 1200
 NEWLY = 12_000_000
@@ -122,13 +122,13 @@ def test_a_run_that_dies_beside_a_record_that_cannot_be_written_counts_each_chan
     database: Database, mortal: Mortal, strategy: Strategy
 ) -> None:
     world = thirty(database)
-    refuse(database, "UPDATE", "listings", "NEW.external_id = 'P02' AND NEW.name <> OLD.name")
-    for saves in range(1, 100):
-        world.source.put(*(product(number, saves) for number in range(3)))
-        ended = resumed(world, mortal, saves, strategy)
-        if ended is None:
-            return
-        assert counted(ended, saves) == (saves, "completed", 30, 2, 27, 1)
+    with refusing(database, "UPDATE", "listings", "NEW.external_id = 'P02' AND NEW.name <> OLD.name"):
+        for saves in range(1, 100):
+            world.source.put(*(product(number, saves) for number in range(3)))
+            ended = resumed(world, mortal, saves, strategy)
+            if ended is None:
+                return
+            assert counted(ended, saves) == (saves, "completed", 30, 2, 27, 1)
     raise AssertionError("it never got through alive")
 
 

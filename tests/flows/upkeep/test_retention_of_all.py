@@ -26,7 +26,7 @@ from app.stores.upkeep import heartbeats
 from app.stores.upkeep.pruning import BATCH_SIZE
 from tests.fakes import SHOP, FakeSource, World, listing
 from tests.letters import all_letters, die
-from tests.refusing import refuse
+from tests.refusing import refusing
 
 DAY = 86_400.0
 
@@ -81,8 +81,8 @@ def difference(world: World, run_id: int, item: str) -> dict[str, Any]:
 
 def test_rows_that_cannot_be_removed_keep_no_other_sort(world: World) -> None:
     add(world, "runs", run(world, 400, status="failed"), run(world, 20) | {"dry": True}, run(world, 1))
-    refuse(world.database, "DELETE", "runs", "OLD.dry")
-    assert prune_after(world, dry_runs=14, runs=365) == {"runs": 1}
+    with refusing(world.database, "DELETE", "runs", "OLD.dry"):
+        assert prune_after(world, dry_runs=14, runs=365) == {"runs": 1}
 
 
 # --- runs ---
