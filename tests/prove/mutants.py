@@ -174,7 +174,7 @@ put = replace(watermarks, "put", lambda conn, c, k, value, now: put(conn, c, k, 
         0,
         frozenset({Dial.VENDOR_LAGS, Dial.RUNS}),
         """
-from app.flows.items.fetching import Fetched
+from app.flows.items.fetched import Fetched
 replace(Fetched, "behind", lambda self: [])
 """,
     ),

@@ -22,7 +22,7 @@ from app.flows.holds.doubted import Doubt, judged, settled
 from app.flows.holds.hold_back import leave_out, leave_unread
 from app.flows.holds.plausible import Verdict
 from app.flows.items.bad_records import split_storable, sure_scopes
-from app.flows.items.fetching import Fetched, read_of
+from app.flows.items.fetched import Fetched, read_of
 from app.flows.items.held_items import BelievedRows, HeldItems, split
 from app.rules.guard.guard import FIRST_LOAD, POLL
 from app.rules.guard.traits import OldListing

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from app.domain import Answer, BadRecord, Kind, Record, key_of
-from app.flows.items.fetching import WAITS_FOR_A_PERSON
+from app.flows.items.fetched import WAITS_FOR_A_PERSON
 from app.stores.catalog import Key
 from app.stores.guard import Batch
 

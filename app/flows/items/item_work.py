@@ -25,7 +25,8 @@ from app.flows.deps import Deps
 from app.flows.items.bad_records import Failure, record_failures
 from app.flows.items.dead_letter import with_claim
 from app.flows.items.doubted_items import hold_back
-from app.flows.items.fetching import Fetched, commit, fetch, write_storable
+from app.flows.items.fetched import Fetched
+from app.flows.items.fetching import commit, fetch, write_storable
 from app.flows.items.leases import LeaseKeeper
 from app.flows.items.pull import pull
 from app.rules.calls.lanes import Lane, lane, lane_of

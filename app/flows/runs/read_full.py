@@ -17,8 +17,8 @@ from app.domain import Cause, Kind, Page, Ref, Strategy, batches
 from app.errors import AuthRejected, BadAnswer, Permanent, Transient, Unavailable
 from app.flows.items.bad_records import log_failures, sure_scopes
 from app.flows.items.bulk_read import BulkResult
-from app.flows.items.fetching import read_of
-from app.flows.items.pull import owe_unknown
+from app.flows.items.fetched import read_of
+from app.flows.items.owing import owe_unknown
 from app.flows.runs.compare_kind import agreed, compare_kind, finish_comparison
 from app.flows.runs.drift import record_drift, record_left
 from app.flows.runs.kind_lock import kind_lock

@@ -21,7 +21,7 @@ from app.flows.items.bad_records import (
     unread,
     unstorable,
 )
-from app.flows.items.pull import BATCH_SIZE, NewlyOwed, changes_by_mention, owe_refused, owe_unknown
+from app.flows.items.owing import BATCH_SIZE, NewlyOwed, changes_by_mention, owe_refused, owe_unknown
 from app.flows.runs import resumable
 from app.flows.runs.dry_run import Effects, preview
 from app.flows.runs.named_items import dry_run_named, named_news

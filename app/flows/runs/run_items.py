@@ -19,7 +19,8 @@ from app.flows.items.bad_records import (
     unread,
 )
 from app.flows.items.doubted_items import ItemReads
-from app.flows.items.fetching import apply_answer, read_of
+from app.flows.items.fetched import read_of
+from app.flows.items.fetching import apply_answer
 from app.flows.items.held_items import split
 from app.flows.runs.dry_run import Effects, would_write
 from app.flows.runs.retrying import with_retries

@@ -11,7 +11,7 @@ from app.domain import ALL_ITEMS, Answer, BadRecord, Cause, Change, ItemKey, Kin
 from app.errors import Unavailable, Unmappable
 from app.flows.items.bulk_read import BulkRead
 from app.flows.items.dead_letter import record_dead_letter
-from app.flows.items.fetching import read_of
+from app.flows.items.fetched import read_of
 from app.flows.items.held_items import HeldItems, split
 from app.flows.items.leases import LEASE, LeaseKeeper
 from app.flows.items.sync_item import sync_item
