@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec import to_builtins
 
+from app.flows.catalog import past
 from app.flows.connections.connections import list_connections
 from app.flows.deps import Deps
 from app.flows.runs.true_now import as_json, true_now
@@ -51,6 +52,7 @@ def overview(deps: Deps) -> dict[str, Any]:
                 "calls_of_24_hours": calls.since(conn, slug, deps.now() - A_DAY),
                 "last_event": _iso(inbox.last_received(conn, slug)),
                 "pulled": {kind: _iso(watermarks.pulled_at(conn, slug, kind)) for kind in source.kinds},
+                "past": past.describe(conn, slug, source),
                 "last_run": next(map(_run_as_json, runs.latest(conn, slug, 1)), None),
             }
             for slug, source in deps.sources.items()

@@ -14,6 +14,9 @@ from app.stores import tables
 CREATED, UPDATED, DELETED, LOADING, LOADED, PAST = "created", "updated", "deleted", "loading", "loaded", "past"
 """The values of ``op`` (``tables.HistoryRow``)."""
 
+HAND = "hand"
+"""``written_by`` of a row that somebody changed in the database itself."""
+
 ROWS = tables.core(tables.HistoryRow)
 
 
