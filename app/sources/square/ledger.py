@@ -42,14 +42,15 @@ class InventoryChange(msgspec.Struct):
 
 
 def past_changes(client: Client, listing_ids: Sequence[str], since: datetime) -> Iterator[PastPage]:
-    """All changes of these variations since a moment; a record that cannot be read is a gap."""
+    """All changes of these variations since a moment."""
     types = ["PHYSICAL_COUNT", "ADJUSTMENT", *(["TRANSFER"] if client.version < TRANSFERS_UNTIL else [])]
     body: Json = {"catalog_object_ids": list(listing_ids), "types": types, "updated_after": text_of(since - LATE)}
     for reply in client.changes(body):
-        yield _page(reply.changes or [])
+        yield page_of(reply.changes or [])
 
 
-def _page(rows: Sequence[Any]) -> PastPage:
+def page_of(rows: Sequence[Any]) -> PastPage:
+    """The changes of some records; one that cannot be read is a gap."""
     changes: list[PastChange] = []
     gaps: list[PastGap] = []
     for row in rows:
