@@ -110,7 +110,7 @@ class PastChange(NamedTuple):
     received_at: datetime
 
 
-class PastGap(NamedTuple):
+class BadPast(NamedTuple):
     """A record of a past change that cannot be read: what was before it is not known. ``listing_id`` is empty where it may
     be any, ``occurred_at`` is ``None`` where it may be any moment."""
 
@@ -123,4 +123,4 @@ class PastPage(NamedTuple):
     """Some of the past changes that a source keeps, in any order."""
 
     changes: Sequence[PastChange] = ()
-    gaps: Sequence[PastGap] = ()
+    failed: Sequence[BadPast] = ()

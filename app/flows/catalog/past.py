@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import Connection
 
-from app.domain import Kind, PastChange, PastGap, Spot
+from app.domain import BadPast, Kind, PastChange, Spot
 from app.errors import BudgetSpent, DatabaseFault, TallyhookError
 from app.flows.connections.health import paused, readable
 from app.flows.deps import Deps
@@ -137,14 +137,14 @@ def _read_some(deps: Deps, connection: str, since: datetime) -> bool:
     source = deps.bulk_sources[connection]
     if not isinstance(source, InventoryLedger):
         return False
-    changes, gaps = _changes(source, ids, since)
-    if gaps:
-        log.warning("past_unreadable", connection=connection, records=len(gaps), error=gaps[0].error)
+    changes, bad = _changes(source, ids, since)
+    if bad:
+        log.warning("past_unreadable", connection=connection, records=len(bad), error=bad[0].error)
     rows = {}
     for id in ids:
         mine = [one for one in own if one.external_id == id]
         counts = joined([one for one in held if one.listing_id == id], mine, loaded_at)
-        begin = _known_from(id, gaps, since)
+        begin = _known_from(id, bad, since)
         if counts and begin is not None:
             rows[id] = reckon(counts, changes.get(id, []), since=begin, loaded_at=loaded_at)
     return _write(deps, connection, note, ids, rows)
@@ -158,21 +158,21 @@ def _end(deps: Deps, connection: str, note: PastNote) -> None:
 
 def _changes(
     source: InventoryLedger, ids: Sequence[str], since: datetime
-) -> tuple[dict[str, list[PastChange]], list[PastGap]]:
+) -> tuple[dict[str, list[PastChange]], list[BadPast]]:
     """The recorded changes of some listings, and what of the record cannot be read."""
     changes: dict[str, list[PastChange]] = {}
-    gaps: list[PastGap] = []
+    bad: list[BadPast] = []
     with lane(Lane.SPARE):
         for page in source.past_changes(ids, since):
-            gaps.extend(page.gaps)
+            bad.extend(page.failed)
             for one in page.changes:
                 changes.setdefault(one.listing_id, []).append(one)
-    return changes, gaps
+    return changes, bad
 
 
-def _known_from(listing_id: str, gaps: Sequence[PastGap], since: datetime) -> datetime | None:
+def _known_from(listing_id: str, bad: Sequence[BadPast], since: datetime) -> datetime | None:
     """From when on all changes of a listing are known; ``None`` if that cannot be told."""
-    mine = [gap.occurred_at for gap in gaps if gap.listing_id in ("", listing_id)]
+    mine = [one.occurred_at for one in bad if one.listing_id in ("", listing_id)]
     if None in mine:
         return None
     return max([since, *(at + timedelta(microseconds=1) for at in mine if at is not None)])

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from app.domain import PastChange, PastGap, PastPage, Spot
+from app.domain import BadPast, PastChange, PastPage, Spot
 from app.errors import Unmappable
 from app.sources.shapes import shown
 from app.sources.square.catalog_wire import Id, Json, typed
@@ -50,16 +50,16 @@ def past_changes(client: Client, listing_ids: Sequence[str], since: datetime) ->
 
 
 def page_of(rows: Sequence[Any]) -> PastPage:
-    """The changes of some records; one that cannot be read is a gap."""
+    """The changes of some records; one that cannot be read fails alone."""
     changes: list[PastChange] = []
-    gaps: list[PastGap] = []
+    failed: list[BadPast] = []
     for row in rows:
         try:
             changes.extend(lenient(row, changes_of))
         except Exception as error:  # whatever a row makes of our code, it is that row's
             inner = _inner(row)
-            gaps.append(PastGap(id_in(inner, "catalog_object_id"), moment_in(inner, "occurred_at"), str(error)))
-    return PastPage(changes, gaps)
+            failed.append(BadPast(id_in(inner, "catalog_object_id"), moment_in(inner, "occurred_at"), str(error)))
+    return PastPage(changes, failed)
 
 
 def changes_of(row: Json) -> list[PastChange]:

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from app.config import Settings
-from app.domain import Kind, PastChange, PastGap, PastPage, Spot
+from app.domain import BadPast, Kind, PastChange, PastPage, Spot
 from app.flows.catalog import past
 from app.flows.catalog.past import joined
 from app.rules.past import Held
@@ -69,7 +69,7 @@ def test_where_our_history_does_not_tell_there_is_no_past(
     assert joined(counts, changes, LOADED) is None
 
 
-# --- gaps in the record ---
+# --- what cannot be read of the record ---
 
 
 class Ledger(FakeSource):
@@ -111,18 +111,18 @@ def test_a_readable_record_is_told_whole(database: Database) -> None:
     assert told(database, PastPage(CHANGES)) == [("A", 1), ("A", 5), ("B", 1), ("B", 5)]
 
 
-def test_a_gap_ends_the_past_of_its_listing(database: Database) -> None:
-    pages = PastPage(CHANGES), PastPage(gaps=[PastGap("A", LOADED - 3 * DAY, "what is RECIPE?")])
+def test_an_unreadable_record_ends_the_past_of_its_listing(database: Database) -> None:
+    pages = PastPage(CHANGES), PastPage(failed=[BadPast("A", LOADED - 3 * DAY, "what is RECIPE?")])
     assert told(database, *pages) == [("A", 1), ("B", 1), ("B", 5)]
 
 
-def test_a_gap_without_a_listing_may_be_any_of_those_asked_for(database: Database) -> None:
-    pages = PastPage(CHANGES), PastPage(gaps=[PastGap("", LOADED - 3 * DAY, "what is RECIPE?")])
+def test_an_unreadable_record_without_a_listing_may_be_any_of_those_asked_for(database: Database) -> None:
+    pages = PastPage(CHANGES), PastPage(failed=[BadPast("", LOADED - 3 * DAY, "what is RECIPE?")])
     assert told(database, *pages) == [("A", 1), ("B", 1)]
 
 
-def test_a_gap_without_a_moment_leaves_no_past(database: Database) -> None:
-    page = PastPage(CHANGES, [PastGap("A", None, "it is 7, expected an object")])
+def test_an_unreadable_record_without_a_moment_leaves_no_past(database: Database) -> None:
+    page = PastPage(CHANGES, [BadPast("A", None, "it is 7, expected an object")])
     assert told(database, page) == [("B", 1), ("B", 5)]
 
 
@@ -137,7 +137,8 @@ def test_that_the_past_was_read_is_known_after_its_rows_have_gone(database: Data
         left = conn.execute(select(ROWS.c.id).where(ROWS.c.op == PAST)).all()
         note = history.past.note(conn, SHOP)
     assert len(left) == 2  # the note, and the newest row of the table, which always stays
-    assert note is not None and note.done
+    assert note is not None
+    assert note.done
 
 
 def test_the_clock_reads_the_past() -> None:

@@ -1,4 +1,4 @@
-"""The past is read once per connection, by one process at a time; it goes on after a crash and tries again after a failure."""
+"""The past is read once, by one process at a time; it goes on after a crash and tries again after a failure."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta

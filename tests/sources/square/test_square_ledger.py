@@ -1,4 +1,4 @@
-"""Square's inventory changes become changes of our counts; what cannot be read is a gap, never a guess."""
+"""Square's inventory changes become changes of our counts; what cannot be read is said, never guessed."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -94,9 +94,9 @@ def test_only_changes_since_the_moment_are_asked_for(simulate: Simulate) -> None
     assert [page.changes for page in pages(account, later)] == [[]]
 
 
-def test_a_record_that_cannot_be_read_is_a_gap_of_its_listing() -> None:
+def test_a_record_that_cannot_be_read_fails_alone_and_names_its_listing() -> None:
     page = page_of([{"type": "RECIPE", "recipe": COMMON}, 7])
-    assert [(gap.listing_id, gap.occurred_at) for gap in page.gaps] == [
+    assert [(bad.listing_id, bad.occurred_at) for bad in page.failed] == [
         ("V1", datetime(2026, 2, 1, 10, tzinfo=UTC)),
         ("", None),
     ]
