@@ -9,10 +9,12 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import Connection, insert
 
-from app.domain import ON_HAND, Listing, Record, StockCount
+from app.domain import ON_HAND, Kind, Listing, Record, StockCount
 from app.errors import InvalidRequest
 from app.stores import catalog, history, tables
 from app.stores.history import Cursor
+from app.stores.history.past import PastCount
+from app.stores.history.rows import begin_load, end_load
 from app.stores.sql.engine import Database, open_database
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
@@ -53,6 +55,30 @@ def test_at_its_end_the_feed_keeps_the_cursor(database: Database) -> None:
         put(conn, Listing("A"))
     _, cursor = follow(database)
     assert follow(database, cursor) == ([], cursor)
+
+
+def test_the_cursor_moves_past_what_the_feed_does_not_show(database: Database) -> None:
+    with database.begin() as conn:
+        put(conn, Listing("A"))
+    _, cursor = follow(database)
+    with database.begin() as conn:
+        history.past.put(conn, "shop", [PastCount("A", "L1", ON_HAND, T0, None, Decimal(3))])
+    shown, moved = follow(database, cursor)
+    with database.begin() as conn:
+        newest = history.end(conn)
+        put(conn, Listing("B"))
+    assert (shown, moved, follow(database, moved)[0]) == ([], newest, ["created B"])
+
+
+def test_a_first_load_is_told_behind_the_cursor(database: Database) -> None:
+    with database.begin() as conn:
+        put(conn, Listing("A"))
+    _, cursor = follow(database)
+    with database.begin() as conn:
+        begin_load(conn, "shop", Kind.STOCK, T0)
+    with database.begin() as conn:
+        end_load(conn, "shop", Kind.STOCK, T0)
+    assert follow(database, cursor)[0] == ["loading ", "loaded "]
 
 
 def test_from_the_end_on_only_later_changes_are_shown(database: Database) -> None:

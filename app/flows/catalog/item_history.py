@@ -79,7 +79,7 @@ def item_history(deps: Deps, item: ItemId, *, limit: int = 50, before: str | Non
     with deps.database.read() as conn:
         rows = history.of_item(conn, item.connection, [item.external_id], before=place, limit=limit + 1)
         names = location_names(conn, item.connection)
-        since = history.known_since(conn, item.connection)
+        since = history.known_since(conn, item.connection, item.external_id)
         owners = [id for id in (item.external_id, parent) if id is not None]
         changes = [
             _change(row, names, _events(conn, row, owners) if place_ < MOST_EXPLAINED else [])
@@ -93,7 +93,7 @@ def stock_as_of(deps: Deps, item: ItemId, moment: datetime) -> StockAsOf:
     """What an item's stock was at a moment; raises ``NotFound``."""
     show(deps, item)
     with deps.database.read() as conn:
-        since = history.known_since(conn, item.connection)
+        since = history.known_since(conn, item.connection, item.external_id)
         counts = history.stock_as_of(conn, item.connection, item.external_id, moment)
         names = location_names(conn, item.connection)
     is_known = since is not None and moment >= since

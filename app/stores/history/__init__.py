@@ -5,6 +5,7 @@ from app.stores.history.feed import Cursor, after, begin_of, end
 from app.stores.history.rows import (
     CREATED,
     DELETED,
+    HAND,
     LOADED,
     LOADING,
     PAST,

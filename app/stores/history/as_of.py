@@ -4,10 +4,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
 from app.domain import Kind
-from app.stores.history.rows import LOADING, ROWS
+from app.stores.history.rows import LOADING, PAST, ROWS
 from app.stores.tables import CATALOG
 
 _STOCK = CATALOG[Kind.STOCK]
@@ -23,16 +23,16 @@ class CountThen(NamedTuple):
     since: datetime | None
 
 
-def known_since(conn: Connection, connection: str) -> datetime | None:
-    """When the history of counts begins: with the first load, or with the upgrade that introduced it. ``None`` if there is
-    none yet."""
-    loads = (
-        ROWS.c.connection == connection,
-        ROWS.c.kind == Kind.STOCK,
-        ROWS.c.op == LOADING,
-        ROWS.c.external_id == "",
-    )
-    return conn.execute(select(func.min(ROWS.c.changed_at)).where(*loads)).scalar()
+def known_since(conn: Connection, connection: str, listing_id: str | None = None) -> datetime | None:
+    """When the history of counts begins: with the first load, or with the upgrade that introduced it; for a listing whose
+    past the source has told, with the oldest row of that. ``None`` if there is none yet."""
+    is_note = (ROWS.c.op == LOADING) & (ROWS.c.external_id == "")
+    is_past = (ROWS.c.op == PAST) & (ROWS.c.external_id == listing_id)
+    begins = is_note if listing_id is None else or_(is_note, is_past)
+    ours = (ROWS.c.connection == connection, ROWS.c.kind == Kind.STOCK)
+    names = [""] if listing_id is None else ["", listing_id]
+    query = select(func.min(ROWS.c.changed_at)).where(*ours, ROWS.c.external_id.in_(names), begins)
+    return conn.execute(query).scalar()
 
 
 def stock_as_of(conn: Connection, connection: str, listing_id: str, moment: datetime) -> list[CountThen]:

@@ -45,7 +45,8 @@ class Cursor(NamedTuple):
 def after(
     conn: Connection, cursor: Cursor, connections: Sequence[str], limit: int, *, kind: Kind | None = None
 ) -> tuple[list[AppliedChange], Cursor]:
-    """The next changes of these connections (of one kind) behind a cursor, and the cursor behind the last of them.
+    """The next changes of these connections (of one kind) behind a cursor, and the cursor behind the last of them; behind
+    the newest change of all, if there are none.
 
     Changes that the source recorded before we held the row are no part of it. Raises ``InvalidRequest`` if the database
     was restored from a backup since.
@@ -56,6 +57,7 @@ def after(
             "the database was moved or restored from a backup since that cursor: read all items again, and follow what "
             "changes from now on"
         )
+    newest = end(conn)  # asked for first: what is committed in between lies behind it
     query = SELECTED.where(
         *_committed(conn), _place(conn) > tuple_(*_numbers(conn, cursor)), ROWS.c.connection.in_(list(connections))
     )
@@ -64,8 +66,8 @@ def after(
     ordered = query.where(ROWS.c.op != PAST).order_by(*_order(conn)).limit(limit)
     changes = [AppliedChange(*row) for row in conn.execute(ordered)]
     if changes:
-        cursor = Cursor(epoch, changes[-1].transaction_id, changes[-1].id)
-    return changes, cursor
+        return changes, Cursor(epoch, changes[-1].transaction_id, changes[-1].id)
+    return [], max(cursor, newest)
 
 
 def end(conn: Connection) -> Cursor:

@@ -5,16 +5,21 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, insert, literal_column, select, tuple_, update
 
 from app.domain import FIRST_LOAD_WRITER, Kind, micros
 from app.errors import InvalidRequest
 from app.stores import tables
+from app.stores.sql.statements import is_sqlite
 
 CREATED, UPDATED, DELETED, LOADING, LOADED, PAST = "created", "updated", "deleted", "loading", "loaded", "past"
 """The values of ``op`` (``tables.HistoryRow``)."""
 
+HAND = "hand"
+"""``written_by`` of a row that somebody changed in the database itself."""
+
 ROWS = tables.core(tables.HistoryRow)
+_OWN_TRANSACTION: ColumnElement[int] = literal_column("CAST(CAST(pg_current_xact_id() AS text) AS bigint)")
 
 
 class AppliedChange(NamedTuple):
@@ -73,7 +78,8 @@ def end_load(conn: Connection, connection: str, kind: Kind, now: datetime) -> No
 
 def _note(conn: Connection, connection: str, kind: Kind, op: str, now: datetime) -> None:
     row = {"connection": connection, "kind": kind.value, "external_id": "", "op": op}
-    conn.execute(insert(ROWS).values(**row, changed_at=now, recorded_at=now, written_by=FIRST_LOAD_WRITER))
+    place = {} if is_sqlite(conn) else {"transaction_id": _OWN_TRANSACTION}  # else it stood before every cursor
+    conn.execute(insert(ROWS).values(**row, **place, changed_at=now, recorded_at=now, written_by=FIRST_LOAD_WRITER))
 
 
 def forget(conn: Connection, before: datetime) -> None:
