@@ -1,0 +1,44 @@
+"""What an empty shelf hides: the sales of a day on which a SKU was not in stock from opening to closing."""
+
+import numpy as np
+
+from app.rules.demand.history import Bools, Demand, Floats
+
+
+def mean_level(demand: Demand) -> Floats:
+    """Units a full day [sku]: all units divided by all exposure; 0 where nothing was ever exposed."""
+    exposed = demand.exposure.sum(axis=1)
+    return np.divide(demand.units.sum(axis=1), exposed, out=np.zeros_like(exposed), where=exposed > 0)
+
+
+def without_sell_outs(demand: Demand, level: Floats, dispersion: Floats) -> Demand:
+    """The same history as if no day had ended, or begun, with an empty shelf.
+
+    A day that was exposed in part gets the units it was not there to sell: (opened - exposure) x rate, with
+
+        rate = (level + (dispersion - 1) x units) / (1 + (dispersion - 1) x exposure)
+
+    the expected rate of *that* day: rates of days are gamma distributed around the level, and what was sold is Poisson
+    (A. Gelman et al., "Bayesian Data Analysis", 3rd edition, 2013, section 2.6). Where days are alike (dispersion 1) it is
+    the level; where they differ, a day that sold out was probably a good one. A day without any exposure says nothing, and
+    stays without weight. ``level`` and ``dispersion`` [sku] are of a day: units, and variance / mean.
+    """
+    over = dispersion[:, np.newaxis] - 1
+    rate = (level[:, np.newaxis] + over * demand.units) / (1 + over * demand.exposure)
+    is_part = is_exposed_in_part(demand)
+    missing = np.where(is_part, demand.opened - demand.exposure, 0.0)
+    return Demand(demand.units + missing * rate, demand.exposure + missing, demand.opened, demand.prices)
+
+
+def is_exposed_in_part(demand: Demand) -> Bools:
+    """[sku, day]: in stock for a part of the day."""
+    return (demand.exposure > 0) & (demand.exposure < demand.opened)
+
+
+def lost_sales(demand: Demand, level: Floats, days: int) -> Floats:
+    """Money [sku] that empty shelves cost in the last so many days: the sum of (opened - exposure) x level x price.
+
+    Days before a SKU was first in stock cost nothing. ``level`` [sku] is units a full day."""
+    had_begun = np.maximum.accumulate(demand.exposure > 0, axis=1)
+    missing = np.where(had_begun, demand.opened - demand.exposure, 0.0)[:, -days:]
+    return missing.sum(axis=1) * level * demand.prices
