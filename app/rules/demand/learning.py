@@ -22,9 +22,8 @@ SHORTEST_PAST = 60
 MOST_ORIGINS = 12
 """Origins lie so many days apart, the first at least so many days after the history begins; at most so many, the latest."""
 
-DRIFT_BELIEVED = 0.5
 DRIFT_BETWEEN = (0.7, 1.4)
-"""How much of a common error is corrected, and between which factors. The rest may be chance, or the season's."""
+"""A common error is corrected up to these factors. What is more is the season's, and will not stay."""
 
 PRIOR_UNITS = 5.0
 """A size class is believed as far as more units than these were forecast in it; up to there it goes with all others."""
@@ -107,7 +106,7 @@ def learned_from(experiences: Sequence[Experience]) -> Learned:
     size = size_classes(level)
     expected = level * exposed
     common = _ratio(came, expected, 1.0)
-    drift = 1 + DRIFT_BELIEVED * (float(np.clip(common, *DRIFT_BETWEEN)) - 1)
+    drift = float(np.clip(common, *DRIFT_BETWEEN))
     lift = _by_size(size, came, expected, common)
     hardly = _ratio(came[size == 0], exposed[size == 0], 0.0)
     learned = Learned(given_back, drift, lift, NOTHING_LEARNED.phi, hardly)
