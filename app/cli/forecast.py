@@ -68,9 +68,9 @@ def _opening(report: BacktestReport) -> Iterable[str]:
         f"Sales of {report.horizon} days were forecast on {len(report.origins)} mornings, {first} to {last}:"
     )
     if report.reported < report.skus:
-        yield f"{report.forecasts:,} forecasts of {report.reported:,} SKUs; the other SKUs only taught."
+        yield f"{report.forecasts:,} forecasts of the {report.reported:,} SKUs that nothing was chosen on."
     else:
-        yield f"{report.forecasts:,} forecasts of all SKUs, each of which also taught the others."
+        yield f"{report.forecasts:,} forecasts of all SKUs."
 
 
 def _methods(what: str, rows: Iterable[MethodRow]) -> Table:

@@ -13,7 +13,7 @@ from app.rules.backtest.origins import is_reported
 from app.rules.backtest.report import Findings, findings
 
 FEWEST_SKUS = 40
-"""With fewer SKUs a half of them says nothing: then all of them teach, and all are reported on."""
+"""Of fewer SKUs a half says nothing: then all are reported on."""
 
 
 @dataclass(frozen=True, slots=True)

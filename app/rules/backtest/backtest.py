@@ -38,14 +38,14 @@ class Judged:
 def backtest(demand: Demand, days: Floats, is_reported: Bools) -> Judged:
     """Forecast the ``days`` [sku] ahead on every origin, and keep what came.
 
-    What is learned at an origin comes from the other SKUs only, and from forecasts whose last day was before it. Raises
-    ``ValueError`` where the history is too short.
+    What is learned at an origin comes from forecasts, of all SKUs, whose last day was before it. Raises ``ValueError``
+    where the history is too short.
     """
     longest = int(np.ceil(days.max(initial=1.0)))
     total = demand.units.shape[1]
-    teachers, taught = demand.rows(~is_reported), demand.rows(is_reported)
-    lessons = _Lessons(teachers, days[~is_reported], longest)
-    found = [_at(taught, lessons, origin, days[is_reported]) for origin in origins(total, longest)]
+    reported = demand.rows(is_reported)
+    lessons = _Lessons(demand, days, longest)
+    found = [_at(reported, lessons, origin, days[is_reported]) for origin in origins(total, longest)]
     return Judged(
         np.concatenate([one.origin for one in found]),
         np.concatenate([one.actual for one in found]),
@@ -62,8 +62,8 @@ def backtest(demand: Demand, days: Floats, is_reported: Bools) -> Judged:
 class _Lessons:
     """What can be learned by a morning; each earlier forecast is made once."""
 
-    def __init__(self, teachers: Demand, days: Floats, longest: int) -> None:
-        self.teachers = teachers
+    def __init__(self, demand: Demand, days: Floats, longest: int) -> None:
+        self.demand = demand
         self._days = days
         self._longest = longest
         self._made: dict[int, Experience] = {}
@@ -74,7 +74,7 @@ class _Lessons:
 
     def _experience(self, origin: int) -> Experience:
         if origin not in self._made:
-            known = self.teachers.until(origin + self._longest)
+            known = self.demand.until(origin + self._longest)
             self._made[origin] = experience(known, origin, self._days)
         return self._made[origin]
 
@@ -83,9 +83,9 @@ def _at(demand: Demand, lessons: _Lessons, origin: int, days: Floats) -> Judged:
     chosen = np.flatnonzero((demand.units[:, :origin] > 0).any(axis=1))
     known, ahead = demand.rows(chosen), days[chosen]
     past = known.until(origin)
-    teachers = lessons.teachers.until(origin)
-    everyone = np.zeros(teachers.skus, dtype=np.int64)
-    ours = outlook(past, lessons.by(origin), typical_levels(teachers, everyone, 1).repeat(past.skus))
+    everyone = lessons.demand.until(origin)
+    typical = typical_levels(everyone, np.zeros(everyone.skus, dtype=np.int64), 1)
+    ours = outlook(past, lessons.by(origin), typical.repeat(past.skus))
     is_ahead = np.arange(demand.units.shape[1] - origin) < ahead[:, np.newaxis]
     methods = {**RULES, **RIVALS}
     return Judged(

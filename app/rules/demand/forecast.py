@@ -134,7 +134,7 @@ def outlook(demand: Demand, learned: Learned, typical: Floats) -> Outlook:
     found = levels(demand)
     exposed = demand.exposed_days
     is_new = exposed < FEW_EXPOSED_DAYS
-    level = learned.given_back * (found.level + is_new * typical * EMPTY_DAYS / (exposed + EMPTY_DAYS))
+    level = found.level(learned.given_back) + is_new * typical * EMPTY_DAYS / (exposed + EMPTY_DAYS)
     size = size_classes(level)
     open_share = demand.opened[:, -OPEN_DAYS_FROM:].mean(axis=1)
     per_day, stock_per_day = level * learned.drift * open_share, learned.stock_level(level, size) * open_share

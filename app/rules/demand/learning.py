@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from app.rules.demand.history import Demand, Floats, Ints
-from app.rules.demand.levels import levels
+from app.rules.demand.levels import Levels, levels
 
 SIZE_EDGES: Floats = 2.0 ** np.arange(-3, 8) / 28
 """Units a full day that part the 12 size classes: an eighth, a quarter, a half, 1, 2 ... 128 units in four weeks."""
@@ -22,8 +22,9 @@ SHORTEST_PAST = 60
 MOST_ORIGINS = 12
 """Origins lie so many days apart, the first at least so many days after the history begins; at most so many, the latest."""
 
+DRIFT_BELIEVED = 0.75
 DRIFT_BETWEEN = (0.7, 1.4)
-"""A common error is corrected up to these factors. What is more is the season's, and will not stay."""
+"""How much of a common error is corrected, and up to which factors. The rest is the season's and will not stay."""
 
 PRIOR_UNITS = 5.0
 """A size class is believed as far as more units than these were forecast in it; up to there it goes with all others."""
@@ -37,14 +38,12 @@ of 70,000 pieces says little about next month. Only in classes with so many sums
 
 
 class Experience(NamedTuple):
-    """Forecasts as of one origin [sku]: the level, in how many of the days ahead the SKU could be bought, and the units that
-    came; and how many units there were before and after the cut."""
+    """Forecasts as of one origin: the levels, in how many of the days ahead each SKU could be bought, and the units that
+    came [sku]."""
 
-    level: Floats
+    levels: Levels
     exposed: Floats
     came: Floats
-    units: float
-    units_cut: float
 
 
 class Learned(NamedTuple):
@@ -91,22 +90,22 @@ def experience(demand: Demand, origin: int, days: Floats) -> Experience:
     is_ahead = np.arange(demand.units.shape[1] - origin) < days[had_sold, np.newaxis]
     exposed = (known.exposure[:, origin:] * is_ahead).sum(axis=1)
     came = (known.units[:, origin:] * is_ahead).sum(axis=1)
-    return Experience(found.level, exposed, came, _sum(found.units), _sum(found.units_cut))
+    return Experience(found, exposed, came)
 
 
 def learned_from(experiences: Sequence[Experience]) -> Learned:
     """The factors that would have been right on all these mornings together."""
     if not experiences:
         return NOTHING_LEARNED
-    latest = experiences[-1]
-    given_back = latest.units / latest.units_cut if latest.units_cut else 1.0
-    level = given_back * np.concatenate([one.level for one in experiences])
+    latest = experiences[-1].levels
+    given_back = _ratio(latest.units, latest.units_cut, 1.0)
+    level = np.concatenate([one.levels.level(given_back) for one in experiences])
     exposed = np.concatenate([one.exposed for one in experiences])
     came = np.concatenate([one.came for one in experiences])
     size = size_classes(level)
     expected = level * exposed
     common = _ratio(came, expected, 1.0)
-    drift = float(np.clip(common, *DRIFT_BETWEEN))
+    drift = 1 + DRIFT_BELIEVED * (float(np.clip(common, *DRIFT_BETWEEN)) - 1)
     lift = _by_size(size, came, expected, common)
     hardly = _ratio(came[size == 0], exposed[size == 0], 0.0)
     learned = Learned(given_back, drift, lift, NOTHING_LEARNED.phi, hardly)
@@ -139,7 +138,3 @@ def _by_size(size: Ints, part: Floats, whole: Floats, common: float) -> Floats:
 
 def _ratio(part: Floats, whole: Floats, otherwise: float) -> float:
     return float(part.sum() / whole.sum()) if whole.any() else otherwise
-
-
-def _sum(numbers: Floats) -> float:
-    return float(numbers.sum())

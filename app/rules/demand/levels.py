@@ -1,7 +1,8 @@
 """The level: how many units of a SKU customers want on a full day, as its sales so far tell.
 
-Four steps, each of which a pocket calculator can follow (``docs/forecast.md`` has an example): complete the days on which
-the shelf ran empty; cut the largest days; take a discounted mean; allow for a short history.
+Five steps, each of which a pocket calculator can follow (``docs/forecast.md`` has an example): complete the days on which
+the shelf ran empty; cut the largest days; take a discounted mean; allow for a short history; add a quarter of the 30-day
+mean, which keeps the forecast from being much worse than that of anybody who looks at last month.
 """
 
 from typing import NamedTuple
@@ -21,17 +22,26 @@ CUT_FROM = 8
 EMPTY_DAYS = 12.0
 """A history begins with a sale, which is the reason that we look at it; so many days without one make up for that."""
 
+RECENT_DAYS = 30
+RECENT_SHARE = 0.25
+
 _ROUNDS = 2
 
 
 class Levels(NamedTuple):
-    """Of each SKU: ``level`` in units a full day after ``EMPTY_DAYS``, ``dispersion`` (variance / mean) of a full day before
-    any cut, and how many units there were before and after the cut."""
+    """Of each SKU, in units a full day: ``discounted``, the mean of days that are cut and count less with age, after
+    ``EMPTY_DAYS``, and ``recent``, the mean of the last 30 days as they were. ``dispersion`` is variance / mean of a full
+    day; ``units`` and ``units_cut`` are all units before and after the cut."""
 
-    level: Floats
+    discounted: Floats
+    recent: Floats
     dispersion: Floats
     units: Floats
     units_cut: Floats
+
+    def level(self, given_back: float) -> Floats:
+        """Units a full day [sku]; ``given_back`` is the factor that makes up for the cut, over all SKUs."""
+        return (1 - RECENT_SHARE) * given_back * self.discounted + RECENT_SHARE * self.recent
 
 
 def levels(demand: Demand) -> Levels:
@@ -39,8 +49,22 @@ def levels(demand: Demand) -> Levels:
     full = completed(demand)
     cut = largest_days_cut(full)
     exposed = full.exposed_days
-    level = best_discounted_mean(cut) * exposed / (exposed + EMPTY_DAYS)
-    return Levels(level, dispersion_of_days(full, mean_level(full)), full.units.sum(axis=1), cut.units.sum(axis=1))
+    return Levels(
+        discounted=best_discounted_mean(cut) * exposed / (exposed + EMPTY_DAYS),
+        recent=recent_mean(full),
+        dispersion=dispersion_of_days(full, mean_level(full)),
+        units=full.units.sum(axis=1),
+        units_cut=cut.units.sum(axis=1),
+    )
+
+
+def recent_mean(demand: Demand) -> Floats:
+    """Units a full day [sku] of the last 30 days. Days before a SKU was first exposed count as days without a sale, later
+    ones by their exposure."""
+    had_begun = np.maximum.accumulate(demand.exposure > 0, axis=1)
+    days = np.where(had_begun, demand.exposure, demand.opened)[:, -RECENT_DAYS:].sum(axis=1)
+    units = demand.units[:, -RECENT_DAYS:].sum(axis=1)
+    return np.divide(units, days, out=np.zeros_like(units), where=days > 0)
 
 
 def completed(demand: Demand) -> Demand:
