@@ -91,6 +91,8 @@ def _continued_fraction(x: Floats, a: Floats, b: Floats) -> Floats:
     c, d = np.ones_like(x), 1 / _not_zero(1 - (a + b) * x / (a + 1))
     value = d.copy()
     for m in range(1, _MAX_ROUNDS):
+        if not open_.size:
+            break
         even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
         odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
         for term in (even, odd):
@@ -101,8 +103,6 @@ def _continued_fraction(x: Floats, a: Floats, b: Floats) -> Floats:
         if near.any():
             result[open_[near]] = value[near]
             open_, x, a, b, c, d, value = (kept[~near] for kept in (open_, x, a, b, c, d, value))
-            if not open_.size:
-                break
     result[open_] = value
     return result
 

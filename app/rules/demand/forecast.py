@@ -160,7 +160,7 @@ def forecast(demand: Demand, policy: Policy, learned: Learned, typical: Floats) 
         dispersion=ahead.dispersion,
         expected=ahead.per_day * cycle,
         reorder_point=reorder_point,
-        safety_stock=reorder_point - ahead.per_day * policy.lead_days,
+        safety_stock=np.maximum(reorder_point - ahead.per_day * policy.lead_days, 0.0),
         order_up_to=ahead.enough(policy.service, cycle, policy.lead_variance),
         days_left=left[0.5],
         days_left_low=left[0.9],
