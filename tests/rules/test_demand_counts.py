@@ -68,7 +68,7 @@ def test_stock_lasts_longer_the_luckier_one_is(available: float, per_day: float,
     assert 1 <= early <= middle <= late <= 730
 
 
-@given(st.floats(0, 200), st.floats(0.01, 5), DISPERSIONS)
+@given(st.floats(0, 200), st.floats(0.1, 5), DISPERSIONS)
 def test_the_day_on_which_stock_runs_out_is_the_first_one(
     available: float, per_day: float, dispersion: float
 ) -> None:

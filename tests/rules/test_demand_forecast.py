@@ -39,6 +39,7 @@ def of(units: Floats, asked: Policy, learned: Learned = LEARNED) -> Forecast:
 
 
 @given(UNITS, SERVICE, NUMBERS, NUMBERS, NUMBERS, st.floats(-20, 500))
+@settings(max_examples=40)
 def test_nothing_is_ever_negative(
     units: Floats, service: float, lead: float, variance: float, review: float, available: float
 ) -> None:
@@ -47,6 +48,7 @@ def test_nothing_is_ever_negative(
 
 
 @given(UNITS, SERVICE, SERVICE, NUMBERS, NUMBERS)
+@settings(max_examples=40)
 def test_a_higher_service_level_never_takes_less_stock(
     units: Floats, one: float, other: float, lead: float, variance: float
 ) -> None:
@@ -56,6 +58,7 @@ def test_a_higher_service_level_never_takes_less_stock(
 
 
 @given(UNITS, SERVICE, NUMBERS, NUMBERS, NUMBERS)
+@settings(max_examples=40)
 def test_a_longer_lead_time_never_takes_less_stock(
     units: Floats, service: float, one: float, other: float, variance: float
 ) -> None:
@@ -65,6 +68,7 @@ def test_a_longer_lead_time_never_takes_less_stock(
 
 
 @given(UNITS, SERVICE, NUMBERS, NUMBERS)
+@settings(max_examples=40)
 def test_a_less_certain_lead_time_never_takes_less_stock(
     units: Floats, service: float, one: float, other: float
 ) -> None:
@@ -73,6 +77,7 @@ def test_a_less_certain_lead_time_never_takes_less_stock(
 
 
 @given(UNITS, SERVICE, NUMBERS, NUMBERS)
+@settings(max_examples=40)
 def test_one_orders_up_to_no_less_than_the_reorder_point(
     units: Floats, service: float, lead: float, review: float
 ) -> None:

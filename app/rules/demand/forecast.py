@@ -14,9 +14,6 @@ from app.rules.demand.history import Demand, Floats, Ints
 from app.rules.demand.learning import Learned, size_classes
 from app.rules.demand.levels import EMPTY_DAYS, levels
 
-BLOCK = 2_048
-"""SKUs at a time: what is made on the way fits into the processor's cache."""
-
 OPEN_DAYS_FROM = 56
 """The share of open days among the last eight weeks is that of the days ahead."""
 
@@ -173,7 +170,7 @@ def forecast(demand: Demand, policy: Policy, learned: Learned, typical: Floats) 
 
 def forecasts(demand: Demand, policy: Policy, learned: Learned, typical: Floats) -> Iterator[tuple[slice, Forecast]]:
     """The same in blocks of SKUs, so that memory does not grow with their number."""
-    for chosen, block in demand.blocks(BLOCK):
+    for chosen, block in demand.blocks():
         yield chosen, forecast(block, policy.rows(chosen), learned, typical)
 
 

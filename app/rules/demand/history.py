@@ -10,6 +10,9 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
+BLOCK = 2_048
+"""SKUs at a time: what is made of their histories on the way takes some 50 MB, whatever the size of the shop."""
+
 SURELY_OPEN = 10.0
 """If so many SKUs sell on an average day, a day without any sale was closed: by chance it happens once in e^10 days."""
 
@@ -63,10 +66,10 @@ class Demand:
         opened = self.opened if self.opened.shape[0] == 1 else self.opened[chosen]
         return Demand(self.units[chosen], self.exposure[chosen], opened, self.prices[chosen])
 
-    def blocks(self, size: int) -> Iterator[tuple[slice, "Demand"]]:
-        """Slices of at most ``size`` SKUs, so that what is made on the way stays small."""
-        for begin in range(0, self.skus, size):
-            chosen = slice(begin, min(begin + size, self.skus))
+    def blocks(self) -> Iterator[tuple[slice, "Demand"]]:
+        """Slices of at most ``BLOCK`` SKUs."""
+        for begin in range(0, self.skus, BLOCK):
+            chosen = slice(begin, min(begin + BLOCK, self.skus))
             yield chosen, self.rows(chosen)
 
 

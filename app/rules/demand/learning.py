@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from app.rules.demand.history import Demand, Floats, Ints
+from app.rules.demand.history import BLOCK, Demand, Floats, Ints
 from app.rules.demand.levels import Levels, levels
 
 SIZE_EDGES: Floats = 2.0 ** np.arange(-3, 8) / 28
@@ -85,12 +85,22 @@ def experience(demand: Demand, origin: int, days: Floats) -> Experience:
     sold are left out.
     """
     had_sold = np.flatnonzero((demand.units[:, :origin] > 0).any(axis=1))
-    known = demand.rows(had_sold)
-    found = levels(known.until(origin))
-    is_ahead = np.arange(demand.units.shape[1] - origin) < days[had_sold, np.newaxis]
+    parts = [
+        _experience(demand.rows(rows), origin, days[rows])
+        for rows in (had_sold[begin : begin + BLOCK] for begin in range(0, max(had_sold.size, 1), BLOCK))
+    ]
+    return Experience(
+        Levels(*(np.concatenate(column) for column in zip(*(one.levels for one in parts), strict=True))),
+        np.concatenate([one.exposed for one in parts]),
+        np.concatenate([one.came for one in parts]),
+    )
+
+
+def _experience(known: Demand, origin: int, days: Floats) -> Experience:
+    is_ahead = np.arange(known.units.shape[1] - origin) < days[:, np.newaxis]
     exposed = (known.exposure[:, origin:] * is_ahead).sum(axis=1)
     came = (known.units[:, origin:] * is_ahead).sum(axis=1)
-    return Experience(found, exposed, came)
+    return Experience(levels(known.until(origin)), exposed, came)
 
 
 def learned_from(experiences: Sequence[Experience]) -> Learned:
