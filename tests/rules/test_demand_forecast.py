@@ -206,3 +206,20 @@ def test_a_policy_that_cannot_be_is_refused(wrong: dict[str, float]) -> None:
     policy(1).check()
     with pytest.raises(ValueError, match=r"is|are"):
         policy(1, **wrong).check()
+
+
+def test_the_example_of_the_document_is_reckoned_right() -> None:
+    """``docs/forecast.md``, step by step."""
+    units = np.array([[2.0, 0, 1, 3, 0, 2, 1, 0, 4, 2]])
+    exposure = np.array([[1.0, 1, 1, 0.6, 1, 1, 1, 1, 1, 1]])
+    demand = Demand(units, exposure, np.ones((1, 10)), np.array([5.0]))
+    learned = Learned(1.10, 1.05, np.full(SIZES, 1.20), np.full(SIZES, 6.0), 0.01)
+    asked = policy(1, service=0.95, lead=7, variance=4, review=7, available=20)
+    found = forecast(demand, asked, learned, NOBODY)
+    assert found.level[0] == pytest.approx(0.996, abs=5e-4)
+    assert found.expected[0] == pytest.approx(14.6, abs=0.05)
+    assert found.dispersion[0] == pytest.approx(3.70, abs=5e-3)
+    assert (found.reorder_point[0], found.order_up_to[0]) == (20, 32)
+    assert found.safety_stock[0] == pytest.approx(12.7, abs=0.05)
+    assert (found.days_left[0], found.days_left_low[0], found.days_left_high[0]) == (19, 10, 29)
+    assert found.lost_sales[0] == pytest.approx(1.99, abs=5e-3)
