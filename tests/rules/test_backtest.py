@@ -20,7 +20,7 @@ SKUS, DAYS = 60, 170
 
 @pytest.fixture(scope="module")
 def shop() -> Demand:
-    return shelves(seed=7, skus=SKUS, days=DAYS, fill=3.0, dispersion=3.0, mean=0.7).demand
+    return shelves(seed=7, skus=SKUS, days=DAYS, fill=9.0, dispersion=3.0, mean=0.7).demand
 
 
 def judge(demand: Demand, horizon: float = 28) -> Judged:
@@ -65,6 +65,27 @@ def test_only_the_reported_half_is_judged(shop: Demand) -> None:
     half = is_reported([f"S{number}" for number in range(SKUS)])
     found = backtest(shop, np.full(SKUS, 28.0), half)
     assert found.actual.size == half.sum() * np.unique(found.origin).size
+
+
+def with_exposure(demand: Demand, exposure: Floats) -> Demand:
+    return Demand(demand.units * (exposure > 0), exposure, demand.opened, demand.prices)
+
+
+def test_what_an_empty_shelf_did_not_sell_is_not_judged(shop: Demand, judged: Judged) -> None:
+    exposure = shop.exposure.copy()
+    exposure[:10, -7:] = 0
+    found = judge(with_exposure(shop, exposure))
+    last = judged.origin.max()
+    assert (found.origin == last).sum() == (judged.origin == last).sum() - 10
+
+
+@pytest.mark.parametrize("sold", [0.0, 1.0])
+def test_where_there_is_nothing_to_judge_that_is_said(shop: Demand, sold: float) -> None:
+    exposure = shop.exposure.copy()
+    exposure[:, 60:] *= sold == 0
+    units = np.where(exposure > 0, sold, 0.0)
+    with pytest.raises(ValueError, match="no SKU that had sold"):
+        judge(Demand(units, exposure, shop.opened, shop.prices))
 
 
 @given(st.integers(1, 900), st.integers(1, 60))

@@ -31,7 +31,7 @@ def policy(
     skus: int, service: float = 0.95, lead: float = 10, variance: float = 4, review: float = 7, available: float = 20
 ) -> Policy:
     numbers = (np.full(skus, value) for value in (service, lead, variance, review, available))
-    return Policy(*numbers, category=np.zeros(skus, dtype=np.int64))
+    return Policy(*numbers, np.zeros(skus, dtype=np.int64))
 
 
 def of(units: Floats, asked: Policy, learned: Learned = LEARNED) -> Forecast:

@@ -20,7 +20,7 @@ import numpy as np
 
 from app.domain.nearest import unknown
 from app.errors import InvalidRequest
-from app.rules.demand.history import Demand, Floats, closed_days
+from app.rules.demand.history import Demand, Floats, closed_days, divided
 
 REQUIRED = ("sku", "day", "sold")
 OPTIONAL = ("returned", "exposure", "revenue_minor")
@@ -70,7 +70,7 @@ def _opened(path: Path) -> Iterator[TextIO]:
             packed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
             content = gzip.GzipFile(fileobj=raw) if packed else raw
-            yield io.TextIOWrapper(content, encoding="utf-8-sig", newline="")  # type: ignore[arg-type]
+            yield io.TextIOWrapper(content, encoding="utf-8-sig", newline="")
     except FileNotFoundError:
         raise InvalidRequest(f"there is no file {path}") from None
     except UnicodeDecodeError as error:
@@ -176,7 +176,7 @@ def _arranged(path: Path, lines: list[_Line], has_money: bool) -> DemandFile:
 def _demand(units: Floats, exposure: Floats, revenue: Floats) -> Demand:
     """A SKU counts as on sale from its first sale on, where no exposure says otherwise; nothing sells on a closed day."""
     sold = units.sum(axis=1)
-    prices = np.divide(revenue, sold, out=np.zeros_like(sold), where=sold > 0)
+    prices = divided(revenue, sold)
     opened = np.where(closed_days(units), 0.0, 1.0)[np.newaxis, :]
     has_begun = np.maximum.accumulate((units > 0) | (exposure == exposure), axis=1)
     exposure = np.where(np.isnan(exposure), 1.0, exposure)

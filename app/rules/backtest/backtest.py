@@ -16,6 +16,10 @@ from app.rules.demand.learning import Experience, Learned, experience, learned_f
 SHARES = (0.5, 0.8, 0.9, 0.95, 0.98)
 """Of a level: how often it is promised to be enough."""
 
+IN_STOCK = 0.9
+"""A row is judged where the SKU could be bought in so much of the days ahead: what an empty shelf would have sold, nobody
+knows, and to forecast it is no mistake."""
+
 OURS = "Tallyhook"
 BASE = "30-day mean"
 TEXTBOOK = "mean + z sd sqrt(H)"
@@ -23,9 +27,11 @@ TEXTBOOK = "mean + z sd sqrt(H)"
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One row for each origin and each SKU that had sold before it, and is reported on. ``forecasts`` {method: [row]} and
-    ``actual`` [row] are units in the days ahead; ``levels`` {method: {share: [row]}} is stock that is promised to be enough
-    for them."""
+    """One row for each origin and each reported SKU that had sold before it and was in stock after it.
+
+    ``forecasts`` {method: [row]} and ``actual`` [row] are units in the days ahead; ``levels`` {method: {share: [row]}} is
+    stock that is promised to be enough for them.
+    """
 
     origin: Ints
     actual: Floats
@@ -39,13 +45,15 @@ def backtest(demand: Demand, days: Floats, is_reported: Bools) -> Judged:
     """Forecast the ``days`` [sku] ahead on every origin, and keep what came.
 
     What is learned at an origin comes from forecasts, of all SKUs, whose last day was before it. Raises ``ValueError``
-    where the history is too short.
+    where the history is too short, or where there is nothing to judge.
     """
     longest = int(np.ceil(days.max(initial=1.0)))
     total = demand.units.shape[1]
     reported = demand.rows(is_reported)
     lessons = _Lessons(demand, days, longest)
     found = [_at(reported, lessons, origin, days[is_reported]) for origin in origins(total, longest)]
+    if not any(one.actual.size for one in found):
+        raise ValueError("no SKU that had sold before one of the mornings and was in stock in the days after it")
     return Judged(
         np.concatenate([one.origin for one in found]),
         np.concatenate([one.actual for one in found]),
@@ -80,7 +88,7 @@ class _Lessons:
 
 
 def _at(demand: Demand, lessons: _Lessons, origin: int, days: Floats) -> Judged:
-    chosen = np.flatnonzero((demand.units[:, :origin] > 0).any(axis=1))
+    chosen = np.flatnonzero((demand.units[:, :origin] > 0).any(axis=1) & _was_in_stock(demand, origin, days))
     known, ahead = demand.rows(chosen), days[chosen]
     past = known.until(origin)
     everyone = lessons.demand.until(origin)
@@ -99,6 +107,12 @@ def _at(demand: Demand, lessons: _Lessons, origin: int, days: Floats) -> Judged:
             OURS: {share: _enough(ours, ahead, share) for share in SHARES},
         },
     )
+
+
+def _was_in_stock(demand: Demand, origin: int, days: Floats) -> Bools:
+    is_ahead = np.arange(demand.units.shape[1] - origin) < days[:, np.newaxis]
+    exposed, opened = ((part[:, origin:] * is_ahead).sum(axis=1) for part in (demand.exposure, demand.opened))
+    return exposed >= IN_STOCK * opened
 
 
 def _enough(ours: Outlook, days: Floats, share: float) -> Floats:

@@ -2,13 +2,12 @@
 
 import numpy as np
 
-from app.rules.demand.history import Bools, Demand, Floats
+from app.rules.demand.history import Bools, Demand, Floats, divided
 
 
 def mean_level(demand: Demand) -> Floats:
     """Units a full day [sku]: all units divided by all exposure; 0 where nothing was ever exposed."""
-    exposed = demand.exposure.sum(axis=1)
-    return np.divide(demand.units.sum(axis=1), exposed, out=np.zeros_like(exposed), where=exposed > 0)
+    return divided(demand.units.sum(axis=1), demand.exposed_days)
 
 
 def without_sell_outs(demand: Demand, level: Floats, dispersion: Floats) -> Demand:

@@ -8,7 +8,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from app.rules.demand.history import Demand, Floats, Ints
+from app.rules.demand.history import Demand, Floats, Ints, divided
 
 OFTEN = 1.32
 """Exposed days per selling day; up to it a SKU sells on most days."""
@@ -49,4 +49,4 @@ def variation(units: Floats) -> Floats:
     count = np.maximum((units > 0).sum(axis=1), 1)
     mean = units.sum(axis=1) / count
     variance = np.maximum(np.square(units).sum(axis=1) / count - np.square(mean), 0.0)
-    return np.divide(variance, np.square(mean), out=np.zeros_like(mean), where=mean > 0)
+    return divided(variance, np.square(mean))

@@ -5,9 +5,8 @@ every size, so that a quantile never falls where the mean, the probability or th
 """
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from app.rules.demand.history import Floats, Ints
 
 LEAST_DISPERSION = 1.05
 """Below it the distribution is as good as Poisson's, and its parameter ``r`` grows without end."""
@@ -87,7 +86,7 @@ def _incomplete_beta(x: Floats, a: Floats, b: Floats) -> Floats:
 def _continued_fraction(x: Floats, a: Floats, b: Floats) -> Floats:
     """Evaluated from the front by Lentz's method (W. H. Press et al., "Numerical Recipes", 3rd edition, section 6.4)."""
     result = np.empty_like(x)
-    open_ = np.arange(x.size)
+    open_: Ints = np.arange(x.size)
     c, d = np.ones_like(x), 1 / _not_zero(1 - (a + b) * x / (a + 1))
     value = d.copy()
     for m in range(1, _MAX_ROUNDS):
@@ -102,7 +101,8 @@ def _continued_fraction(x: Floats, a: Floats, b: Floats) -> Floats:
         near = np.abs(d * c - 1) < _PRECISION
         if near.any():
             result[open_[near]] = value[near]
-            open_, x, a, b, c, d, value = (kept[~near] for kept in (open_, x, a, b, c, d, value))
+            open_ = open_[~near]
+            x, a, b, c, d, value = (kept[~near] for kept in (x, a, b, c, d, value))
     result[open_] = value
     return result
 

@@ -10,7 +10,7 @@ import numpy as np
 from app.rules.demand.censored import lost_sales
 from app.rules.demand.classes import demand_classes
 from app.rules.demand.counts import days_until, quantile
-from app.rules.demand.history import Demand, Floats, Ints
+from app.rules.demand.history import Demand, Floats, Ints, divided
 from app.rules.demand.learning import Learned, size_classes
 from app.rules.demand.levels import EMPTY_DAYS, levels
 
@@ -179,7 +179,7 @@ def typical_levels(demand: Demand, category: Ints, categories: int) -> Floats:
     days. 0 where nothing was exposed. The average would be that of the best sellers."""
     exposed = demand.exposure[:, -TYPICAL_DAYS:].sum(axis=1)
     sold = demand.units[:, -TYPICAL_DAYS:].sum(axis=1)
-    rates = np.divide(sold, exposed, out=np.zeros_like(sold), where=exposed > 0)
+    rates = divided(sold, exposed)
     result = np.zeros(categories)
     for one in range(categories):
         mine = rates[(category == one) & (exposed > 0)]

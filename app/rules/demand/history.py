@@ -73,6 +73,11 @@ class Demand:
             yield chosen, self.rows(chosen)
 
 
+def divided(part: Floats, whole: Floats) -> Floats:
+    """part / whole of each element; 0 where the whole is 0."""
+    return np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)
+
+
 def _is_within(numbers: Floats, most: float) -> bool:
     return bool(np.isfinite(numbers).all() and (numbers >= 0).all() and (numbers <= most).all())
 

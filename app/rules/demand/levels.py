@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from app.rules.demand.censored import is_exposed_in_part, mean_level, without_sell_outs
-from app.rules.demand.history import Demand, Floats
+from app.rules.demand.history import Demand, Floats, divided
 
 ALPHAS = (0.01, 0.02, 0.05, 0.1, 0.2)
 """Weights of the newest day, of which each SKU takes the one that would have forecast it best."""
@@ -64,7 +64,7 @@ def recent_mean(demand: Demand) -> Floats:
     had_begun = np.maximum.accumulate(demand.exposure > 0, axis=1)
     days = np.where(had_begun, demand.exposure, demand.opened)[:, -RECENT_DAYS:].sum(axis=1)
     units = demand.units[:, -RECENT_DAYS:].sum(axis=1)
-    return np.divide(units, days, out=np.zeros_like(units), where=days > 0)
+    return divided(units, days)
 
 
 def completed(demand: Demand) -> Demand:
@@ -88,7 +88,7 @@ def dispersion_of_days(demand: Demand, level: Floats) -> Floats:
 def largest_days_cut(demand: Demand) -> Demand:
     """The history in which no day sells more than the 95 % quantile of the SKU's selling days (the value at rank
     0.95 x (days - 1), between two days in proportion); as it is with fewer than 8 selling days."""
-    rates = np.divide(demand.units, demand.exposure, out=np.zeros_like(demand.units), where=demand.exposure > 0)
+    rates = divided(demand.units, demand.exposure)
     selling = (rates > 0).sum(axis=1)
     rank = CUT_AT * np.maximum(selling - 1, 0)
     below = np.floor(rank).astype(np.int64)
@@ -121,19 +121,19 @@ def discounted_means(demand: Demand, alphas: tuple[float, ...], *, from_first: b
     first day all the weight, as textbooks do; without it no value has to be made up for the time before.
     """
     shape = (len(alphas), demand.skus)
-    rates = np.divide(demand.units, demand.exposure, out=np.zeros_like(demand.units), where=demand.exposure > 0)
+    rates = divided(demand.units, demand.exposure)
     column = np.array(alphas)[:, np.newaxis]
     total, weight, errors = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     for rate, exposed in zip(rates.T.copy(), demand.exposure.T.copy(), strict=True):
         known = weight > 0
-        mean = np.divide(total, weight, out=np.zeros(shape), where=known)
+        mean = divided(total, weight)
         errors += known * np.square(exposed * (rate - mean))
         share = _shares(column, exposed)
         if from_first:
             share = np.where(known | (exposed == 0), share, 1.0)
         total += share * (rate - total)
         weight += share * (1 - weight)
-    return np.divide(total, weight, out=np.zeros(shape), where=weight > 0), errors
+    return divided(total, weight), errors
 
 
 def _shares(alphas: Floats, exposed: Floats) -> Floats:
