@@ -30,8 +30,14 @@ def history(units: Floats) -> Demand:
 def policy(
     skus: int, service: float = 0.95, lead: float = 10, variance: float = 4, review: float = 7, available: float = 20
 ) -> Policy:
-    numbers = (np.full(skus, value) for value in (service, lead, variance, review, available))
-    return Policy(*numbers, np.zeros(skus, dtype=np.int64))
+    return Policy(
+        service=np.full(skus, service),
+        lead_days=np.full(skus, float(lead)),
+        lead_variance=np.full(skus, float(variance)),
+        review_days=np.full(skus, float(review)),
+        available=np.full(skus, float(available)),
+        category=np.zeros(skus, dtype=np.int64),
+    )
 
 
 def of(units: Floats, asked: Policy, learned: Learned = LEARNED) -> Forecast:

@@ -31,7 +31,7 @@ def teunter_syntetos_babai(past: Demand) -> Floats:
 
 
 def tsb(past: Demand, alpha: float, beta: float) -> tuple[Floats, Floats]:
-    """The share of days that sell times what a selling day sells [sku], and the squared errors of each day's forecast.
+    """The share of days that sell times what a selling day sells [sku], and the sum of error² of each day's forecast.
 
     R. H. Teunter, A. A. Syntetos, M. Z. Babai, "Intermittent demand: Linking forecasting to inventory obsolescence",
     European Journal of Operational Research 214, 2011, pages 606 to 615. The share moves on every exposed day, the size on

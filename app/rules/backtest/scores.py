@@ -9,7 +9,7 @@ from app.rules.demand.history import Floats
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Of forecasts [row] of sums, against the sums that came: the mean absolute error, the root of the mean squared error,
+    """Of forecasts [row] of sums, against the sums that came: the mean absolute error, the root of the mean of error²,
     and by which share the forecasts together were too high (or too low, below 0)."""
 
     mae: float

@@ -14,7 +14,7 @@ OFTEN = 1.32
 """Exposed days per selling day; up to it a SKU sells on most days."""
 
 EVEN = 0.49
-"""The squared coefficient of variation of what a selling day sells; up to it selling days are alike."""
+"""(standard deviation / mean)² of what a selling day sells; up to it selling days are alike."""
 
 
 class DemandClass(IntEnum):

@@ -41,7 +41,7 @@ class Policy:
     """What a merchant wants, and how suppliers deliver, for each SKU [sku].
 
     ``service``: the share of deliveries before which the shelf does not run empty, 0.5 to 0.9999. ``lead_days``: the mean
-    from an order to its arrival, ``lead_variance`` in days squared. ``review_days``: from one order to the next.
+    from an order to its arrival, ``lead_variance`` in days². ``review_days``: from one order to the next.
     ``available``: on hand, less reserved, and what is on order. ``category``: 0, 1, 2 ...
     """
 

@@ -120,8 +120,8 @@ def learned_from(experiences: Sequence[Experience]) -> Learned:
     hardly = _ratio(came[size == 0], exposed[size == 0], 0.0)
     learned = Learned(given_back, drift, lift, NOTHING_LEARNED.phi, hardly)
     mean = learned.stock_level(level, size) * exposed
-    squares = np.square(_without_outliers(size, came) - mean)
-    phi = _by_size(size, squares, mean, _ratio(squares, mean, UNKNOWN_DISPERSION))
+    distances = np.square(_without_outliers(size, came) - mean)
+    phi = _by_size(size, distances, mean, _ratio(distances, mean, UNKNOWN_DISPERSION))
     return learned._replace(phi=np.maximum(phi, 1.0))
 
 

@@ -80,9 +80,9 @@ def completed(demand: Demand) -> Demand:
 def dispersion_of_days(demand: Demand, level: Floats) -> Floats:
     """Variance / mean of a full day [sku], at least 1: the sum of (units - exposure x level)^2, divided by
     level x (exposed days - 1)."""
-    squares = np.square(demand.units - demand.exposure * level[:, np.newaxis]).sum(axis=1)
+    distances = np.square(demand.units - demand.exposure * level[:, np.newaxis]).sum(axis=1)
     scale = level * np.maximum(demand.exposed_days - 1, 1.0)
-    return np.maximum(np.divide(squares, scale, out=np.ones_like(level), where=scale > 0), 1.0)
+    return np.maximum(np.divide(distances, scale, out=np.ones_like(level), where=scale > 0), 1.0)
 
 
 def largest_days_cut(demand: Demand) -> Demand:
@@ -105,14 +105,14 @@ def largest_days_cut(demand: Demand) -> Demand:
 
 
 def best_discounted_mean(demand: Demand) -> Floats:
-    """The discounted mean [sku] with that alpha whose forecasts of the next day had the least sum of squared errors."""
+    """The discounted mean [sku] with that alpha whose forecasts of the next day were off least: the sum of error²."""
     means, errors = discounted_means(demand, ALPHAS)
     best = errors.argmin(axis=0)
     return np.take_along_axis(means, best[np.newaxis], axis=0)[0]
 
 
 def discounted_means(demand: Demand, alphas: tuple[float, ...], *, from_first: bool = False) -> tuple[Floats, Floats]:
-    """The mean of the days [alpha, sku], older ones counting less and less, and the squared errors of each day's forecast.
+    """The mean of the days [alpha, sku], older ones counting less and less, and the sum of error² of each day's forecast.
 
     A day of exposure e has the weight 1 - (1 - alpha)^e at its end, and leaves (1 - alpha)^e to all before it; the mean is
     the weighted sum divided by the sum of weights. That is simple exponential smoothing (R. G. Brown, 1956) for days of
