@@ -8,7 +8,7 @@ import argparse
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 
 import msgspec
@@ -59,24 +59,26 @@ def _child(side: str, skus: int) -> dict[str, float]:
 
 def _measure(side: str, skus: int) -> dict[str, float]:
     """Seconds without those that generate the shop, and the peak of memory with them."""
-    seconds, digest = 0.0, sha256()
-    began = time.perf_counter()
-    if side == "Tallyhook":
-        sample = sampled(min(skus, SAMPLE))
-        began = time.perf_counter()
-        learned = learn(sample, np.full(sample.skus, 21.0))
-        typical = typical_levels(sample, np.zeros(sample.skus, dtype=np.int64), 1)
-        seconds += time.perf_counter() - began
-        del sample
+    seconds, work = (0.0, _textbook) if side == "textbook" else _learned(skus)
+    digest = sha256()
     for block in shop(skus):
         began = time.perf_counter()
-        found = _ours(block, learned, typical) if side == "Tallyhook" else _textbook(block)
+        found = work(block)
         seconds += time.perf_counter() - began
         digest.update(b"".join(array.tobytes() for array in found))
     with open("/proc/self/status") as status:
         peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
     print(f"{side}: equal inputs give equal bytes, {digest.hexdigest()[:16]}", file=sys.stderr)
     return {"seconds": seconds, "megabytes": peak / 1024}
+
+
+def _learned(skus: int) -> tuple[float, Callable[[Demand], tuple[Floats, ...]]]:
+    """How long it took to learn from a sample, and what forecasts a block with that."""
+    sample = sampled(min(skus, SAMPLE))
+    began = time.perf_counter()
+    learned = learn(sample, np.full(sample.skus, 21.0))
+    typical = typical_levels(sample, np.zeros(sample.skus, dtype=np.int64), 1)
+    return time.perf_counter() - began, lambda block: _ours(block, learned, typical)
 
 
 def _textbook(block: Demand) -> tuple[Floats, ...]:

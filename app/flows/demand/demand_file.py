@@ -164,8 +164,8 @@ def _arranged(path: Path, lines: list[_Line], has_money: bool) -> DemandFile:
     for line in lines:
         at = rows[line.sku], line.day - first
         if not np.isnan(exposure[at]) and exposure[at] != line.exposure:
-            told = f"sku {line.sku}, day {date.fromordinal(line.day)}, has exposure {line.exposure:g}"
-            raise InvalidRequest(f"{path}, line {line.number}: {told}, and {exposure[at]:g} in another line")
+            phrase = f"sku {line.sku}, day {date.fromordinal(line.day)}, has exposure {line.exposure:g}"
+            raise InvalidRequest(f"{path}, line {line.number}: {phrase}, and {exposure[at]:g} in another line")
         units[at] += line.sold
         exposure[at] = line.exposure
         revenue[rows[line.sku]] += line.revenue

@@ -22,11 +22,14 @@ def without_sell_outs(demand: Demand, level: Floats, dispersion: Floats) -> Dema
     the level; where they differ, a day that sold out was probably a good one. A day without any exposure says nothing, and
     stays without weight. ``level`` and ``dispersion`` [sku] are of a day: units, and variance / mean.
     """
-    over = dispersion[:, np.newaxis] - 1
-    rate = (level[:, np.newaxis] + over * demand.units) / (1 + over * demand.exposure)
-    is_part = is_exposed_in_part(demand)
-    missing = np.where(is_part, demand.opened - demand.exposure, 0.0)
-    return Demand(demand.units + missing * rate, demand.exposure + missing, demand.opened, demand.prices)
+    sku, day = np.nonzero(is_exposed_in_part(demand))
+    sold, exposed = demand.units[sku, day], demand.exposure[sku, day]
+    over = dispersion[sku] - 1
+    rate = (level[sku] + over * sold) / (1 + over * exposed)
+    units, exposure = demand.units.copy(), demand.exposure.copy()
+    exposure[sku, day] = np.broadcast_to(demand.opened, units.shape)[sku, day]
+    units[sku, day] += (exposure[sku, day] - exposed) * rate
+    return Demand(units, exposure, demand.opened, demand.prices)
 
 
 def is_exposed_in_part(demand: Demand) -> Bools:

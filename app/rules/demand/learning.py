@@ -17,7 +17,7 @@ SIZE_EDGES: Floats = 2.0 ** np.arange(-3, 8) / 28
 
 SIZES = SIZE_EDGES.size + 1
 
-APART = 28
+ORIGIN_STEP = 28
 SHORTEST_PAST = 60
 MOST_ORIGINS = 12
 """Origins lie so many days apart, the first at least so many days after the history begins; at most so many, the latest."""
@@ -74,8 +74,8 @@ def size_classes(level: Floats) -> Ints:
 def past_origins(days: int, longest: int) -> tuple[int, ...]:
     """The days (counted from the beginning) to look back from, oldest first, after each of which ``longest`` days came."""
     latest = days - longest
-    count = min(MOST_ORIGINS, (latest - SHORTEST_PAST) // APART + 1)
-    return tuple(latest - APART * back for back in reversed(range(count)))
+    count = min(MOST_ORIGINS, (latest - SHORTEST_PAST) // ORIGIN_STEP + 1)
+    return tuple(latest - ORIGIN_STEP * back for back in reversed(range(count)))
 
 
 def experience(demand: Demand, origin: int, days: Floats) -> Experience:
