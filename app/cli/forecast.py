@@ -15,7 +15,6 @@ from app.rules.backtest.report import Findings, LevelRow, MethodRow, Relative
 app = typer.Typer(help="The forecast of demand.", no_args_is_help=True)
 
 LONGEST_HORIZON = 180
-EIGHTY_COLUMNS = 80
 
 
 @app.callback()
@@ -40,7 +39,6 @@ def backtest(
     if as_json:
         print_json(report)
     else:
-        console.width = min(console.width, EIGHTY_COLUMNS)
         _print(report)
     raise typer.Exit(0 if all(target.is_met for target in report.findings.targets) else 1)
 

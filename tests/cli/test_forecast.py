@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from app.cli import forecast
 from app.cli.commands import app
 from app.cli.console import console
 from tests.shelves import shelves
@@ -43,7 +42,7 @@ def test_the_tables_fit_into_eighty_columns(sales: Path, monkeypatch: pytest.Mon
     code, out = run("--demand", str(sales))
     assert code in (0, 1)
     assert "─" in out, "a table became lines"
-    assert max(map(len, out.splitlines())) <= forecast.EIGHTY_COLUMNS
+    assert max(map(len, out.splitlines())) <= 80
     assert "80 SKUs, 2026-01-01 to 2026-06-29, of which 25 days closed." in out
     for words in ("30-day mean", "SES, best of 5", "lumpy", "textbook", "MAE of the 30-day mean's"):
         assert words in out

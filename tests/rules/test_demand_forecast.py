@@ -160,6 +160,19 @@ def test_a_sku_is_of_the_class_it_sells_like(units: list[float], expected: Deman
     assert demand_classes(history(np.array([units], dtype=np.float64)))[0] == expected
 
 
+def test_no_stock_is_kept_of_what_never_sold() -> None:
+    found = of(np.zeros((1, 90)), policy(1, available=0))
+    assert (found.reorder_point[0], found.order_up_to[0], found.days_left[0]) == (0, 0, 730)
+
+
+def test_what_hardly_sells_shares_one_mean() -> None:
+    units = np.zeros((2, 400))
+    units[0, 0], units[1, 10] = 1, 2
+    found = of(units, policy(2))
+    assert found.size_class.tolist() == [0, 0]
+    assert found.days_left[0] == found.days_left[1]
+
+
 def test_the_same_comes_out_in_blocks_of_any_size() -> None:
     demand = shelves(seed=5, skus=2_100, days=90, fill=1.0, dispersion=2.0).demand
     learned = learn(demand, np.full(2_100, 14.0))

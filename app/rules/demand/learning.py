@@ -59,8 +59,8 @@ class Learned(NamedTuple):
     hardly: float
 
     def stock_level(self, level: Floats, size: Ints) -> Floats:
-        """Units a full day [sku] that stock has to be kept for."""
-        return np.where(size == 0, self.hardly, level * self.lift[size])
+        """Units a full day [sku] that stock has to be kept for; none for what never sold."""
+        return np.where((size == 0) & (level > 0), self.hardly, level * self.lift[size])
 
 
 NOTHING_LEARNED = Learned(1.0, 1.0, np.ones(SIZES), np.full(SIZES, UNKNOWN_DISPERSION), 0.0)
