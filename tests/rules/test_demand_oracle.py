@@ -45,7 +45,7 @@ def test_smoothing_is_that_of_the_library(models: ModuleType, units: Floats, alp
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(("alpha", "beta"), product(BETAS, BETAS))
+@pytest.mark.parametrize(("alpha", "beta"), list(product(BETAS, BETAS)))
 def test_tsb_is_that_of_the_library(models: ModuleType, units: Floats, alpha: float, beta: float) -> None:
     """Named the other way round there: ``alpha_d`` is for the size, ``alpha_p`` for how often."""
     model = models.TSB(alpha_d=beta, alpha_p=alpha)
