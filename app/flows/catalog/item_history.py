@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from app.domain import ON_HAND, Cause, ItemKey, Kind
+from app.domain import ALL_ITEMS, ON_HAND, Cause, ItemKey, Kind
 from app.flows.catalog.items import ItemId, show
 from app.flows.deps import Deps
 from app.rules.describing import money_text
@@ -102,14 +102,15 @@ def stock_as_of(deps: Deps, item: ItemId, moment: datetime) -> StockAsOf:
         for count in counts
         if count.quantity is not None and (is_known or count.since is not None)
     ]
-    on_hand = [view.quantity for view in views if view.state == ON_HAND]
+    on_hand = [view.quantity for view in views if view.state == ON_HAND and is_known]
     return StockAsOf(str(item), moment, since, sum(on_hand, Decimal()) if on_hand else None, views)
 
 
 def _events(conn: Connection, row: AppliedChange, owners: Sequence[str]) -> list[int]:
-    if row.written_by not in (Cause.WEBHOOK, Cause.STORM):
+    """The deliveries behind a change that was brought by fetching or pulling what was owed."""
+    if row.written_by not in tuple(Cause):
         return []
-    keys = [ItemKey(row.connection, kind, id) for kind in (Kind.PRODUCT, Kind.STOCK) for id in owners]
+    keys = [ItemKey(row.connection, kind, id) for kind in (Kind.PRODUCT, Kind.STOCK) for id in (*owners, ALL_ITEMS)]
     return brought.deliveries(conn, keys, row.recorded_at)
 
 

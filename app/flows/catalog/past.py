@@ -224,7 +224,7 @@ def _write(
             now = deps.now()
             if not past.move(conn, note, id, now):
                 return False
-            past.put(conn, connection, waiting)
+            past.put(conn, connection, waiting, now)
             past.rest(conn, note, now + CLAIM)
         note, waiting = note._replace(place=id), []
     return True

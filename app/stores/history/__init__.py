@@ -9,6 +9,7 @@ from app.stores.history.rows import (
     LOADED,
     LOADING,
     PAST,
+    SINCE,
     UPDATED,
     AppliedChange,
     of_item,

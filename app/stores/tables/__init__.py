@@ -19,6 +19,8 @@ from app.stores.tables.runs import (
     Watermark,
 )
 from app.stores.tables.truth import (
+    DATABASE_MARK,
+    HISTORY_MARK,
     AgreementDay,
     FullRead,
     Mark,
