@@ -43,14 +43,14 @@ prove: $(DEV) ## the long proof: 1,000 seeds on SQLite, 300 on PostgreSQL, 5 rou
 	$(BIN)/tallyhook prove --runs 300 --database postgresql --hands 2
 	$(BIN)/python -m pytest -m prove tests/prove
 
-truth: $(DEV) ## are the reasons and the agreement right? differences of every kind, by seeds, on both databases
+truth: $(DEV) ## are the reasons and the agreement right? seeded differences of every kind, on both databases
 	$(BIN)/python -m app.prove.truth --seeds 120
 	$(BIN)/python -m app.prove.truth --seeds 40 --database postgresql
 
-guard: $(READY) ## the guard's experiment: 240 disasters and 312 ordinary lives, read nightly and polled first
+guard: $(READY) ## the guard's experiment: 240 disasters and 312 ordinary lives, by a nightly run and by a poll first
 	$(BIN)/tallyhook guard test --hands 2
 
-security-proof: $(DEV) ## each guard of SECURITY.md taken away in a copy of the source: do its tests notice?
+security-proof: $(DEV) ## take away each guard of SECURITY.md in a copy of the source: do its tests notice?
 	$(BIN)/python -m tests.security_proof
 
 check: $(DEV) ## format, lint and types
@@ -58,7 +58,7 @@ check: $(DEV) ## format, lint and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-format: $(DEV) ## format the code, and mend what lint can mend
+format: $(DEV) ## format the code, and fix what the linter can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
@@ -67,7 +67,7 @@ bench: $(DEV) ## every benchmark, each with its own baseline (about 10 minutes)
 
 LOCK := uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links
 
-lock: ## write the lock files anew: what runs it, and with the tools to develop it (needs uv)
+lock: ## write the lock files: what Tallyhook needs to run, and that plus the development tools (needs uv)
 	$(LOCK) --extra clone pyproject.toml -o requirements.lock
 	$(LOCK) --extra dev --constraint requirements.lock pyproject.toml -o requirements-dev.lock
 

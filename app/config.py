@@ -19,7 +19,7 @@ from app.rules.runs import schedule
 from app.rules.settings import PREFIX, misspelt, proxies_problem, public_url_problem, redis_problem, wrong_value
 
 ENV_FILE = ".env"
-"""In the working folder; what the environment says goes before it."""
+"""In the working folder; the environment takes precedence."""
 
 ROUTERS_PORT = "PORT"
 EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 (behind a platform's router; authentication is on)
@@ -197,8 +197,8 @@ def load(**instead: Any) -> Settings:
 
 
 def load_behind_router() -> Settings:
-    """The settings of a web process. Where a platform says by ``PORT`` on which port its router looks for us, and nobody
-    says a host, that is at every address of this machine. Raises ``BadConfiguration``."""
+    """The settings of a web process. If a platform sets ``PORT``, the port on which its router expects us, and no host is
+    set, we bind every address of this machine. Raises ``BadConfiguration``."""
     settings = load()
     if os.environ.get(ROUTERS_PORT) and not {f"{PREFIX}HOST", f"{PREFIX}PORT"} & {
         name.upper() for name in _written()
@@ -216,7 +216,7 @@ def _written() -> set[str]:
     try:
         return {*os.environ, *dotenv_values(ENV_FILE)}
     except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is no text in UTF-8"
+        why = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise BadConfiguration(f"the settings in {Path(ENV_FILE).absolute()} cannot be read: {why}") from None
 
 
@@ -233,7 +233,7 @@ def _problem(item: Mapping[str, Any]) -> str:
 
 
 def _mistaken(settings: Settings) -> Iterator[str]:
-    """Problems that no single value shows to pydantic."""
+    """Problems that pydantic cannot see in a single value."""
     for name, cron in (("POLL_CRON", settings.poll_cron), ("RECONCILE_CRON", settings.reconcile_cron)):
         try:
             schedule.check(cron, settings.timezone, datetime.now(UTC))

@@ -4,13 +4,13 @@
      ├ Transient            waiting helps: the owed item is tried again, later and later
      │  ├ Unavailable         no answer, a timeout, a 5xx, a dropped connection
      │  ├ RateLimited         the vendor says "not now" (retry_after, seconds)
-     │  │  └ BudgetSpent        our own budget says so, before asking: no failed attempt
+     │  │  └ BudgetSpent        our own budget says so before the call: no failed attempt
      │  ├ BadAnswer           an answer that cannot be true: HTML, an error body in a 200, cut short
-     │  └ DatabaseFault       the database's own trouble: buries nothing, fails no run, counts as no attempt
+     │  └ DatabaseFault       the database is in trouble: no dead letter, no failed run, no counted attempt
      └ Permanent            waiting does not help: a dead letter, for a person
         ├ AuthRejected        the credentials are refused
         │  └ VendorForbidden    the credentials are good, but may not do this (403)
-        ├ Refused             this request cannot be carried out as it is; the edges have a status for each sort
+        ├ Refused             this request cannot be carried out as it is; web and cli have a status for each
         │  ├ VendorRefused      the vendor refuses it (any other 4xx)
         │  ├ NotFound           there is no such thing, or the caller may not see it
         │  ├ Conflict           the state of the thing does not allow it
@@ -18,7 +18,7 @@
         │  ├ InvalidRequest     a value is wrong
         │  │  └ InvalidOptions    the options of a run contradict each other
         │  └ Forbidden          the caller may not do it
-        ├ TakesTooLong        a question reads more than one may: it has to be narrowed
+        ├ TakesTooLong        a query takes longer than it may: it has to be narrowed
         ├ Unmappable          the payload does not have the shape we know
         ├ KilledWorker        the message took its worker process down, several times
         └ BadConfiguration    a setting is missing or wrong
@@ -58,8 +58,8 @@ class BadAnswer(Transient):
 class DatabaseFault(Transient):
     """The database is in trouble: restarted, locked, read-only, full, unreachable, or it undid our transaction.
 
-    Nobody's fault: it buries nothing, fails no run and counts as no attempt. ``stores.sql.engine`` raises it instead of the
-    driver's error, so that nothing above needs to know drivers.
+    It is nobody's fault: it makes no dead letter, fails no run and counts as no attempt. ``stores.sql.engine`` raises it
+    instead of the driver's error, so that nothing above needs to know drivers.
     """
 
 
@@ -76,11 +76,12 @@ class VendorForbidden(AuthRejected):
 
 
 class Refused(Permanent):
-    """This very request cannot be carried out: the base of what the edges answer with a status or an exit code."""
+    """This request cannot be carried out as it is. The web and the commands answer each subclass with its own status or exit
+    code."""
 
 
 class VendorRefused(Refused):
-    """The vendor refuses this very request (any 4xx that says nothing of the credentials)."""
+    """The vendor refuses this request (any 4xx that does not concern the credentials)."""
 
 
 class NotFound(Refused):
@@ -96,7 +97,7 @@ class Conflict(Refused):
 
 
 class Busy(Conflict):
-    """The connection has an active bulk run; ``run_id`` is that one's."""
+    """The connection has an active bulk run, whose id is ``run_id``."""
 
     def __init__(self, message: str, run_id: int) -> None:
         super().__init__(message)
@@ -117,8 +118,8 @@ class Forbidden(Refused):
 
 
 class TakesTooLong(Permanent):
-    """A question to the database took longer than one may, or nobody waits for its answer any more. No trouble of the
-    database: asked again it takes as long, so it has to be narrowed."""
+    """A query took longer than it may, or nobody waits for its answer any more. The database is not in trouble: the query
+    would take as long again, so it has to be narrowed."""
 
 
 class Unmappable(Permanent):

@@ -103,7 +103,7 @@ def pool_size(role: str, threads: int = 0) -> int:
 
 
 def process_name(role: str) -> str:
-    """A name for this process that tells it apart on every machine."""
+    """A name for this process that no other process on any machine has."""
     return f"{role}@{socket.gethostname()}:{os.getpid()}"
 
 

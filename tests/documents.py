@@ -41,11 +41,11 @@ def lines_with_code(text: str) -> Iterator[str]:
 def section(name: str, heading: str) -> str:
     """The text below a heading, up to the next one of its level."""
     level = heading.partition(" ")[0]
-    found = re.search(
+    match = re.search(
         rf"^{re.escape(heading)}\n(.*?)(?=^#{{1,{len(level)}}} |\Z)", read(name), re.MULTILINE | re.DOTALL
     )
-    assert found, f"{name} has no {heading!r}"
-    return found[1]
+    assert match, f"{name} has no {heading!r}"
+    return match[1]
 
 
 def rows(text: str) -> list[list[str]]:

@@ -32,8 +32,8 @@ class Dying:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        found = self._database.read()
-        with self._counted(found) if self._reads else found as conn:
+        result = self._database.read()
+        with self._counted(result) if self._reads else result as conn:
             yield conn
 
     def transact(self, work: Callable[[Connection], T]) -> T:

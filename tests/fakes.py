@@ -83,7 +83,7 @@ class FakeSource:
         self.poison: dict[str, BaseException] = {}
         self.meanwhile: Callable[[], None] = lambda: None
         self.on_call: Callable[[], None] = lambda: None
-        self.asked: list[tuple[str, ...]] = []
+        self.requests: list[tuple[str, ...]] = []
         self.not_yet: set[str] = set()
         self.unreadable: dict[str, str] = {}
         self.limits: Sequence[Limit] = ()
@@ -125,8 +125,8 @@ class FakeSource:
         ]
         known = [ref for ref in refs if ref not in late and ref.external_id not in self.unreadable]
         gone = [ref for ref in known if ref.external_id not in held]
-        found = [held[ref.external_id] for ref in known if ref.external_id in held]
-        return Answer(records=found, gone=gone, not_yet=late, failed=bad)
+        result = [held[ref.external_id] for ref in known if ref.external_id in held]
+        return Answer(records=result, gone=gone, not_yet=late, failed=bad)
 
     def delta(self, kind: Kind, since: str | None) -> Iterator[Page]:
         if kind in self.whole_kinds or since is None:
@@ -164,7 +164,7 @@ class FakeSource:
 
     def order_ids(self, first: date, last: date) -> Iterator[tuple[date, str]]:
         self._called("order ids")
-        yield from (one for one in self.order_days if first <= one[0] <= last)
+        yield from (day for day in self.order_days if first <= day[0] <= last)
 
     def _pages(self, records: Sequence[Listing | StockCount], resume: str | None) -> Iterator[Page]:
         start, size = int(resume or 0), self.page_size or max(1, len(records))
@@ -184,7 +184,7 @@ class FakeSource:
             raise self.down
 
     def calls(self) -> int:
-        return len(self.asked)
+        return len(self.requests)
 
     def budget(self) -> Sequence[Limit]:
         return self.limits
@@ -196,7 +196,7 @@ class FakeSource:
         return None
 
     def _called(self, *what: str, kind: Kind | None = None) -> None:
-        self.asked.append(what)
+        self.requests.append(what)
         self.on_call()
         if self.down is not None:
             raise self.down
@@ -214,13 +214,13 @@ class ListQueue:
     """A queue that only notes what it was asked to send."""
 
     def __init__(self) -> None:
-        self.woken: list[ItemKey] = []
+        self.enqueued: list[ItemKey] = []
         self.runs: list[int] = []
         self.replays: list[int] = []
         self.resent: list[tuple[str, str, Sequence[object]]] = []
 
     def enqueue(self, keys: Sequence[ItemKey]) -> None:
-        self.woken.extend(keys)
+        self.enqueued.extend(keys)
 
     def enqueue_run(self, run_id: int) -> None:
         self.runs.append(run_id)

@@ -50,14 +50,14 @@ def die_without_item(
 def all_letters(database: Database) -> list[Letter]:
     """Every letter whole, oldest first."""
     with database.read() as conn:
-        found = letter_search.page(conn, [], {}, limit=100_000)
-        whole = [dead_letters.get(conn, letter.id) for letter in found]
+        letters = letter_search.page(conn, [], {}, limit=100_000)
+        whole = [dead_letters.get(conn, letter.id) for letter in letters]
     return sorted((letter for letter in whole if letter is not None), key=lambda letter: letter.id)
 
 
 def letter(world: World, id: int) -> Letter:
     """One letter whole."""
     with world.database.read() as conn:
-        found = dead_letters.get(conn, id)
-    assert found is not None
-    return found
+        row = dead_letters.get(conn, id)
+    assert row is not None
+    return row

@@ -73,10 +73,10 @@ def through(address: str, url: str, parameters: str = "") -> str:
 
 
 def _binary() -> str:
-    found = shutil.which("pgbouncer", path=os.pathsep.join((os.environ["PATH"], "/usr/sbin")))
-    if found is None:
+    result = shutil.which("pgbouncer", path=os.pathsep.join((os.environ["PATH"], "/usr/sbin")))
+    if result is None:
         raise RuntimeError("pgbouncer is not installed (apt-get install pgbouncer)")
-    return found
+    return result
 
 
 def _free_port() -> int:

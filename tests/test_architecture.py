@@ -177,3 +177,36 @@ def test_a_test_replaces_no_function_or_class_of_ours(module: Path) -> None:
         if not isinstance(call.args[-1], NUMBERS) and not ast.unparse(call.args[-1]).startswith("timedelta(")
     ]
     assert replaced == []
+
+
+UNTYPED = re.compile(r"\b(?:dict|Mapping|MutableMapping)\[str, (?:Any|object)\]")
+
+WRITE_JSON = {
+    "app.cli.console",  # rows and pages for programs
+    "app.flows.reports.status",  # the last run, as the database has it
+    "app.web.api.document",  # OpenAPI
+}
+"""Modules whose functions make or take JSON objects."""
+
+TYPED = [module for module in MODULES if name_of(module).startswith(("app.flows", "app.web", "app.cli"))]
+
+
+def annotations_of(module: Path) -> Iterator[str]:
+    """The types of the arguments and results of all functions, each with the name of its function."""
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            arguments = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+            types = (*(one.annotation for one in arguments), node.returns)
+            yield from (f"{node.name}: {ast.unparse(type_)}" for type_ in types if type_ is not None)
+
+
+@pytest.mark.parametrize("module", TYPED, ids=name_of)
+def test_no_row_without_a_type_crosses_a_function(module: Path) -> None:
+    """A field of such a row could be misspelled without mypy noticing."""
+    assert [one for one in annotations_of(module) if UNTYPED.search(one)] == []
+
+
+@pytest.mark.parametrize("module", TYPED, ids=name_of)
+def test_few_modules_make_or_take_json_objects(module: Path) -> None:
+    """What is JSON for a good reason is called a ``JsonObject``; elsewhere it is at most a field of a row."""
+    assert [one for one in annotations_of(module) if "JsonObject" in one] == [] or name_of(module) in WRITE_JSON

@@ -38,14 +38,17 @@ TYPED = re.compile(r"(?<![\w.-])tallyhook((?: [a-z][a-z-]*)+)", re.MULTILINE)
 
 def commands_in(line: str) -> set[str]:
     """The commands that a line names, as far as the words after ``tallyhook`` are theirs."""
-    found = set()
+    names = set()
     for words in (match.split() for match in TYPED.findall(line)):
-        found.add(" ".join(words[: 2 if words[0] in GROUPS else 1]))
-    return found
+        names.add(" ".join(words[: 2 if words[0] in GROUPS else 1]))
+    return names
 
 
 def options_of(command: str) -> set[str]:
-    return {"--help", *chain.from_iterable((*one.opts, *one.secondary_opts) for one in COMMANDS[command].params)}
+    return {
+        "--help",
+        *chain.from_iterable((*param.opts, *param.secondary_opts) for param in COMMANDS[command].params),
+    }
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -75,7 +78,9 @@ def settings() -> set[str]:
     for name, field in Settings.model_fields.items():
         aliases = field.validation_alias
         names |= (
-            {str(one) for one in aliases.choices} if isinstance(aliases, AliasChoices) else {PREFIX + name.upper()}
+            {str(choice) for choice in aliases.choices}
+            if isinstance(aliases, AliasChoices)
+            else {PREFIX + name.upper()}
         )
     return names
 
@@ -108,13 +113,13 @@ def test_every_operation_that_a_document_names_exists() -> None:
 
 
 def test_every_operation_is_in_the_table_of_operations() -> None:
-    assert {in_braces(one) for one in first_words(section("docs/api.md", "## Operations"))} == operations()
+    assert {in_braces(word) for word in first_words(section("docs/api.md", "## Operations"))} == operations()
 
 
 def test_the_table_of_operations_says_the_least_role_of_each() -> None:
-    told = {in_braces(spans(row[0])[0]): row[1] for row in rows(section("docs/api.md", "## Operations"))}
+    documented = {in_braces(spans(row[0])[0]): row[1] for row in rows(section("docs/api.md", "## Operations"))}
     least = {f"{one.method} {one.url}": str(one.least) for one in OPERATIONS}
-    assert {name: told[name] for name in least} == least
+    assert {name: documented[name] for name in least} == least
 
 
 HOLD_STATES = {holds.KEEPING, holds.HELD, holds.RELEASED, holds.DISMISSED, holds.APPLIED, holds.PASSED, holds.EXPIRED}
@@ -131,66 +136,68 @@ STATES: dict[str, Collection[str]] = {
 
 
 @pytest.mark.parametrize("thing", STATES)
-def test_the_states_of_a_thing_are_told_without_one_missing_or_too_many(thing: str) -> None:
-    told = {
+def test_the_states_of_a_thing_are_documented_without_one_missing_or_too_many(thing: str) -> None:
+    documented = {
         row[0]: {word for word in spans(row[1]) if ":" not in word}
         for row in rows(section("docs/words.md", "## States"))
     }
-    assert told[thing] == set(STATES[thing])
+    assert documented[thing] == set(STATES[thing])
 
 
-def test_the_reasons_of_differences_are_told_without_one_missing_or_too_many() -> None:
+def test_the_reasons_of_differences_are_documented_without_one_missing_or_too_many() -> None:
     assert first_words(section("docs/words.md", "## Reasons of differences")) == set(DriftCause)
 
 
-def test_the_strategies_are_told_without_one_missing_or_too_many() -> None:
+def test_the_strategies_are_documented_without_one_missing_or_too_many() -> None:
     assert first_words(section("docs/api.md", "## Runs")) == set(Strategy)
 
 
-def test_the_options_of_a_run_are_told_without_one_missing_or_too_many() -> None:
-    told = re.search(r"^Options have [^:]*: ([^.]*)\.", section("docs/api.md", "## Runs"), re.MULTILINE)
-    assert told is not None
-    assert set(spans(told[1])) == set(Options.__struct_encode_fields__)
+def test_the_options_of_a_run_are_documented_without_one_missing_or_too_many() -> None:
+    match = re.search(r"^Options have [^:]*: ([^.]*)\.", section("docs/api.md", "## Runs"), re.MULTILINE)
+    assert match is not None
+    assert set(spans(match[1])) == set(Options.__struct_encode_fields__)
 
 
 @pytest.mark.parametrize(("thing", "keys"), [("letters", letter_search.KEYS), ("the inbox", inbox_search.KEYS)])
-def test_the_keys_of_a_filter_are_told_without_one_missing_or_too_many(thing: str, keys: Collection[str]) -> None:
-    told = re.search(rf"^- Keys of {thing}: (.*)\.$", section("docs/api.md", "## Filters"), re.MULTILINE)
-    assert told is not None
-    assert set(spans(told[1])) == set(keys)
+def test_the_keys_of_a_filter_are_documented_without_one_missing_or_too_many(
+    thing: str, keys: Collection[str]
+) -> None:
+    match = re.search(rf"^- Keys of {thing}: (.*)\.$", section("docs/api.md", "## Filters"), re.MULTILINE)
+    assert match is not None
+    assert set(spans(match[1])) == set(keys)
 
 
-def test_every_exit_code_is_told() -> None:
-    told = {int(row[0]) for row in rows(section("docs/api.md", "## Exit codes"))}
-    assert told == {value for name, value in vars(codes).items() if name.isupper() and isinstance(value, int)}
+def test_every_exit_code_is_documented() -> None:
+    documented = {int(row[0]) for row in rows(section("docs/api.md", "## Exit codes"))}
+    assert documented == {value for name, value in vars(codes).items() if name.isupper() and isinstance(value, int)}
 
 
-def test_every_status_of_an_error_is_told() -> None:
-    told = {int(one) for row in rows(section("docs/api.md", "## Errors")) for one in row[0].split(", ")}
-    assert told == set(document.ERRORS)
+def test_every_status_of_an_error_is_documented() -> None:
+    documented = {int(one) for row in rows(section("docs/api.md", "## Errors")) for one in row[0].split(", ")}
+    assert documented == set(document.ERRORS)
 
 
-def test_every_job_and_when_it_runs_is_told() -> None:
+def test_every_job_and_when_it_runs_is_documented() -> None:
     table = rows(section("docs/operating.md", "## Schedules"))
-    told = {spans(row[0])[0]: next(iter(spans(row[1])), None) for row in table}
-    assert told == {name: job.cron for name, job in JOBS.items()}
+    documented = {spans(row[0])[0]: next(iter(spans(row[1])), None) for row in table}
+    assert documented == {name: job.cron for name, job in JOBS.items()}
 
 
-def test_the_metrics_are_told_without_one_missing_or_too_many() -> None:
+def test_the_metrics_are_documented_without_one_missing_or_too_many() -> None:
     assert first_words(section("docs/operating.md", "## Metrics")) == set(FAMILIES)
 
 
-def test_every_kind_is_told() -> None:
+def test_every_kind_is_documented() -> None:
     glossary = {row[0]: row[1] for row in rows(section("docs/words.md", "## Glossary"))}
     assert set(spans(glossary["kind"])) == set(Kind)
 
 
-def test_every_lane_is_told_in_order() -> None:
+def test_every_lane_is_documented_in_order() -> None:
     glossary = {row[0]: row[1] for row in rows(section("docs/words.md", "## Glossary"))}
     assert glossary["budget, lane"].rpartition(": ")[2] == ", ".join(lane.word for lane in Lane)
 
 
-def test_every_role_is_told() -> None:
+def test_every_role_is_documented() -> None:
     assert re.findall(r"^\| \*(\w+)\*", read("docs/security.md"), re.MULTILINE) == list(Role)
 
 

@@ -67,7 +67,7 @@ def test_every_table_ends_equal_to_the_vendors_truth(stack: Stack) -> None:
     finished = (
         "SELECT connection, status, counts FROM runs WHERE status IN ('completed', 'failed') AND cause = 'person'"
     )
-    runs = eventually(lambda: len(found := stack.sql(finished)) == len(stack.simulated) and found, within=300)
+    runs = eventually(lambda: len(result := stack.sql(finished)) == len(stack.simulated) and result, within=300)
     assert [run["status"] for run in runs] == ["completed"] * len(stack.simulated)
     assert stack.sql("SELECT kind, item, change, fields, cause FROM drift WHERE run_id IS NOT NULL") == []
 

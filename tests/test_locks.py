@@ -21,8 +21,8 @@ def packages(name: str) -> set[str]:
 
 def wanted(names: list[str]) -> set[str]:
     """The packages that requirements name."""
-    found = (NAMED.match(one) for one in names)
-    return {match[0].lower() for match in found if match} - {"tallyhook"}
+    result = (NAMED.match(name) for name in names)
+    return {match[0].lower() for match in result if match} - {"tallyhook"}
 
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -25,9 +25,9 @@ GUIDE = (ROOT / "docs" / "operating.md").read_text()
 
 def block(name: str) -> str:
     """The commands under a mark."""
-    found = re.search(rf"^ *```sh {name}\n(.*?)^ *```", GUIDE, re.MULTILINE | re.DOTALL)
-    assert found, name
-    return found[1]
+    match = re.search(rf"^ *```sh {name}\n(.*?)^ *```", GUIDE, re.MULTILINE | re.DOTALL)
+    assert match, name
+    return match[1]
 
 
 def type_in(folder: Path, commands: str, **settings: str) -> None:
@@ -122,13 +122,13 @@ def test_everything_moves_to_another_database(folder: Path, sqlite_url: str, emp
 
 def test_the_tables_that_people_may_query_are_the_catalog_and_its_views(database: Database) -> None:
     section = GUIDE.split("## Tables and views that you may query")[1].split("\n## ")[0]
-    told = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+    documented = set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
     with database.read() as conn:
         views = set(inspect(conn).get_view_names())
-    assert told == {row.name for row in CATALOG.values()} | views
+    assert documented == {row.name for row in CATALOG.values()} | views
 
 
-def test_every_column_of_a_product_is_told(database: Database) -> None:
+def test_every_column_of_a_product_is_documented(database: Database) -> None:
     section = GUIDE.split("The columns of `listings`:")[1].split("\n## ")[0]
     with database.read() as conn:
         columns = {column["name"] for column in inspect(conn).get_columns("listings")}
@@ -140,8 +140,8 @@ def test_the_queries_of_the_guide_show_the_first_image(database: Database) -> No
     queries = re.search(r"```sql\n(.*?)```", GUIDE, re.DOTALL)
     assert queries is not None
     of_sqlite, of_postgresql = queries[1].strip().splitlines()
-    told = Listing("V1", sku="MUG", images='[{"id":"P1","url":"https://x.example/1.jpg"}]', version=1)
+    mug = Listing("V1", sku="MUG", images='[{"id":"P1","url":"https://x.example/1.jpg"}]', version=1)
     with database.begin() as conn:
-        catalog.apply(conn, "shop", [told], read_at=NOW, now=NOW)
+        catalog.apply(conn, "shop", [mug], read_at=NOW, now=NOW)
         rows = conn.exec_driver_sql(of_sqlite if database.dialect == "sqlite" else of_postgresql).all()
     assert [tuple(row) for row in rows] == [("MUG", "https://x.example/1.jpg")]

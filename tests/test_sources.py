@@ -41,7 +41,7 @@ class Sample(NamedTuple):
 
     def read(self) -> Any:
         raw = (FOLDERS[self.source] / "samples" / self.file).read_bytes()
-        return importlib.import_module(f"app.sources.{self.source}.samples").read(self.reads_as, raw)
+        return importlib.import_module(f"tests.sources.{self.source}.{self.source}_samples").read(self.reads_as, raw)
 
 
 def _samples(*reads_as: str) -> list[Sample]:
@@ -63,7 +63,7 @@ def _name(sample: Sample) -> str:
 
 @pytest.mark.parametrize("source", sources.names())
 def test_what_a_source_asks_of_a_new_connection_is_an_option_of_it(source: str) -> None:
-    given = {one.option: one.default or "USD" for one in sources.setup(source).questions}
+    given = {question.option: question.default or "USD" for question in sources.setup(source).questions}
     sources.connect(source, Context("shop", Unlimited(), public_url="https://shop.example"), given).close()
 
 
@@ -253,20 +253,20 @@ def test_every_page_with_records_says_what_it_is(connected: tuple[Source, httpx.
 
 def test_order_ids_are_the_vendors_truth_day_by_day(connected: tuple[Source, httpx.Client]) -> None:
     source, control = connected
-    told = sorted((row["ordered_on"], row["external_id"]) for row in control.get("/_sim/truth/order").json())
-    days = [day for day, _ in told]
+    answer = sorted((row["ordered_on"], row["external_id"]) for row in control.get("/_sim/truth/order").json())
+    days = [day for day, _ in answer]
     for first, last in ((days[0], days[-1]), (days[9], days[19]), (days[9], days[9])):
-        found = source.order_ids(date.fromisoformat(first), date.fromisoformat(last))
-        wanted = [(day, id_) for day, id_ in told if first <= day <= last]
-        assert sorted((day.isoformat(), id_) for day, id_ in found) == wanted
+        ids = source.order_ids(date.fromisoformat(first), date.fromisoformat(last))
+        wanted = [(day, id_) for day, id_ in answer if first <= day <= last]
+        assert sorted((day.isoformat(), id_) for day, id_ in ids) == wanted
 
 
 def test_the_day_of_an_order_id_is_the_one_its_record_has(connected: tuple[Source, httpx.Client]) -> None:
     source, _ = connected
     held = {record.external_id: record.ordered_on for record in _read(source, source.window(Kind.ORDER, None, None))}
     first, last = min(held.values()), max(held.values())
-    found = source.order_ids(date.fromisoformat(first), date.fromisoformat(last))
-    assert {id_: day.isoformat() for day, id_ in found} == held
+    ids = source.order_ids(date.fromisoformat(first), date.fromisoformat(last))
+    assert {id_: day.isoformat() for day, id_ in ids} == held
 
 
 def test_orders_and_their_lines_are_the_vendors_books_to_the_cent(connected: tuple[Source, httpx.Client]) -> None:

@@ -93,9 +93,9 @@ class WarmThreads(dramatiq.Middleware):
 class Housekeeping(dramatiq.Middleware):
     """A thread per worker process that sweeps, gives signs of life, and makes the broker look for dead workers.
 
-    ``every`` is the seconds between sweeps. Asking Redis for a queue's size keeps this process's heartbeat fresh
-    while all its threads are busy, and with the maintenance chance turns recovery from a lottery into seconds.
-    ``also`` is called in every round as well. While the database does not answer, the other steps go on.
+    ``every`` is the seconds between sweeps. Asking Redis for a queue's size keeps this process's heartbeat fresh while all
+    its threads are busy, and with the maintenance chance turns recovery from a lottery into seconds. ``also`` is called in
+    every round, too. While the database does not answer, the other steps go on.
     """
 
     def __init__(self, deps: Deps, *, role: str, every: float, also: Callable[[], object] = bool) -> None:

@@ -18,6 +18,7 @@ from app.flows.connections.identity import find_accounts
 from app.flows.connections.probes import probe_in_background
 from app.flows.deps import Deps
 from app.flows.inbox import outages
+from app.flows.isolated import isolated
 from app.flows.items.sweep import sweep
 from app.flows.reports.metrics import sum_settled
 from app.flows.runs.correct_reasons import correct_reasons
@@ -43,7 +44,7 @@ ROUNDS: Mapping[str, Round] = {
     "mail": (5.0, alerts.notify),
     "reasons": (300.0, correct_reasons),
 }
-"""What every clock does, each after so many seconds."""
+"""What every clock does, and every how many seconds."""
 
 log = structlog.get_logger()
 
@@ -83,7 +84,7 @@ def _begun(deps: Deps, settings: Settings) -> bool:
 
 
 def rounds_of(settings: Settings) -> Mapping[str, Round]:
-    """What the clock of this installation does, each after so many seconds."""
+    """What the clock of this installation does, and every how many seconds."""
     keep = Keep(**{field.name: getattr(settings, f"keep_{field.name}_days") for field in fields(Keep)})
     old = partial(
         prune,
@@ -126,12 +127,15 @@ class Rounds:
 
 def tick_once(deps: Deps, began: datetime | None) -> None:
     """What the clock does about once a second; ``began`` is when it started (``check_stuck``)."""
+    steps: dict[str, Callable[[], object]] = {
+        "tick": partial(tick, deps),
+        "sweep": partial(sweep, deps),
+        "stuck runs": partial(check_stuck, deps, alive_since=began),
+        "sums": partial(sum_settled, deps),
+    }
     try:
         record_heartbeat(deps, "clock")
-        tick(deps)
-        sweep(deps)
-        check_stuck(deps, alive_since=began)
-        sum_settled(deps)
+        isolated(lambda name: steps[name](), steps, event="tick_failed")
     except DatabaseFault:  # logged once, by the database
         return
     except Exception as error:  # see run_clock

@@ -58,25 +58,25 @@ def redis_broker(url: str, middleware: Sequence[dramatiq.Middleware] = ()) -> Re
 
 
 class LocalQueue:
-    """Sends messages through a broker inside this process (``dramatiq.brokers.stub``), where no Valkey is to be had."""
+    """Sends messages through a broker inside this process (``dramatiq.brokers.stub``), where no Valkey is available."""
 
     def __init__(self, broker: dramatiq.Broker) -> None:
         self._broker = broker
 
     def enqueue(self, keys: Sequence[ItemKey]) -> None:
-        """``sync_item`` messages for these items, each for one or, when there are many, for some of a kind."""
-        self._send([message(LIVE, "sync_item", args) for args in shares(keys)])
+        """Send ``sync_item`` messages for these items: one each, or, if there are many, one for several of a kind."""
+        self._send([message(LIVE, "sync_item", args) for args in message_args(keys)])
 
     def enqueue_run(self, run_id: int) -> None:
-        """A message for a bulk run."""
+        """Send a message for a bulk run."""
         self._send([message(BULK, "run", (run_id,))])
 
     def enqueue_replay(self, replay_id: int) -> None:
-        """A message for a replay."""
+        """Send a message for a replay."""
         self._send([message(LIVE, "replay", (replay_id,))])
 
     def resend(self, actor: str, queue: str, args: Sequence[object], *, id: str | None = None) -> None:
-        """One message as given, under its id if it has one."""
+        """Send one message as given, under its id if it has one."""
         self._send([message(queue, actor, tuple(args), id)])
 
     def depth(self) -> int:
@@ -97,7 +97,7 @@ class BrokerQueue(LocalQueue):
         super().__init__(broker)
 
     def resend(self, actor: str, queue: str, args: Sequence[object], *, id: str | None = None) -> None:
-        """One message as given, under its id if it has one; raises ``Unavailable`` when it could not be sent."""
+        """Send one message as given, under its id if it has one; raises ``Unavailable`` when it could not be sent."""
         try:
             self._broker.enqueue(message(queue, actor, tuple(args), id))
         except (redis.RedisError, dramatiq.errors.BrokerConnectionError) as error:
@@ -122,7 +122,7 @@ class BrokerQueue(LocalQueue):
             try:
                 pipe.execute()
             except redis.RedisError as error:
-                log.warning("not_woken", messages=len(messages), error=str(error))
+                log.warning("not_enqueued", messages=len(messages), error=str(error))
                 return
 
 
@@ -147,11 +147,12 @@ class NullQueue:
         return sys.maxsize
 
 
-def shares(keys: Sequence[ItemKey]) -> Iterator[tuple[object, ...]]:
-    """Arguments of ``sync_item`` for these items: connection, kind, id, and a list of further ids if there are any.
+def message_args(keys: Sequence[ItemKey]) -> Iterator[tuple[object, ...]]:
+    """The arguments of each ``sync_item`` message for these items: connection, kind, id, and a list of further ids if there
+    are any.
 
-    A message costs as much as half the work on an item, so many items share messages; each of a few items has its
-    own, and so a thread of its own.
+    A message costs half as much as the work on an item, so many items share messages. A few items have a message each, and
+    so a thread each.
     """
     size = max(1, min(MAX_ITEMS, len(keys) // SPREAD_OVER))
     by_kind: dict[tuple[str, str], list[str]] = defaultdict(list)

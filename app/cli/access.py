@@ -1,17 +1,17 @@
 """``tallyhook tokens``, ``users`` and ``audit``: who may sign in, and who did what."""
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from app.cli.codes import FAILED, WELL
-from app.cli.console import LARGEST_ID, AsJson, Before, Limit, done, moment, open_deps, print_json
+from app.cli.console import LARGEST_ID, AsJson, Before, Limit, done, named, open_deps, print_json
 from app.cli.here import settings_here
-from app.cli.tables import print_table
+from app.cli.tables import add_row, print_rows
 from app.domain import Role
 from app.domain.nearest import unknown
 from app.errors import InvalidRequest
@@ -55,24 +55,12 @@ def create(
 def list_tokens(as_json: AsJson = False) -> None:
     """Every token, newest first."""
     rows = accounts.list_tokens(open_deps())
-    if as_json:
-        print_json(rows)
-        return
     table = Table("id", "name", "begins", "role", "connections", "created", "expires", "last used", "from", "revoked")
     for one in rows:
-        scope = ", ".join(one.connections) if one.connections is not None else "all"
-        times = (moment(one.created_at), moment(one.expires_at), moment(one.last_used_at))
-        table.add_row(
-            str(one.id),
-            escape(one.name),
-            one.hint,
-            one.role,
-            scope,
-            *times,
-            one.last_used_from or "-",
-            moment(one.revoked_at),
-        )
-    print_table(table, "There are no tokens.")
+        times = (one.created_at, one.expires_at, one.last_used_at)
+        who = (one.id, one.name, one.hint, one.role, _scope_text(one.connections))
+        add_row(table, *who, *times, one.last_used_from, one.revoked_at)
+    print_rows(table, rows, "There are no tokens.", as_json=as_json)
 
 
 @tokens.command()
@@ -103,22 +91,18 @@ def add(
 def list_users(as_json: AsJson = False) -> None:
     """Every user, by name."""
     rows = accounts.list_users(open_deps())
-    if as_json:
-        print_json(rows)
-        return
     table = Table("name", "role", "connections", "created", "last signed in", "disabled", "locked until")
     for one in rows:
-        scope = ", ".join(one.connections) if one.connections is not None else "all"
-        times = map(moment, (one.created_at, one.last_seen_at, one.disabled_at, one.locked_until))
-        table.add_row(escape(one.name), one.role, scope, *times)
-    print_table(table, "There are no users.")
+        times = (one.created_at, one.last_seen_at, one.disabled_at, one.locked_until)
+        add_row(table, one.name, one.role, _scope_text(one.connections), *times)
+    print_rows(table, rows, "There are no users.", as_json=as_json)
 
 
 @users.command()
 def password(name: Name, from_stdin: FromStdin = False, as_json: AsJson = False) -> None:
     """Set a user's password; all of the user's sessions end."""
     accounts.set_password(open_deps(), name, _password(from_stdin))
-    done(f"User {name} has another password.", {"name": name, "password": "changed"}, as_json=as_json)
+    done(f"User {name} has a new password.", {"name": name, "password": "changed"}, as_json=as_json)
 
 
 @users.command()
@@ -146,14 +130,13 @@ def list_entries(
     if action is not None and not any(known.startswith(action) for known in log.ACTIONS):
         raise typer.BadParameter(unknown("action", action, log.ACTIONS), param_hint="--action")
     entries = log.list_entries(open_deps(), limit=limit, before_number=before, action=action)
-    if as_json:
-        print_json({"rows": entries, "next": entries[-1].number if len(entries) == limit else None})
-        return
     table = Table("number", "at", "who", "from", "action", "subject", "why", "after")
     for one in entries:
         texts = (one.who, one.origin, one.action, one.subject, one.why or "", _facts(one.after))
-        table.add_row(str(one.number), moment(one.at), *(escape(text[:80]) for text in texts))
-    print_table(table, "Nobody has changed anything yet." if action is None else f"Nobody has done {action} yet.")
+        add_row(table, one.number, one.at, *(text[:80] for text in texts))
+    empty = "Nobody has changed anything yet." if action is None else f"Nobody has done {action} yet."
+    page = {"rows": entries, "next": entries[-1].number if len(entries) == limit else None}
+    print_rows(table, page, empty, as_json=as_json)
 
 
 @audit.command()
@@ -176,11 +159,15 @@ def verify(
     raise typer.Exit(WELL if verdict.problem is None else FAILED)
 
 
+def _scope_text(connections: Iterable[str] | None) -> str:
+    return "all" if connections is None else ", ".join(connections)
+
+
 def _facts(after: Any) -> str:
     """The facts of an entry for people; facts that are not set are left out."""
     if not isinstance(after, dict):
         return str(after or "")
-    return ", ".join(f"{name} {value}" for name, value in after.items() if value not in (None, ""))
+    return named((name, value) for name, value in after.items() if value not in (None, ""))
 
 
 def _password(from_stdin: bool) -> str:

@@ -74,5 +74,5 @@ def _of_file(path: Path) -> str:
         return path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidRequest(
-            f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}"
+            f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}"
         ) from error

@@ -18,10 +18,7 @@ def check(
     mail: Annotated[bool, typer.Option("--mail", help="send a test mail to the recipients of alerts")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Try the database, the queue, every vendor kind by kind, webhooks and mail; exit code 1 when something is wrong.
-
-    Examples: `tallyhook check`; `tallyhook check <connection> --json`; `tallyhook check --mail`.
-    """
+    """Try the database, the queue, every vendor kind by kind, webhooks and mail; exit code 1 when something is wrong."""
     findings = []
     for finding in check_all(open_deps(log_level=logging.ERROR), connection, mail=mail):  # what is wrong is said
         findings.append(finding)

@@ -7,11 +7,13 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 import uvicorn
+from msgspec import to_builtins
 from rich.json import JSON
 
 from app import config, sources, wiring
 from app.channels.queue import BULK, LIVE
 from app.cli import access, check, connections, database, inbox, letter_actions, questions, runs, schedules, sync
+from app.cli import forecast as forecast_commands
 from app.cli import guard as guard_commands
 from app.cli import holds as holds_commands
 from app.cli import items as items_commands
@@ -52,6 +54,7 @@ app.add_typer(connections.app, name="connections")
 app.add_typer(items_commands.app, name="items")
 app.add_typer(holds_commands.app, name="holds")
 app.add_typer(guard_commands.app, name="guard")
+app.add_typer(forecast_commands.app, name="forecast")
 app.add_typer(runs.app, name="runs")
 app.add_typer(schedules.app, name="schedule")
 app.add_typer(sync.backfill, name="backfill")
@@ -109,7 +112,7 @@ def worker(
     """One worker process (Procfile)."""
     for queue in queues.split(","):
         if queue not in (LIVE, BULK):
-            raise typer.BadParameter(f"no queue {queue!r}; there are {LIVE} and {BULK}", param_hint="--queues")
+            raise typer.BadParameter(f"no queue {queue!r}; use {LIVE} or {BULK}", param_hint="--queues")
     _become("workers", "worker", "--queues", queues, "--threads", str(threads or config.load().live_threads))
 
 
@@ -123,7 +126,7 @@ def clock() -> None:
 def status(as_json: AsJson = False) -> None:
     """What is stored and owed, and whether everything is ready, as JSON."""
     deps = open_deps()
-    _json({**overview(deps), "readiness": readiness(deps)}, plain=as_json)
+    _json({**to_builtins(overview(deps)), "readiness": readiness(deps)}, plain=as_json)
 
 
 @app.command()
@@ -131,7 +134,7 @@ def ready(as_json: AsJson = False) -> None:
     """Exit code 0 when database, queue, migrations, workers and clock are well; else 1, with the findings."""
     report = readiness(open_deps())
     _json(report, plain=as_json)
-    raise typer.Exit(0 if report["ready"] else 1)
+    raise typer.Exit(0 if report.ready else 1)
 
 
 @app.command()
@@ -166,7 +169,7 @@ def _json(value: Any, *, plain: bool) -> None:
     if plain:
         print_json(value)
     else:
-        console.print(JSON.from_data(value))
+        console.print(JSON.from_data(to_builtins(value)))
 
 
 def _become(module: str, *arguments: str) -> NoReturn:

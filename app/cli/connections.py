@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from app.cli.codes import FAILED, WELL
-from app.cli.console import AsJson, Connection, console, done, moment, open_deps, print_json
-from app.cli.tables import print_table
+from app.cli.console import AsJson, Connection, console, done, moment, open_deps
+from app.cli.tables import add_row, print_rows
 from app.flows.connections import connections
 from app.flows.connections.connections import ConnectionView
 
@@ -20,14 +19,11 @@ app = typer.Typer(help="The state of each connection; pause, resume and check it
 def list_(as_json: AsJson = False) -> None:
     """Every connection: its state, since when and why, how much it owes, and which kinds may not be read."""
     views = connections.list_connections(open_deps())
-    if as_json:
-        print_json(views)
-        return
     table = Table("connection", "state", "since (UTC)", "owed")
     for view in views:
-        table.add_row(escape(view.connection), view.state, moment(view.since), f"{view.owed:,}")
-    print_table(table, "No connection is configured.")
-    for view in views:
+        add_row(table, view.connection, view.state, moment(view.since), f"{view.owed:,}")
+    print_rows(table, views, "No connection is configured.", as_json=as_json)
+    for view in () if as_json else views:
         console.lines(*_lines(view))
 
 

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from app import wiring
 from app.cli.here import check_database_here, settings_here
-from app.domain import Principal, Role
+from app.domain import JsonObject, Principal, Role
 from app.flows.deps import Deps, Queue
 from app.rules.terminal import for_terminal, json_for_terminal
 
@@ -93,11 +93,20 @@ def done(said: str | Iterable[str], facts: Any, *, as_json: bool) -> None:
         console.lines(*([said] if isinstance(said, str) else said))
 
 
-def page_of(rows: Sequence[Any], limit: int) -> dict[str, Any]:
-    """A page of structs or named tuples for programs: ``next`` is the value for ``--before``, ``None`` after the last
-    page."""
-    plain = [row._asdict() if hasattr(row, "_asdict") else msgspec.to_builtins(row) for row in rows]
-    return {"rows": plain, "next": plain[-1]["id"] if len(rows) == limit else None}
+def objects(rows: Iterable[Any]) -> list[JsonObject]:
+    """Rows (structs or named tuples) for programs: each is an object with its fields."""
+    return [row._asdict() if hasattr(row, "_asdict") else msgspec.to_builtins(row) for row in rows]
+
+
+def page_of(rows: Sequence[Any], limit: int, **about: Any) -> JsonObject:
+    """A page of rows for programs, after what there is to say ``about`` all of them: ``next`` is the value for ``--before``,
+    ``None`` after the last page."""
+    return {**about, "rows": objects(rows), "next": rows[-1].id if len(rows) == limit else None}
+
+
+def named(facts: Iterable[tuple[str, object]]) -> str:
+    """Facts in one line: ``rows 3, share 0.5``."""
+    return ", ".join(f"{name} {value}" for name, value in facts)
 
 
 def moment(value: datetime | str | None) -> str:

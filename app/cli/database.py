@@ -35,7 +35,7 @@ def copy_database(
     """Copy everything into an empty database (SQLite or PostgreSQL), and check that every row arrived.
 
     Stop web, workers and clock first; afterwards start them with TALLYHOOK_DATABASE_URL set to the new database. The
-    old one is left as it is. Example: `tallyhook copy-database postgresql://tallyhook@db.internal/tallyhook`.
+    old one is left as it is.
     """
     settings = settings_here()
     check_database_here(settings)

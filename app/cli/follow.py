@@ -81,7 +81,7 @@ def follow_run(deps: Deps, run_id: int, *, direct: bool, no_wait: bool, as_json:
 
 
 def watch(deps: Deps, run_id: int, *, direct: bool) -> bool:
-    """Show a run until it is over; ``True`` when the person left or cancelled it."""
+    """Show a run until it is over; ``True`` if the person stopped watching or cancelled it."""
     cancelled = False
     with _interrupts() as interrupted:
         direct_run = DirectRun(deps, run_id) if direct else None
@@ -102,9 +102,8 @@ def _shown_until(deps: Deps, run_id: int, direct_run: DirectRun | None, interrup
     """Draw the run until it is over (``True``) or the person interrupts."""
     with Bar(stderr) as bar:
         while not interrupted.is_set():
-            ended = (
-                direct_run is not None and direct_run.ended()
-            )  # before the read, so that the read sees the last write
+            # Asked before the read, so that the read sees the last write.
+            ended = direct_run is not None and direct_run.ended()
             view = show_run(deps, run_id)
             if not view.is_active:
                 return True

@@ -1,14 +1,16 @@
 """``tallyhook guard``: how well the guard tells disasters from ordinary life, repeatable by seed."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from itertools import groupby
 from typing import Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from app.cli.console import AsJson, console, print_json, stderr
-from app.prove.guard.crew import outcomes
+from app.prove.crew import Crew
+from app.prove.guard import ground
 from app.prove.guard.report import line, tables, worst
 from app.prove.guard.trial import MANY_DISASTERS, MANY_LIVES, SIZES, Outcome, drawn
 from app.prove.real.databases import server
@@ -40,8 +42,8 @@ def try_(
 ) -> None:
     """Try disasters and ordinary lives on the real flows; exit code 1 when a target is missed."""
     trials = drawn(seed, disasters=disasters, lives=lives, sizes=[size for size in SIZES if size <= largest])
-    with server(database) as url, closing(outcomes(trials, hands=hands, url=url)) as coming:
-        finished, is_whole = _followed(coming, len(trials))
+    with server(database) as url, closing(Crew(ground.trials, hands=hands, url=url)) as crew:
+        finished, is_whole = _followed(crew.outcomes(trials), len(trials))
     if as_json:
         print_json({"trials": finished, "is_whole": is_whole})
     else:
@@ -55,52 +57,26 @@ def try_(
 
 
 def _followed(coming: Iterable[Outcome], many: int) -> tuple[list[Outcome], bool]:
-    """The outcomes, shown as they come, and whether all trials were made."""
+    """The outcomes, and whether all trials were made. A bar moves with each; without a terminal each size of shops is a
+    line when the next size begins."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     outcomes: list[Outcome] = []
+    bar = Progress(*columns, TimeRemainingColumn(), console=stderr, disable=not stderr.is_terminal)
     try:
-        with _bar(many) if stderr.is_terminal else _lines() as show:
-            for outcome in coming:
-                outcomes.append(outcome)
-                show(outcome)
+        with bar:
+            bar.add_task("trying", total=many)
+            for size, of_size in groupby(coming, lambda one: one.trial.size):
+                before = len(outcomes)
+                for outcome in of_size:
+                    outcomes.append(outcome)
+                    wrong = sum(not one.is_right for one in outcomes)
+                    described = f"{size:,} products" + (f", {wrong} wrong" if wrong else "")
+                    bar.update(bar.task_ids[0], advance=1, description=described)
+                if bar.disable:
+                    stderr.print(line(outcomes[before:]), markup=False)
     except KeyboardInterrupt:
         return outcomes, False
     return outcomes, True
-
-
-@contextmanager
-def _bar(many: int) -> Iterator[Callable[[Outcome], None]]:
-    """A bar that moves with each outcome."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=stderr) as progress:
-        bar = progress.add_task("trying", total=many)
-        wrong = 0
-
-        def show(outcome: Outcome) -> None:
-            nonlocal wrong
-            wrong += not outcome.is_right
-            described = f"{outcome.trial.size:,} products" + (f", {wrong} wrong" if wrong else "")
-            progress.update(bar, advance=1, description=described)
-
-        yield show
-
-
-@contextmanager
-def _lines() -> Iterator[Callable[[Outcome], None]]:
-    """Prints a line for each size of shop when the next size begins."""
-    outcomes: list[Outcome] = []
-
-    def tell() -> None:
-        if outcomes:
-            stderr.print(line(outcomes), markup=False)
-            outcomes.clear()
-
-    def show(outcome: Outcome) -> None:
-        if outcomes and outcomes[0].trial.size != outcome.trial.size:
-            tell()
-        outcomes.append(outcome)
-
-    yield show
-    tell()
 
 
 def _print_outcomes(outcomes: Sequence[Outcome]) -> None:

@@ -14,7 +14,7 @@ DEMO = "demo"
 
 
 def settings_here() -> Settings:
-    """The settings for a command beside a running installation; raises ``BadConfiguration``."""
+    """The settings for a command in the folder of a running installation; raises ``BadConfiguration``."""
     settings = config.load()
     if settings.database_url is not None:
         return settings

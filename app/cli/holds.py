@@ -1,15 +1,14 @@
 """``tallyhook holds``: implausible batches that wait for a person."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
-from app.cli.console import LARGEST_ID, AsJson, console, done, moment, open_deps, print_json
-from app.cli.tables import print_table
+from app.cli.console import LARGEST_ID, AsJson, console, done, moment, named, open_deps, print_json
+from app.cli.tables import add_row, print_rows, print_table
 from app.flows.holds import holds
 
 app = typer.Typer(help="Held batches: reads so implausible that a person must decide.", no_args_is_help=True)
@@ -21,23 +20,12 @@ HoldId = Annotated[int, typer.Argument(help="number of the hold", min=1, max=LAR
 def list_(as_json: AsJson = False) -> None:
     """Batches that wait."""
     waiting = holds.list_(open_deps())
-    if as_json:
-        print_json(waiting)
-        return
     table = Table("id", "held", "connection", "kind", "rows", "reason", "what was read")
     for hold in waiting:
-        held_at = f"{hold.held_at:%F %T}"
-        table.add_row(
-            str(hold.id),
-            held_at,
-            hold.connection,
-            hold.kind,
-            str(hold.rows),
-            hold.reason,
-            _figures_text(hold.summary),
-        )
+        batch = (hold.connection, hold.kind, hold.rows, hold.reason, _figures_text(hold.summary.items()))
+        add_row(table, hold.id, hold.held_at, *batch)
     more = "Its rows, and how to decide: tallyhook holds show <id>" if waiting else None
-    print_table(table, "Nothing is held.", more=more)
+    print_rows(table, waiting, "Nothing is held.", as_json=as_json, more=more)
 
 
 @app.command()
@@ -51,15 +39,14 @@ def show(hold_id: HoldId, as_json: AsJson = False) -> None:
     headline = f"Hold {hold_id}: {hold.connection} {hold.kind}, {hold.rows} rows, {hold.state}; found"
     console.print(f"{headline} {moment(hold.held_at)} UTC{by}", soft_wrap=True)
     for finding in hold.findings:
-        figures = f"({_figures_text(finding.figures)})" if finding.figures else ""
+        figures = f"({_figures_text(finding.figures.items())})" if finding.figures else ""
         console.lines(f"  {finding.rule}: {finding.reason} {figures}")
     table = Table("row", "field", "before", "after")
     for row in hold.sample:
-        key = escape(row.key)
         if row.ends or row.new:
-            table.add_row(key, "", *(("there", "gone") if row.ends else ("", "new")))
+            add_row(table, row.key, "", *(("there", "gone") if row.ends else ("", "new")))
         for name, (before, after) in row.fields.items():
-            table.add_row(key, name, *("-" if side is None else escape(str(side)) for side in (before, after)))
+            add_row(table, row.key, name, before, after)
     print_table(table, "")
     console.print(f"{len(hold.sample)} of {hold.rows} rows are shown.")
     if hold.state == "held":
@@ -71,7 +58,7 @@ def show(hold_id: HoldId, as_json: AsJson = False) -> None:
 
 @app.command()
 def release(hold_id: HoldId, as_json: AsJson = False) -> None:
-    """Believe it: write exactly these rows, except those for which something newer was written since."""
+    """Approve it: write exactly these rows, except those for which something newer was written since."""
     hold = holds.release(open_deps(), hold_id)
     done(f"Hold {hold_id} is released: its rows are written.", hold, as_json=as_json)
 
@@ -91,10 +78,10 @@ def meant(
 
 @app.command()
 def dismiss(hold_id: HoldId, as_json: AsJson = False) -> None:
-    """Do not believe it: keep our rows; a later implausible read is held again."""
+    """Reject it: keep our rows; a later implausible read is held again."""
     hold = holds.dismiss(open_deps(), hold_id)
     done(f"Hold {hold_id} is dismissed.", hold, as_json=as_json)
 
 
-def _figures_text(figures: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {figure}" for name, figure in figures.items())
+def _figures_text(figures: Iterable[tuple[str, object]]) -> str:
+    return named((name.replace("_", " "), figure) for name, figure in figures)

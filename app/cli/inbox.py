@@ -1,4 +1,4 @@
-"""``tallyhook inbox``: every delivery as it came, its outcome, and import and export of saved ones."""
+"""``tallyhook inbox``: every delivery as it was received, its outcome, and import and export of saved ones."""
 
 import sys
 from collections.abc import Mapping
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 
@@ -21,11 +20,10 @@ from app.cli.console import (
     moment,
     open_deps,
     page_of,
-    print_json,
     stderr,
 )
 from app.cli.letters import filter_of
-from app.cli.tables import print_table
+from app.cli.tables import add_row, print_rows
 from app.errors import InvalidRequest
 from app.flows.inbox import inbox, outages
 from app.flows.inbox.inbox import ItemOutcome
@@ -63,17 +61,14 @@ def list_(words: Words = None, limit: Limit = 50, before: Before = None, as_json
     """Deliveries that a filter matches, newest first."""
     text = filter_of(words)
     rows = inbox.find(open_deps(), text, limit=limit, before_id=before)
-    if as_json:
-        print_json(page_of(rows, limit))
-        return
     table = Table("id", "received", "connection", "type", "verdict", "items", "bytes", "event")
     for row in rows:
         items = ", ".join(f"{kind}/{external_id}" for kind, external_id in row.items[:3])
         more = f" and {len(row.items) - 3} more" if len(row.items) > 3 else ""
-        texts = map(escape, (row.connection, row.type, row.verdict, items + more))
-        table.add_row(str(row.id), moment(row.received_at), *texts, f"{row.size:,}", escape(row.event_id))
-    print_table(table, NOTHING_MATCHES)
-    if inbox.DEFAULT in inbox.terms_of(text):
+        event = (row.connection, row.type, row.verdict, items + more, f"{row.size:,}", row.event_id)
+        add_row(table, row.id, row.received_at, *event)
+    print_rows(table, page_of(rows, limit), NOTHING_MATCHES, as_json=as_json)
+    if inbox.DEFAULT in inbox.terms_of(text) and not as_json:
         console.print("These are of the last 7 days; since: changes that.")
 
 
@@ -119,7 +114,7 @@ def replay_(
 
 @app.command()
 def gaps(limit: Limit = 20, before: Before = None, as_json: AsJson = False) -> None:
-    """Times in which nothing was heard though something should have been, and what was done about each."""
+    """Times in which no webhooks arrived although some were expected, and what was done about each."""
     rows = outages.list_outages(open_deps(), limit=limit, before_id=before)
     lines = [f"{moment(row.began_at)}  {row.connection}: {row.sentence}" for row in rows]
     done(lines or "As far as is known, nothing was ever missed.", page_of(rows, limit), as_json=as_json)
@@ -129,14 +124,11 @@ def gaps(limit: Limit = 20, before: Before = None, as_json: AsJson = False) -> N
 def alerts(limit: Limit = 20, before: Before = None, as_json: AsJson = False) -> None:
     """What a person should know: open alerts, past alerts, and which were mailed."""
     rows = found_alerts.list_alerts(open_deps(), limit=limit, before_id=before)
-    if as_json:
-        print_json(page_of(rows, limit))
-        return
     table = Table("opened", "closed", "mailed", "severity", "alert", "detail")
     for row in rows:
-        times = (moment(row.opened_at), moment(row.closed_at), moment(row.told_at))
-        table.add_row(*times, row.severity, escape(row.title), escape(row.detail))
-    print_table(table, "There were no alerts: nothing was wrong for long enough to alert a person.")
+        add_row(table, row.opened_at, row.closed_at, row.told_at, row.severity, row.title, row.detail)
+    empty = "There were no alerts: nothing was wrong for long enough to alert a person."
+    print_rows(table, page_of(rows, limit), empty, as_json=as_json)
 
 
 @app.command("import")

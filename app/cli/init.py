@@ -76,9 +76,6 @@ def init(
     """Connect an account: try its credentials, look at each kind, set up webhooks, and write `.env` for its owner alone.
 
     Nothing is written or registered unless the account answers. Without a terminal it asks nothing.
-
-    Examples: `tallyhook init`; `tallyhook init <system> --set access_token=@token.txt --public-url
-    https://hooks.example.com --yes`; `tallyhook init <system> --name second-shop`.
     """
     ask = can_ask(never=yes or as_json)
     while True:
@@ -184,13 +181,13 @@ def _connect(
 
 def _let_in(draft: Draft, *, ask: bool, again: bool) -> tuple[Draft, Source]:
     """The draft with credentials that the account accepts; a person may try a few times."""
-    for tried in count(1):
+    for attempt in count(1):
         questions = sources.setup(draft.source).questions
-        draft = draft._replace(options=answers(questions, draft.options, ask=ask, again=again or tried > 1))
+        draft = draft._replace(options=answers(questions, draft.options, ask=ask, again=again or attempt > 1))
         try:
             source = let_in(draft, _redactor(draft))
         except (BadConfiguration, VendorRefused) as error:
-            if not ask or tried == TRIES:
+            if not ask or attempt == TRIES:
                 raise
             stderr.lines(str(error), style="red")
             refused = {one.option for one in questions if one.is_secret and isinstance(error, VendorRefused)}
@@ -244,7 +241,7 @@ def _none_said(draft: Draft, *, webhooks: bool) -> str:
         return "webhooks were left alone"
     if draft.public_url is None:
         again = f"tallyhook init {draft.source} --name {draft.slug} --replace --public-url https://..."
-        return f"none: nobody reaches this machine, so changes come by polls; later: {again}"
+        return f"none: nobody can reach this machine, so changes arrive by polls; later: {again}"
     return "none: this system has no such thing, changes come by polls"
 
 

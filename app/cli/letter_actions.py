@@ -7,7 +7,6 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
@@ -18,15 +17,13 @@ from app.cli.console import (
     Before,
     Limit,
     done,
-    moment,
     open_deps,
     page_of,
-    print_json,
     stderr,
 )
 from app.cli.letters import LetterId, Words, filter_of, item_of
 from app.cli.letters import app as dead
-from app.cli.tables import print_table
+from app.cli.tables import add_row, print_rows
 from app.errors import InvalidRequest
 from app.flows.deps import Deps
 from app.flows.letters import letter_actions, letters, replay
@@ -130,15 +127,12 @@ def edit(
 def replays(limit: Limit = 20, before: Before = None, as_json: AsJson = False) -> None:
     """Replays, newest first, with the progress of each."""
     rows = replay.list_replays(open_deps(), limit=limit, before_id=before)
-    if as_json:
-        print_json(page_of(rows, limit))
-        return
     table = Table("id", "name", "status", "letters", "items", "done", "failed", "waiting", "asked", "by", "why")
     for row in rows:
         numbers = (row.letters, row.items, row.progress.done, row.progress.failed, row.progress.waiting)
-        asked = (moment(row.asked_at), escape(row.asked_by), escape((row.reason or "")[:100]))
-        table.add_row(str(row.id), escape(row.name), row.status, *(f"{number:,}" for number in numbers), *asked)
-    print_table(table, "Nothing was ever replayed.")
+        asked = (row.asked_at, row.asked_by, (row.reason or "")[:100])
+        add_row(table, row.id, row.name, row.status, *(f"{number:,}" for number in numbers), *asked)
+    print_rows(table, page_of(rows, limit), "Nothing was ever replayed.", as_json=as_json)
 
 
 @dead.command()

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from app.cli.console import LARGEST_ID, AsJson, Before, Limit, console, moment, open_deps, page_of, print_json
-from app.cli.tables import print_table
+from app.cli.tables import add_row, print_rows
 from app.flows.letters import letters
 from app.flows.letters.letters import (
     Attempt,
@@ -42,15 +42,12 @@ Words = Annotated[
 def list_(words: Words = None, limit: Limit = 50, before: Before = None, as_json: AsJson = False) -> None:
     """Dead letters that a filter matches, the latest first; without a state, those that wait for a person."""
     page = letters.find(open_deps(), filter_of(words), limit=limit, before_id=before)
-    if as_json:
-        print_json({"totals": page.totals, **page_of(page.rows, limit)})
-        return
     table = Table("id", "died", "item", "tries", "cause", "error", title=letters.sentence(page.totals))
     for letter in page.rows:
-        cause = escape(letter.fingerprint) + (" [green](moot)[/]" if letter.moot else "")
-        about = (str(letter.id), moment(letter.died_at), escape(item_of(letter)), str(letter.tries))
-        table.add_row(*about, cause, escape(letter.error[:100]))
-    print_table(table, NOTHING_MATCHES)
+        cause = Text(letter.fingerprint).append(" (moot)" if letter.moot else "", "green")
+        add_row(table, letter.id, letter.died_at, item_of(letter), letter.tries, cause, letter.error[:100])
+    facts = page_of(page.rows, limit, totals=page.totals)
+    print_rows(table, facts, NOTHING_MATCHES, as_json=as_json)
 
 
 @app.command()
@@ -62,13 +59,10 @@ def groups(
 ) -> None:
     """How many letters share a cause, or are about the same item."""
     if by not in ("cause", "item"):
-        raise typer.BadParameter(f"{by!r}; there are cause and item", param_hint="--by")
+        raise typer.BadParameter(f"{by!r}; use cause or item", param_hint="--by")
     groups = (letters.groups_by_cause if by == "cause" else letters.groups_by_item)(
         open_deps(), filter_of(words), limit=limit
     )
-    if as_json:
-        print_json(groups)
-        return
     table = Table(by, "letters", "items" if by == "cause" else "causes", "moot", "first", "last", "error")
     table.title = letters.sentence(groups.totals)
     for group in groups.rows:
@@ -77,8 +71,8 @@ def groups(
         else:
             name, number = item_of(group), group.causes
         numbers = (f"{group.letters:,}", f"{number:,}", f"{group.moot:,}")
-        table.add_row(escape(name), *numbers, moment(group.first), moment(group.last), escape(group.error[:100]))
-    print_table(table, NOTHING_MATCHES)
+        add_row(table, name, *numbers, group.first, group.last, group.error[:100])
+    print_rows(table, groups, NOTHING_MATCHES, as_json=as_json)
 
 
 @app.command()

@@ -1,15 +1,13 @@
 """Prints a run, a list of runs, and the differences that a run found."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from msgspec import to_builtins
-from rich.markup import escape
 from rich.table import Table
 
-from app.cli.console import console, moment, print_json
+from app.cli.console import console, moment, objects, print_json
 from app.cli.progress import calls, line, span, title
-from app.cli.tables import print_table
+from app.cli.tables import add_row, print_table
 from app.domain import Status
 from app.flows.deps import Deps
 from app.flows.runs.history import Difference, DriftCount, differences_of
@@ -29,7 +27,8 @@ def print_run(deps: Deps, view: RunView, *, as_json: bool) -> None:
     """Print the state of a run; for a dry run also what it would have written."""
     rows, summary = _dry_run_rows(deps, view, MOST if as_json else SHOWN)
     if as_json:
-        print_json({**to_builtins(view), "diff": _diff(rows, summary)} if view.dry_run else view)
+        diff = {"diff": {"summary": objects(summary), "rows": objects(rows)}} if view.dry_run else {}
+        print_json({**to_builtins(view), **diff})
         return
     console.lines(*sentences(view))
     if rows:
@@ -78,10 +77,6 @@ def _further(view: RunView) -> list[str]:
     return lines
 
 
-def _diff(rows: Sequence[Difference], summary: Sequence[DriftCount]) -> dict[str, Any]:
-    return {"summary": [one._asdict() for one in summary], "rows": [row._asdict() for row in rows]}
-
-
 def differences(rows: Sequence[Difference], heading: str) -> Table:
     """Differences, with the old and the new (or would-be) value of each field."""
     table = Table(
@@ -91,8 +86,7 @@ def differences(rows: Sequence[Difference], heading: str) -> Table:
         fields = ", ".join(f"{name}: {old} → {new}" for name, (old, new) in row.fields.items())[:200]
         since = "" if row.why is None else since_words(row.since, row.since_latest)
         texts = (row.kind, row.item, row.change, _cause(row), since, fields, row.why or "")
-        run = "-" if row.run_id is None else str(row.run_id)  # a spot check is no run
-        table.add_row(str(row.id), run, *map(escape, texts))
+        add_row(table, row.id, row.run_id, *texts)  # a spot check is no run
     return table
 
 
@@ -119,15 +113,16 @@ def run_table(views: Sequence[RunView]) -> Table:
     for view in views:
         progress = view.progress
         strategy = view.strategy + (f": {view.chosen}" if view.chosen else "")
-        table.add_row(
-            str(view.id),
+        add_row(
+            table,
+            view.id,
             moment(view.created_at),
             strategy + (" (dry run)" if view.dry_run else ""),
             view.status,
             view.cause,
             *(f"{getattr(progress, name):,}" for name in ("processed", "created", "updated", "failed")),
-            "-" if view.seconds is None else span(view.seconds),
-            escape((view.error or view.reason or "")[:100]),
+            None if view.seconds is None else span(view.seconds),
+            (view.error or view.reason or "")[:100],
         )
     return table
 

@@ -22,7 +22,7 @@ class Bar:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live = Live(console=console, transient=True, refresh_per_second=4) if console.is_terminal else None
-        self._told_at = time.monotonic()
+        self._printed_at = time.monotonic()
 
     def show(self, view: RunView, calls_left: int | None = None) -> None:
         """Draw this view."""
@@ -32,8 +32,8 @@ class Bar:
             drawn.add_row(_bar(view.progress))
             drawn.add_row(Text(described, overflow="fold"))
             self._live.update(drawn)
-        elif time.monotonic() - self._told_at >= TELL_EVERY:
-            self._told_at = time.monotonic()
+        elif time.monotonic() - self._printed_at >= TELL_EVERY:
+            self._printed_at = time.monotonic()
             self._console.print(described, markup=False, soft_wrap=True)
 
     def __enter__(self) -> "Bar":
@@ -76,7 +76,7 @@ def calls(view: RunView) -> str:
 
 
 def span(seconds: float) -> str:
-    """A length of time as people say it: ``40 s``, ``3 min``, ``2 h 5 min``."""
+    """A span of time in words: ``40 s``, ``3 min``, ``2 h 5 min``."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -1,7 +1,8 @@
 """``tallyhook prove``: checks the promise under faults, repeatable by seed."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -10,10 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from app.cli.console import AsJson, console, print_json, stderr
 from app.errors import BadConfiguration
 from app.prove import report
-from app.prove.campaign import MOST_FINDINGS, Tally, campaign, smaller
-from app.prove.emptying import prepare
+from app.prove.campaign import MOST_FINDINGS, Tally, Trial, simulations, smaller
+from app.prove.crew import Crew
 from app.prove.faults import Dial
-from app.prove.hand import Hand
 from app.prove.processes import rounds
 from app.prove.real import databases
 from app.prove.simulate import Outcome
@@ -29,27 +29,28 @@ def prove(
     database: Annotated[
         str,
         typer.Option(
-            help="URL of an empty PostgreSQL database, or `postgresql` for a server of the development wheel;"
-            " default: SQLite files (`sqlite`)"
+            help="URL of a PostgreSQL server where databases may be created, or `postgresql` for a server of the"
+            " development wheel; default: SQLite files (`sqlite`)"
         ),
     ] = "",
     processes: Annotated[int, typer.Option(help="rounds with real processes afterwards", min=0)] = 0,
     faults: Annotated[
         str, typer.Option(help="exactly these faults, comma separated; `none` for none; default: drawn by the seed")
     ] = "",
-    hands: Annotated[int, typer.Option(help="simulations at a time (one if you name a database)", min=1, max=64)] = 1,
+    hands: Annotated[int, typer.Option(help="simulations at a time", min=1, max=64)] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Simulate seeds full of faults, then run real processes under faults; exit code 1 when anything is found."""
     dials = _dials(faults)
     seeds = [seed] if seed is not None else list(range(first, first + runs))
-    with ExitStack() as stack:
-        urls = stack.enter_context(_databases(database, hands)) if seeds else []
-        crew = [stack.enter_context(closing(Hand(url))) for url in urls]
-        tally = _simulate(seeds, crew, dials, all_on=bool(faults))
+    with (
+        databases.server(database if seeds else "") as url,
+        closing(Crew(simulations, hands=hands, url=url)) as crew,
+    ):
+        tally = _simulate([Trial(seed, dials, all_on=bool(faults)) for seed in seeds], crew)
         if not as_json:
             _tell_failing(tally, crew, anew=seed is None)
-    broken = _rounds(processes, seeds[0] if seeds else first, database)
+    broken = rounds(processes, (seeds or [first])[0], partial(stderr.print, markup=False), database=database or None)
     if as_json:
         print_json({"runs": tally.runs, "failing": tally.failing, "rounds": processes, "broken": broken})
     else:
@@ -57,63 +58,37 @@ def prove(
     raise typer.Exit(1 if tally.failing or broken else 0)
 
 
-def _tell_failing(tally: Tally, crew: Sequence[Hand], *, anew: bool) -> None:
+def _tell_failing(tally: Tally, crew: Crew[Trial, Outcome], *, anew: bool) -> None:
     """The findings of the failing seeds; for the first ones also the fewest faults that reproduce them."""
     for outcome in tally.failing[:MOST_FINDINGS]:
-        least = smaller(outcome, crew[0]) if anew else outcome
+        least = smaller(outcome, crew) if anew else outcome
         console.print("\n".join(report.found(least, smallest=True)), markup=False)
     for outcome in tally.failing[MOST_FINDINGS:]:
         console.print("\n".join(report.found(outcome, smallest=False)), markup=False)
-
-
-@contextmanager
-def _databases(named: str, hands: int) -> Iterator[list[str]]:
-    """The URLs of databases for the proof alone, one for each simulation at a time; a named database is only one. Empty URLs
-    mean SQLite files."""
-    with databases.server(named) as url:
-        if not url:
-            yield [""] * hands
-        elif named == databases.POSTGRESQL:
-            yield [url, *(databases.another(url, number) for number in range(1, hands))]
-        else:
-            prepare(url)
-            yield [url]
 
 
 def _dials(faults: str) -> set[Dial]:
     names = [name.strip() for name in faults.split(",") if name.strip()]
     unknown = sorted(set(names) - {*Dial, "none"})
     if unknown:
-        raise BadConfiguration(f"no fault {', '.join(unknown)}; there are {', '.join(Dial)}")
+        raise BadConfiguration(f"no fault {', '.join(unknown)}; use one of: {', '.join(Dial)}")
     return {Dial(name) for name in names if name != "none"} if names else set(Dial)
 
 
-def _simulate(seeds: list[int], crew: list[Hand], dials: set[Dial], *, all_on: bool) -> Tally:
-    if not seeds:
-        return Tally()
+def _simulate(trials: Sequence[Trial], crew: Crew[Trial, Outcome]) -> Tally:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    tally = Tally()
     with Progress(*columns, console=stderr) as progress:
-        bar = progress.add_task("simulating", total=len(seeds))
-        done_already = failing = 0
-
-        def done(outcome: Outcome) -> None:
-            nonlocal done_already, failing
-            done_already += 1
-            failing += bool(outcome.findings)
+        bar = progress.add_task("simulating", total=len(trials))
+        for outcome in crew.outcomes(trials):
+            tally.add(outcome)
+            failing = len(tally.failing)
             for finding in outcome.findings[:1]:
                 stderr.print(f"Seed {outcome.seed}: {finding}", markup=False)
-            if not stderr.is_terminal and done_already % TOLD_EVERY == 0:  # no bar is seen in a log file
-                stderr.print(f"{done_already} of {len(seeds)} seeds, {failing} failing")
+            if not stderr.is_terminal and tally.runs % TOLD_EVERY == 0:  # no bar is seen in a log file
+                stderr.print(f"{tally.runs} of {len(trials)} seeds, {failing} failing")
             progress.update(bar, advance=1, description=f"simulating, {failing} failing" if failing else "simulating")
-
-        return campaign(seeds, crew, dials, done, all_on=all_on)
-
-
-def _rounds(count: int, seed: int, database: str) -> list[str]:
-    """The rounds of real processes."""
-    if not count:
-        return []
-    return rounds(count, seed, lambda words: stderr.print(words, markup=False), database=database or None)
+    return tally
 
 
 def _tell(tally: Tally, dials: set[Dial], rounds: int, broken: list[str]) -> None:

@@ -1,11 +1,10 @@
 """``tallyhook validate``, ``drift`` and ``gaps``: is our copy right, and what was wrong?"""
 
+from collections.abc import Sequence
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from app.cli.codes import FAILED, WELL
@@ -16,6 +15,8 @@ from app.cli.console import (
     Connection,
     Limit,
     console,
+    named,
+    objects,
     open_deps,
     page_of,
     print_json,
@@ -23,12 +24,12 @@ from app.cli.console import (
 from app.cli.outcome import advice_lines, differences, summary_line
 from app.cli.progress import span
 from app.cli.sync import Last, day
-from app.cli.tables import print_table
+from app.cli.tables import add_row, print_rows, print_table
 from app.domain import Kind
 from app.flows.catalog.validate import MAX_SAMPLES
 from app.flows.catalog.validate import validate as checked
-from app.flows.inbox.missing_orders import find_missing_orders
-from app.flows.runs.history import list_differences, show_run
+from app.flows.inbox.missing_orders import Day, find_missing_orders
+from app.flows.runs.history import DriftWanted, list_differences, show_run
 from app.rules.drift.drift_advice import advice_on
 from app.rules.spellings import DRIFT_CAUSES, DRIFT_CHANGES
 
@@ -45,11 +46,14 @@ def validate(
 ) -> None:
     """Look for duplicates, gaps and contradictions in our copy; exit code 1 when there are any."""
     report = checked(open_deps(), connection, samples=samples, anew=anew)
-    if as_json:
-        print_json(report)
-    else:
-        _tell_checks(report)
-    raise typer.Exit(FAILED if report["problems"] else WELL)
+    table = Table("check", "found", "says", "samples")
+    for check in report.checks:
+        add_row(
+            table, check.check, f"{check.count:,}", check.says, "\n".join(named(one.items()) for one in check.samples)
+        )
+    found = f"{report.problems:,} found {span(report.age_seconds)} ago; --anew looks again."
+    print_rows(table, report, "", as_json=as_json, more=found)
+    raise typer.Exit(FAILED if report.problems else WELL)
 
 
 def drift(
@@ -70,17 +74,16 @@ def drift(
     deps = open_deps()
     if run_id is not None:
         show_run(deps, run_id, connection)
-    wanted: dict[str, Any] = {"run_id": run_id, "kind": kind, "cause": cause, "change": change}
-    rows, summary = list_differences(deps, connection, **wanted, limit=limit, before_id=before)
+    wanted = DriftWanted(run_id=run_id, kind=kind, cause=cause, change=change, limit=limit, before_id=before)
+    rows, summary = list_differences(deps, connection, wanted)
     if as_json:
-        counted = None if summary is None else [one._asdict() for one in summary]
-        page = page_of(rows, limit)
+        page = page_of(rows, limit, summary=None if summary is None else objects(summary))
         advised = [{**row, "advice": advice_on(row["cause"])} for row in page["rows"]]
-        print_json({"summary": counted, **page, "rows": advised})
+        print_json({**page, "rows": advised})
         return
     if summary:
         console.lines(summary_line(summary))
-    filtered = any(value is not None for value in wanted.values())
+    filtered = any(value is not None for value in (run_id, kind, cause, change))
     print_table(differences(rows, "differences, newest first"), _no_difference(filtered=filtered))
     console.lines(*advice_lines(rows))
 
@@ -99,7 +102,7 @@ def gaps(
     days = find_missing_orders(deps, connection, first, until)
     lacking = [one for one in days if one.missing]
     if as_json:
-        print_json([msgspec.to_builtins(one) for one in days])
+        print_json(days)
     else:
         _tell_gaps(connection, days, lacking)
     raise typer.Exit(FAILED if lacking else WELL)
@@ -111,26 +114,11 @@ def _no_difference(*, filtered: bool) -> str:
     return "No run found a difference. Runs compare at night; `tallyhook reconcile <connection>` does it now."
 
 
-def _tell_checks(report: dict[str, Any]) -> None:
-    table = Table("check", "found", "says", "samples")
-    for check in report["checks"]:
-        samples = "\n".join(_sample(one) for one in check["samples"])
-        table.add_row(check["check"], f"{check['count']:,}", escape(check["says"]), escape(samples))
-    print_table(table, "")
-    console.print(f"{report['problems']:,} found {span(report['age_seconds'])} ago; --anew looks again.")
-
-
-def _sample(sample: Any) -> str:
-    if isinstance(sample, dict):
-        return ", ".join(f"{name} {value}" for name, value in sample.items())
-    return str(sample)
-
-
-def _tell_gaps(connection: str, days: list[Any], lacking: list[Any]) -> None:
+def _tell_gaps(connection: str, days: Sequence[Day], lacking: Sequence[Day]) -> None:
     table = Table("day", "there", "here", "missing", "which")
     for one in lacking:
         which = ", ".join(one.missing[:5]) + (", ..." if len(one.missing) > 5 else "")
-        table.add_row(f"{one.day}", f"{one.there:,}", f"{one.here:,}", f"{len(one.missing):,}", escape(which))
+        add_row(table, one.day, f"{one.there:,}", f"{one.here:,}", f"{len(one.missing):,}", which)
     if not lacking:
         console.print(f"No order is missing: {sum(one.there for one in days):,} on {len(days)} days.")
         return

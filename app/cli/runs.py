@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from app.cli.console import (
@@ -14,17 +13,22 @@ from app.cli.console import (
     Connection,
     Limit,
     RunId,
-    moment,
     open_deps,
     page_of,
-    print_json,
 )
 from app.cli.follow import Direct, NoWait, follow_run, open_for
 from app.cli.outcome import print_run, run_table
-from app.cli.tables import print_table
+from app.cli.tables import add_row, print_rows
 from app.domain import Options, Status, Strategy, status_of
 from app.errors import Conflict
-from app.flows.runs.history import count_failed_items, list_failed_items, list_runs, show_run
+from app.flows.runs.history import (
+    FailedItemsWanted,
+    RunsWanted,
+    count_failed_items,
+    list_failed_items,
+    list_runs,
+    show_run,
+)
 from app.flows.runs.request_run import cancel_run, request_run, resume_run
 
 app = typer.Typer(help="Bulk runs: look at one, cancel it, resume it.", no_args_is_help=True)
@@ -37,7 +41,7 @@ def status(text: str) -> Status:
     try:
         return status_of(text)
     except ValueError:
-        raise typer.BadParameter(f"no status {text!r}; there are {', '.join(Status)}") from None
+        raise typer.BadParameter(f"no status {text!r}; use one of: {', '.join(Status)}") from None
 
 
 @app.command()
@@ -83,12 +87,9 @@ def history(
     as_json: AsJson = False,
 ) -> None:
     """A connection's runs, newest first."""
-    deps = open_deps()
-    views = list_runs(deps, connection, status=status, strategy=strategy, limit=limit, before_id=before)
-    if as_json:
-        print_json(page_of(views, limit))
-    else:
-        print_table(run_table(views), NO_RUN)
+    wanted = RunsWanted(status=status, strategy=strategy, limit=limit, before_id=before)
+    views = list_runs(open_deps(), connection, wanted)
+    print_rows(run_table(views), page_of(views, limit), NO_RUN, as_json=as_json)
 
 
 def failed(
@@ -105,27 +106,17 @@ def failed(
     """Items that runs could not sync and no later run could; with --retry they are read again."""
     deps = open_for(direct=direct, no_wait=no_wait)
     counts = count_failed_items(deps, connection)
-    rows = list_failed_items(deps, connection, run_id=run_id, category=category, limit=limit, before_id=before)
+    wanted = FailedItemsWanted(run_id=run_id, category=category, limit=limit, before_id=before)
+    rows = list_failed_items(deps, connection, wanted)
     if retry and counts:
         run_id = request_run(deps, connection, Strategy.RETRY, Options(), cause="person")
         follow_run(deps, run_id, direct=direct, no_wait=no_wait, as_json=as_json)
-    if as_json:
-        print_json({"counts": counts, **page_of(rows, limit)})
-        return
     table = Table("id", "failed", "item", "category", "tries", "run", "error", title=_counted(counts))
     for row in rows:
-        what = f"{row.kind} {row.external_id}"
-        error = f"{row.error_type}: {row.error}"[:100]
-        table.add_row(
-            str(row.id),
-            moment(row.failed_at),
-            escape(what),
-            row.category,
-            str(row.attempts),
-            str(row.run_id),
-            escape(error),
-        )
-    print_table(table, "No item fails: every record that runs read was written.")
+        item, error = f"{row.kind} {row.external_id}", f"{row.error_type}: {row.error}"[:100]
+        add_row(table, row.id, row.failed_at, item, row.category, row.attempts, row.run_id, error)
+    empty = "No item fails: every record that runs read was written."
+    print_rows(table, page_of(rows, limit, counts=counts), empty, as_json=as_json)
 
 
 def _counted(counts: Mapping[str, int]) -> str:

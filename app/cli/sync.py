@@ -40,7 +40,7 @@ def day(text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is no day; right would be 2026-11-22") from None
+        raise typer.BadParameter(f"{text!r} is not a day; right would be 2026-11-22") from None
 
 
 def moment(text: str) -> datetime:
@@ -49,7 +49,7 @@ def moment(text: str) -> datetime:
         read = datetime.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(
-            f"{text!r} is no moment; right would be 2026-11-22 or 2026-11-22T08:00:00Z"
+            f"{text!r} is not a moment; right would be 2026-11-22 or 2026-11-22T08:00:00Z"
         ) from None
     return read.replace(tzinfo=UTC) if len(text) == len("2026-11-22") else read
 

@@ -1,10 +1,33 @@
 """Tables on a terminal of any width: if a table does not fit, each row becomes lines that can be copied whole."""
 
+from datetime import datetime
+from typing import Any
+
+from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.console import console
+from app.cli.console import console, moment, print_json
+
+
+def add_row(table: Table, *cells: object) -> None:
+    """Add a row: texts as they are, moments to the second, "-" for what is not known."""
+    table.add_row(*map(_shown, cells))
+
+
+def _shown(value: object) -> str:
+    if value is None or isinstance(value, datetime):
+        return moment(value)
+    return value.markup if isinstance(value, Text) else escape(str(value))
+
+
+def print_rows(table: Table, facts: Any, empty: str, *, as_json: bool, more: str | None = None) -> None:
+    """Print the ``facts`` as one JSON document for programs, or the table for people."""
+    if as_json:
+        print_json(facts)
+    else:
+        print_table(table, empty, more=more)
 
 
 def print_table(table: Table, empty: str, *, more: str | None = None) -> None:

@@ -63,7 +63,8 @@ def run_stack(settings: Settings, *, data_dir: Path, demo: Demo | None = None) -
 
 
 def at_a_free_port(settings: Settings, *, moves_on: bool) -> Settings:
-    """The settings with a free port: the demo may take another port; to `up` vendors would not follow."""
+    """The settings with a free port: the demo may take another port, but not `up`, because vendors would still call the old
+    one."""
     if settings.port != 0 and is_free(settings.port, settings.host):
         return settings
     if settings.port != 0 and not moves_on:
@@ -115,7 +116,7 @@ def _greet(settings: Settings, environment: Mapping[str, str], *, demo: bool) ->
 
 
 def webhook_addresses(settings: Settings) -> list[str]:
-    """Of each connection where its webhooks come in, or that none do: no address is told that does not open."""
+    """For each connection, where its webhooks arrive, or that none can: only addresses that answer are shown."""
     return [
         f"{settings.address()}/webhooks/{slug}"
         if takes
@@ -125,7 +126,7 @@ def webhook_addresses(settings: Settings) -> list[str]:
 
 
 def _say_token(settings: Settings, database_url: str) -> None:
-    """Print the first token, now that the processes run that accept it."""
+    """Print the first token, now that the processes that accept it are running."""
     if settings.auth != "on":
         return
     with closing(wiring.open_database(database_url)) as database:

@@ -1,13 +1,13 @@
 """Explains in our words why an option or argument is refused: no wording of a library reaches a person."""
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
 from app.cli.examples import show_examples
+from app.domain import JsonObject
 from app.domain.nearest import nearest
 
 _CHOICE = re.compile(r"'(.*)' is not one of (.*)\.")
@@ -34,13 +34,13 @@ def _said(error: typer.BadParameter) -> str:
     details = getattr(error.__cause__, "errors", None)
     if details is None:
         return error.message
-    detail: Mapping[str, Any] = details()[0]
+    detail: JsonObject = details()[0]
     value, limits = detail.get("input"), detail.get("ctx") or {}
     match detail.get("type"):
         case "int_parsing" | "int_from_float" | "int_type":
-            return f"{value!r} is no whole number"
+            return f"{value!r} is not a whole number"
         case "float_parsing" | "float_type":
-            return f"{value!r} is no number"
+            return f"{value!r} is not a number"
         case "greater_than_equal":
             return f"{value} is too small; right would be {limits['ge']} or more"
         case "less_than_equal":
@@ -51,11 +51,11 @@ def _said(error: typer.BadParameter) -> str:
 
 
 def _choice(text: str) -> str:
-    """``no 'fulll'; did you mean 'full'? there are ...`` for an unknown word."""
+    """``no 'fulll'; did you mean 'full'? use one of: ...`` for an unknown word."""
     match = _CHOICE.fullmatch(text)
     if match is None:
         return text
     known = _WORD.findall(match[2])
     meant = nearest(match[1], known)
     guess = f" did you mean {meant!r}?" if meant else ""
-    return f"no {match[1]!r};{guess} there are {', '.join(known)}"
+    return f"no {match[1]!r};{guess} use one of: {', '.join(known)}"

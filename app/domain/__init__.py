@@ -26,7 +26,7 @@ from app.domain.records import (
     row_hash,
 )
 from app.domain.runs import STATUS_SPELLINGS, Options, Status, Strategy, status_of
-from app.domain.values import INT32, INT64, batches, micros, quantity, to_json
+from app.domain.values import INT32, INT64, JsonObject, batches, micros, quantity, to_json
 from app.domain.words import (
     ALL_ITEMS,
     FIRST_LOAD_WRITER,

@@ -1,4 +1,4 @@
-"""Who acts: name, role, the connections within reach, and the place."""
+"""Who acts: name, role, the connections that they may see, and where they act from."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -6,15 +6,14 @@ from difflib import get_close_matches
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word most similar to this one; ``None`` if none is similar."""
-    by_lower = {one.lower(): one for one in known}
+    by_lower = {candidate.lower(): candidate for candidate in known}
     matches = get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
     return by_lower[matches[0]] if matches else None
 
 
 def unknown(what: str, word: str, known: Iterable[str]) -> str:
-    """A message for people: the word is unknown, which one was probably meant, and which ones exist."""
+    """A message for people: the word is unknown, which word was probably meant, and which words exist."""
     known = sorted(known)
     meant = nearest(word, known)
     guess = f"did you mean {meant}? " if meant is not None else ""
-    there = f"{'There' if guess else 'there'} {'is' if len(known) == 1 else 'are'}"
-    return f"no {what} {word!r}; {guess}{there} {', '.join(known) or 'none'}"
+    return f"no {what} {word!r}; {guess}use one of: {', '.join(known) or 'none'}"

@@ -188,7 +188,7 @@ _pack = msgspec.msgpack.Encoder().encode
 
 
 def row_hash(record: Record) -> int:
-    """Signed 64-bit BLAKE2b of everything but ``version`` and ``modified_at``: equal rows, equal hash."""
+    """Signed 64-bit BLAKE2b of everything but ``version`` and ``modified_at``: equal rows have equal hashes."""
     content = _pack(msgspec.structs.astuple(record)[:_CONTENT_END])
     digest = hashlib.blake2b(content, digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)

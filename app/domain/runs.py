@@ -64,7 +64,7 @@ class Options(
     """The options of a run; people write them in camel case (``dryRun``).
 
     ``filter_year`` and ``modified_since`` select records by their last modification; ``first`` and ``last`` (``from`` and
-    ``to``) are business days, both included. ``limit`` ends the run after so many records. ``force`` writes even what the
+    ``to``) are business days, both included. ``limit`` ends the run after that many records. ``force`` writes even what the
     guard would hold. ``deep`` confirms every deletion one by one. ``category`` is an id, a name or a path.
     """
 

@@ -10,12 +10,15 @@ import msgspec
 
 Item = TypeVar("Item")
 
+JsonObject = dict[str, Any]
+"""A JSON object without a type of ours: a JSON column whose keys are data, or an answer as it is written."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 INT32 = 2**31
 INT64 = 2**63
-"""A whole number in a column is at least minus this and less than this."""
+"""A whole number in a column must be at least ``-INT64`` and less than ``INT64``."""
 
 _LARGEST = 10**15
 _DECIMALS = Decimal("0.00001")
@@ -24,7 +27,7 @@ _DECIMALS = Decimal("0.00001")
 def quantity(value: int | float | str | Decimal) -> Decimal:
     """A canonical quantity: at most 5 decimals, no exponent and no trailing zeros, so that equal amounts look equal.
 
-    Raises ``ValueError`` for text that is no finite number, and for a number of more than 15 digits before the point.
+    Raises ``ValueError`` for text that is not a finite number, and for a number of more than 15 digits before the point.
     """
     amount = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
     if not amount.is_finite() or not -_LARGEST < amount < _LARGEST:

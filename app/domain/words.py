@@ -22,7 +22,7 @@ ALL_ITEMS = "*"
 """External id that means "anything of this kind may have changed: read from the watermark on"."""
 
 SKU_PREFIX = "sku:"
-"""External ids that begin so name a product by its public SKU, not by the source's record id."""
+"""An external id with this prefix names a product by its public SKU, not by the source's record id."""
 
 
 class Cause(StrEnum):

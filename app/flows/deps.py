@@ -38,7 +38,7 @@ class Queue(Protocol):
 
 
 class HostClock(Protocol):
-    """Compares this host's clock with the database's, which is the one clock."""
+    """Compares this host's clock with the database's, which is the reference."""
 
     def measure(self) -> None:
         """Measure the difference, outside of a transaction; never raises."""
@@ -82,7 +82,8 @@ class Deps:
 
 
 def can_see(deps: Deps, connection: str) -> bool:
-    """Whether a connection is configured and the caller may see it: the one rule of all edges."""
+    """Whether a connection is configured and the caller may see it: the only rule of this sort, for web, commands and
+    workers."""
     return connection in deps.sources and deps.principal.can_see(connection)
 
 
@@ -95,7 +96,7 @@ def check_visible(deps: Deps, connection: str) -> None:
     """Raise ``NotFound``, naming those there are, for a connection that the caller cannot see."""
     if not can_see(deps, connection):
         there = ", ".join(visible_connections(deps)) or "none"
-        raise NotFound(f"no connection {connection!r}; there are {there}", "connection")
+        raise NotFound(f"no connection {connection!r}; use one of: {there}", "connection")
 
 
 def source_of(deps: Deps, connection: str) -> Source:

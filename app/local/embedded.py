@@ -85,7 +85,8 @@ def await_valkey(url: str, seconds: float = 10.0) -> None:
 
 
 def await_port(port: int, seconds: float = 120.0, *, alive: Callable[[], bool] = lambda: True) -> bool:
-    """Whether something listens on a local port within the time, and while whoever is to listen is ``alive``."""
+    """Whether something listens on a local port within the time; gives up when the process that should listen is no longer
+    ``alive``."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and alive():
         with socket.socket() as probe:
@@ -102,7 +103,7 @@ def check_free(port: int, host: str) -> None:
 
 
 def is_free(port: int, host: str) -> bool:
-    """Whether nobody listens there; an address that is none of this machine's is free in that sense."""
+    """Whether nobody listens there; an address that is not this machine's counts as free."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

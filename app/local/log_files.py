@@ -11,7 +11,7 @@ LARGEST = 10 * 1024 * 1024
 """Bytes; a larger file is truncated."""
 
 KEEP = 4
-"""Older parts that are kept: ``web.log.1`` is the latest."""
+"""How many older parts are kept: ``web.log.1`` is the latest."""
 
 _PIECE = 1024 * 1024
 _TAIL = 64 * 1024

@@ -28,7 +28,7 @@ class StopSignal:
         return self._is_set
 
     def wait(self, seconds: float) -> bool:
-        """Whether the process must stop; waits at most so many seconds for it."""
+        """Wait for the signal at most this many seconds; returns whether the process must stop."""
         if not self._is_set:
             with suppress(queue.Empty):
                 self._calls.get(timeout=seconds)

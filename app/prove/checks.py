@@ -190,7 +190,7 @@ class Checks:
     def budgets_kept(self) -> None:
         """No process exceeded a limit at any time."""
         for name, vendor in self._town.vendors.items():
-            for over in vendor.overspent(self._town.around.limits[name]):
+            for over in vendor.overspent():
                 self.find(f"budget exceeded: {name}: {over}")
 
     def no_call_in_a_transaction(self) -> None:

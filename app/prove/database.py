@@ -8,6 +8,7 @@ where they come in life: before a transaction, at its commit, and after a commit
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Protocol
 
 from psycopg import OperationalError
@@ -27,22 +28,22 @@ def _locked() -> sqlite3.OperationalError:
     return error
 
 
+@dataclass
 class Weather:
     """The present state of the database, for every process; times are virtual seconds."""
 
-    def __init__(self) -> None:
-        self.away_until = 0.0
-        self.read_only_until = 0.0
-        self.locked_until = 0.0
+    away_until: float = 0.0
+    read_only_until: float = 0.0
+    locked_until: float = 0.0
 
 
+@dataclass
 class Doom:
     """The point at which a process will be killed: ``where`` (before, within or after a transaction), ``after`` so
     many of them."""
 
-    def __init__(self, where: str, after: int) -> None:
-        self.where = where
-        self.after = after
+    where: str
+    after: int
 
     def comes(self, where: str) -> bool:
         """Whether the process has reached the point."""

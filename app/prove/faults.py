@@ -93,7 +93,7 @@ def drawn(seed: int, allowed: Collection[Dial], *, all_on: bool = False) -> Faul
 
     How strong a fault is depends on the seed alone: with ``all_on``, those that a seed had on are just as they were.
     """
-    rng = random.Random(f"dials {seed}")  # noqa: S311
+    rng = random.Random(f"dials {seed}")
     mood = rng.random()
     likely = 0.0 if mood < 0.06 else 1.0 if mood > 0.94 else LIKELY
     on: dict[Dial, float] = {}
@@ -101,4 +101,4 @@ def drawn(seed: int, allowed: Collection[Dial], *, all_on: bool = False) -> Faul
         is_on, strength = rng.random() < likely, rng.uniform(0.2, 1.0)
         if (is_on or all_on) and dial in allowed:
             on[dial] = strength
-    return Faults(on, random.Random(f"faults {seed}"))  # noqa: S311
+    return Faults(on, random.Random(f"faults {seed}"))

@@ -25,12 +25,12 @@ from app.prove.database import Doom, SimDatabase, Weather
 from app.prove.faults import Faults
 from app.prove.loop import Loop
 from app.prove.network import Hook, Messages, SimQueue
-from app.prove.shop import EPOCH, Shop
+from app.prove.shop import EPOCH
 from app.prove.stage import Stage
 from app.prove.standins import MONOTONIC
+from app.prove.trace import Trace
 from app.prove.vendor import Account
 from app.prove.vendor_faults import VendorFaults
-from app.sources.base import Limit
 from app.stores.inbox.inbox import Arrival
 from app.stores.runs.budgets import SharedBudget
 from app.stores.sql.clock import DatabaseClock
@@ -40,20 +40,25 @@ LIVE_PATIENCE = 2.0
 BULK_PATIENCE = 30.0
 
 
-@dataclass
+@dataclass(eq=False)
 class Surroundings:
-    """What all processes share."""
+    """What all processes share. ``threads`` are those of a worker, ``reconcile`` the cron expression of the clocks; with
+    ``slow`` both do their rounds seldom."""
 
     stage: Stage
     faults: Faults
     database: Database
-    weather: Weather
-    messages: Messages
-    shops: Mapping[str, Shop]
+    trace: Trace
     vendors: Mapping[str, VendorFaults]
-    limits: Mapping[str, Sequence[Limit]]
-    trace: Callable[[str, str, Sequence[str]], None]
-    mails: list[tuple[str, str]] = field(default_factory=list)
+    messages: Messages
+    weather: Weather = field(default_factory=Weather)
+    threads: int = 2
+    reconcile: str = "*/4 * * * *"
+    slow: bool = False
+
+    def note(self, process: str, what: str, ids: Sequence[str] = ()) -> None:
+        """Add a line to the trace."""
+        self.trace.add(self.stage.now, process, what, ids)
 
 
 @dataclass(eq=False)
@@ -83,7 +88,7 @@ class Host:
             now=self.clock.now,
             host=self.clock,
             credentials={name: f"{name} {generation}" for name, generation in self.generations.items()},
-            mail=lambda subject, text: around.mails.append((subject, text)),
+            mail=lambda subject, text: None,
         )
 
     def _wall(self) -> float:
@@ -102,19 +107,15 @@ class Host:
         """End gracefully; called in a thread of this process."""
 
     def _accounts(self, patience: float) -> dict[str, Account]:
-        around = self.around
         return {
             name: Account(
-                around.stage,
-                shop,
-                around.vendors[name],
-                Counted(self, name),
-                around.limits[name],
+                vendor,
+                SharedBudget(self.database, name, lambda: self.clock.now().timestamp()),
                 self.clock.now,
                 patience,
                 self.generations[name],
             )
-            for name, shop in around.shops.items()
+            for name, vendor in self.around.vendors.items()
         }
 
 
@@ -142,29 +143,13 @@ class ServerTime:
         return EPOCH.timestamp() + self._stage.now
 
 
-class Counted:
-    """The shared budget; also notes when each call was really taken."""
-
-    def __init__(self, host: Host, connection: str) -> None:
-        self._host = host
-        self._shared = SharedBudget(host.database, connection, lambda: host.clock.now().timestamp())
-        self._taken = host.around.vendors[connection].taken
-
-    def take(self, limits: Sequence[Limit]) -> float:
-        """Take one call from every limit, or return the seconds to wait."""
-        wait = self._shared.take(limits)
-        if wait == 0.0:
-            self._taken.append(self._host.around.stage.current.committed_at)
-        return wait
-
-
 class Web(Host):
     """Receives webhooks by the real group commit."""
 
     def start(self) -> None:
         """Starts the threads of the intake, except for checkpoints, which would only cost time."""
         self.intake = Intake(self.deps)
-        for work in (self.intake._write_groups, self.intake._send_wakeups):
+        for work in (self.intake._write_groups, self.intake._enqueue_committed):
             threading.Thread(target=work, name=f"{self.name} {work.__name__}", daemon=True).start()
 
     @property
@@ -192,19 +177,17 @@ class Web(Host):
 class Worker(Host):
     """Processes messages with the real actors, middleware and housekeeping."""
 
-    threads: int = 2
-    sweep_every: float = 3.0
-
     def start(self) -> None:
         """Starts the consumers of both queues, and the housekeeping."""
         middleware = importlib.import_module("workers.middleware")
-        shares = Shares(self.threads, len(self.deps.sources))
+        shares = Shares(self.around.threads, len(self.deps.sources))
         self.keeper = LeaseKeeper(self.database, self.deps.now, shares=shares)
         self._broker = StubBroker(middleware=[])
         self._letters = middleware.DeadLetters(self.deps)
         self._broker.add_middleware(self._letters)
+        every = 20.0 if self.around.slow else 3.0
         self._housekeeping = middleware.Housekeeping(
-            self.deps, role="worker", every=self.sweep_every, also=self._letters.write_pending
+            self.deps, role="worker", every=every, also=self._letters.write_pending
         )
         importlib.import_module("workers.actors").register(self._broker, self.deps, self.keeper)
         self._housekeeping.after_worker_boot(self._broker, None)
@@ -237,12 +220,12 @@ class Worker(Host):
         """Like a Dramatiq worker with our middleware."""
         proxy: Any = dramatiq.broker.MessageProxy(one)
         error: Exception | None = None
-        self.around.trace(self.name, f"message {one.actor_name}", _ids(one.args))
+        self.around.note(self.name, f"message {one.actor_name}", _ids(one.args))
         try:
             self._broker.get_actor(one.actor_name).fn(*one.args)
         except Exception as failure:
             error = failure
-            self.around.trace(self.name, f"raised {type(failure).__name__}: {failure}"[:160], _ids(one.args))
+            self.around.note(self.name, f"raised {type(failure).__name__}: {failure}"[:160], _ids(one.args))
         self._letters.after_process_message(self._broker, proxy, exception=error)
         if proxy.failed:
             self._letters.after_nack(self._broker, proxy)
@@ -259,9 +242,6 @@ def _ids(args: Sequence[object]) -> list[str]:
 class Clock(Host):
     """Ticks like the real clock, but less often, because virtual seconds cost real time."""
 
-    every: float = 3.0
-    reconcile: str = "*/4 * * * *"
-
     def start(self) -> None:
         """Starts one thread."""
         threading.Thread(target=self._run, name=self.name).start()
@@ -275,7 +255,7 @@ class Clock(Host):
         tick = importlib.import_module("app.flows.upkeep.tick")
         while True:
             try:
-                tick.plan(self.deps, poll="* * * * *", reconcile=self.reconcile, timezone="UTC")
+                tick.plan(self.deps, poll="* * * * *", reconcile=self.around.reconcile, timezone="UTC")
                 tick.first_load(self.deps)
                 break
             except DATABASE_ERRORS:
@@ -284,4 +264,5 @@ class Clock(Host):
         while not self.stopping:
             schedule.tick_once(self.deps, None)
             rounds.go()
-            self.around.stage.pause(self.every * self.around.stage.rng.uniform(0.5, 1.5))
+            every = 15.0 if self.around.slow else 3.0
+            self.around.stage.pause(every * self.around.stage.rng.uniform(0.5, 1.5))

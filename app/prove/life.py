@@ -1,13 +1,20 @@
 """A merchant at work: edits of every sort, close together, mostly of the same few items."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import cast
 
 import msgspec
 
-from app.domain import Change, Kind, Listing, Order, StockCount, key_of
+from app.domain import Change, Kind, Listing, key_of
 from app.prove.shop import Key, Shop
+
+AMOUNTS: Mapping[Kind, tuple[str, Callable[[int], object], int, int]] = {
+    Kind.PRODUCT: ("price_minor", int, 100, 9_999),
+    Kind.STOCK: ("quantity", Decimal, 0, 40),
+    Kind.ORDER: ("total_minor", int, 100, 90_000),
+}
+"""The amount of a record that edits change: its field, its type, and from where to where it goes."""
 
 HOT = 4
 """Most edits concern this many items: a race needs two edits of one item."""
@@ -39,14 +46,14 @@ class Merchant:
     def edit_again(self) -> list[Change]:
         """Change the last edited record once more: where versions are seconds, often within the same version."""
         last = self._shop.edits[-1]
-        record = self._shop.rows[last.kind].get(last.key)
-        if isinstance(record, Listing):
-            return [self._shop.put(msgspec.structs.replace(record, price_minor=self._rng.randint(100, 9_999)))]
-        if isinstance(record, StockCount):
-            return [self._shop.put(msgspec.structs.replace(record, quantity=Decimal(self._rng.randint(0, 40))))]
-        if isinstance(record, Order):
-            return [self._shop.put(msgspec.structs.replace(record, total_minor=self._rng.randint(100, 90_000)))]
-        return []
+        is_there = last.kind in AMOUNTS and last.key in self._shop.rows[last.kind]
+        return self._change(last.kind, last.key) if is_there else []
+
+    def _change(self, kind: Kind, key: Key, **fields: object) -> list[Change]:
+        """Give a record another amount, and other fields."""
+        name, make, least, most = AMOUNTS[kind]
+        fields[name] = make(self._rng.randint(least, most))
+        return [self._shop.put(msgspec.structs.replace(self._shop.rows[kind][key], **fields))]
 
     def _hot(self, kind: Kind) -> Key | None:
         keys = sorted(self._shop.rows[kind])
@@ -56,37 +63,21 @@ class Merchant:
 
     def _rename(self) -> list[Change]:
         key = self._hot(Kind.PRODUCT)
-        if key is None:
-            return []
-        listing = self._shop.rows[Kind.PRODUCT][key]
-        name = f"Thing {key[0]} {self._rng.randint(100, 999)}"
-        price = self._rng.randint(100, 9_999)
-        return [self._shop.put(msgspec.structs.replace(listing, name=name, price_minor=price))]
+        return self._change(Kind.PRODUCT, key, name=f"Thing {key[0]} {self._rng.randint(100, 999)}") if key else []
 
     def _sell(self) -> list[Change]:
         key = self._hot(Kind.STOCK)
-        if key is None:
-            return []
-        count = self._shop.rows[Kind.STOCK][key]
-        return [self._shop.put(msgspec.structs.replace(count, quantity=Decimal(self._rng.randint(0, 40))))]
+        return self._change(Kind.STOCK, key) if key else []
 
     def _order(self) -> list[Change]:
         key = self._hot(Kind.ORDER) if self._rng.random() < 0.6 else None
-        if key is None:
-            return [self._shop.create_order()]
-        order = self._shop.rows[Kind.ORDER][key]
-        return [self._shop.put(msgspec.structs.replace(order, total_minor=self._rng.randint(100, 90_000)))]
+        return self._change(Kind.ORDER, key) if key else [self._shop.create_order()]
 
     def _create(self) -> list[Change]:
         change = self._shop.create_product()
-        counts = [key for key in self._shop.rows[Kind.STOCK] if self._is_of(key, change.external_id)]
-        return [change, *(self._restamp(key) for key in counts)]
-
-    def _is_of(self, key: Key, item: str) -> bool:
-        return key[0] == item or key[0].startswith(f"{item}v")
-
-    def _restamp(self, key: Key) -> Change:
-        return self._shop.put(self._shop.rows[Kind.STOCK][key])
+        item, counts = change.external_id, self._shop.rows[Kind.STOCK]
+        own = [count for key, count in counts.items() if key[0] == item or key[0].startswith(f"{item}v")]
+        return [change, *(self._shop.put(count) for count in own)]
 
     def _delete(self) -> list[Change]:
         key = self._hot(Kind.PRODUCT)

@@ -1,11 +1,27 @@
-"""What the experiments with shops in memory have in common: the dull part of a vendor, and our side on the real flows."""
+"""What the experiments with shops in memory have in common: the vendor, and our side on the real flows."""
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from itertools import count
+from typing import Any
 
 from app.channels.queue import NullQueue
-from app.domain import ALL_ITEMS, Cause, Change, ItemKey, Kind, Options, Strategy
+from app.domain import (
+    ALL_ITEMS,
+    Answer,
+    Cause,
+    Change,
+    ItemKey,
+    Kind,
+    MissingPolicy,
+    Options,
+    Page,
+    Ref,
+    Scope,
+    Strategy,
+    batches,
+    key_of,
+)
 from app.errors import TallyhookError
 from app.flows.deps import Deps
 from app.flows.items.dead_letter import ITEM_ACTOR, record_dead_letter
@@ -20,11 +36,13 @@ from app.stores.sql.engine import Database
 SHOP = "shop"
 """The name of the shop, and of its connection."""
 
+DELTA_PAGE, FULL_PAGE = 100, 500
+"""The number of records in a page of a delta, and of a complete read."""
 
-class MemorySource:
+
+class PlainSource:
     """The part of ``Source`` that needs no vendor: no webhooks, no orders by day, no limits, no connections."""
 
-    name = SHOP
     listed_kinds: tuple[Kind, ...] = ()
     receiver: Receiver | None = None
 
@@ -53,6 +71,66 @@ class MemorySource:
 
     def close(self) -> None:
         """There is no client."""
+
+
+class MemorySource(PlainSource):
+    """A vendor in memory: what each read shows is a list of records, and a delta has those with a later version."""
+
+    name = SHOP
+    kinds: tuple[Kind, ...]
+    whole_kinds: tuple[Kind, ...]
+
+    def shown_in_full(self, kind: Kind) -> Sequence[Any]:
+        """The records that a complete read shows."""
+        raise NotImplementedError
+
+    def shown_in_delta(self, kind: Kind) -> Sequence[Any]:
+        """The records out of which a delta shows the later ones: by default those that a complete read shows."""
+        return self.shown_in_full(kind)
+
+    def shown_singly(self, kind: Kind) -> Sequence[Any]:
+        """The records with which the vendor answers about single items: by default those that a delta shows."""
+        return self.shown_in_delta(kind)
+
+    def page(self, records: Sequence[Any]) -> Page:
+        """Some records as our mapping reads them."""
+        return Page(records=records)
+
+    def batch_size(self, kind: Kind) -> int:
+        """A hundred."""
+        return DELTA_PAGE
+
+    def check(self) -> None:
+        """Always returns: the account answers."""
+
+    def fetch(self, refs: Sequence[Ref]) -> Answer:
+        """What the vendor answers about single items."""
+        wanted = {ref.external_id for ref in refs}
+        records = [one for one in self.shown_singly(refs[0].kind) if key_of(one)[0] in wanted]
+        known = {key_of(one)[0] for one in records}
+        return Answer(records, gone=[ref for ref in refs if ref.external_id not in known])
+
+    def delta(self, kind: Kind, since: str | None) -> Iterator[Page]:
+        """Records with a version above the watermark."""
+        mark = int(since or 0)
+        news = [one for one in self.shown_in_delta(kind) if one.version > mark]
+        yield from map(self.page, batches(news, DELTA_PAGE))
+        yield Page(watermark=str(max([mark, *(one.version for one in news)])))
+
+    def full(self, kind: Kind, resume: str | None = None) -> Iterator[Page]:
+        """Everything that the lists show. Of orders, and of stock with a delta, it proves no absence."""
+        records = self.shown_in_full(kind)
+        yield from map(self.page, batches(records, FULL_PAGE))
+        mark = max((one.version for one in records), default=0)
+        is_open = kind is Kind.ORDER or (kind is Kind.STOCK and kind not in self.whole_kinds)
+        absent = MissingPolicy.ZERO if kind is Kind.STOCK else MissingPolicy.DELETED
+        yield Page(watermark=str(mark), complete=None if is_open else Scope(kind, absent=absent))
+
+    def window(
+        self, kind: Kind, since: datetime | None, until: datetime | None, resume: str | None = None
+    ) -> Iterator[Page]:
+        """Everything: no experiment asks for less."""
+        yield from map(self.page, batches(self.shown_in_full(kind), FULL_PAGE))
 
 
 class Copy:

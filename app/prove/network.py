@@ -105,10 +105,8 @@ class Hook:
 
     connection: str
     delivery: Delivery
-    sent_at: float
     acknowledged_at: float | None = None
     lost: bool = False
-    refused: int = 0
 
     @property
     def body(self) -> bytes:
@@ -138,7 +136,7 @@ class Post:
     def _announce(self, shop: Shop, change: Change) -> Hook:
         self._number += 1
         delivery = Delivery(f"e{self._number}", f"{change.kind}.updated", [change], occurred_at=shop.now)
-        hook = Hook(shop.style.name, delivery, self.stage.now)
+        hook = Hook(shop.style.name, delivery)
         self.hooks.append(hook)
         if self.faults.happens(Dial.HOOKS_LOST, 0.3):
             hook.lost = True
@@ -153,7 +151,7 @@ class Post:
         self._number += 1
         change = Change(Kind.ORDER, f"X{self._number}")
         delivery = Delivery(f"f{self._number}", "order.updated", [change], set_aside=Verdict.FOREIGN)
-        self._send(Hook(shop.style.name, delivery, self.stage.now))
+        self._send(Hook(shop.style.name, delivery))
 
     def _send(self, hook: Hook) -> None:
         self.under_way += 1
@@ -172,7 +170,6 @@ class Post:
     def _until_acknowledged(self, hook: Hook) -> None:
         pause = 3.0
         while not self.receive(hook):
-            hook.refused += 1
             self.stage.pause(pause)
             pause = min(pause * 2, 60.0)
         if hook.acknowledged_at is None:

@@ -9,8 +9,8 @@ import importlib.util
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from app.prove.real import databases
 from app.prove.real.databases import POSTGRESQL, SQLITE, ProvingDatabase
 from app.prove.real.mischief import MISCHIEF, WEBHOOKS, Scene
-from app.prove.real.stack import Simulated, Stack, eventually, running
+from app.prove.real.stack import Simulated, eventually, running
 from app.prove.real.truth import differences, lost
 
 Tell = Callable[[str], None]
@@ -77,42 +77,38 @@ class Lasting(NamedTuple):
     end: ExitStack
 
 
-def rounds(
-    count: int, seed: int, tell: Tell, *, database: str | None = None, without: Collection[str] = ()
-) -> list[str]:
+def rounds(count: int, seed: int, tell: Tell, *, database: str | None = None) -> list[str]:
     """Carry out some rounds, each with the next seed, and return all findings.
 
-    ``database`` is ``sqlite``, ``postgresql`` or the URL of a PostgreSQL database that may be spoiled; without it the
-    rounds alternate with PostgreSQL where its wheel is installed. ``without`` names mischief (keys of ``MISCHIEF``)
-    to leave out.
+    ``database`` is ``sqlite``, ``postgresql`` or the URL of a PostgreSQL server where a database may be created; without
+    it the rounds alternate with PostgreSQL where its wheel is installed.
     """
     known = [SQLITE, POSTGRESQL] if _has_postgresql() else [SQLITE]
     kinds = [database] if database else known
-    return [
-        finding
-        for number in range(count)
-        for finding in _round(kinds[number % len(kinds)], seed + number, tell, frozenset(without))
-    ]
+    return [finding for number in range(count) for finding in _round(kinds[number % len(kinds)], seed + number, tell)]
 
 
-def plan(dice: Random, without: Collection[str] = ()) -> list[Event]:
+def plan(dice: Random) -> list[Event]:
     """The events of a round in the order of time: every mischief as often as it is to happen."""
     return sorted(
         Event(dice.uniform(0, WILD), name, dice.uniform(*mischief.seconds))
         for name, mischief in MISCHIEF.items()
         for _ in range(mischief.often)
-        if name not in without
     )
 
 
-def _round(kind: str, seed: int, tell: Tell, without: frozenset[str]) -> list[str]:
+def _round(kind: str, seed: int, tell: Tell) -> list[str]:
     folder = Path(tempfile.mkdtemp(prefix=f"tallyhook-prove-{seed}-"))
-    dice = Random(seed)  # noqa: S311
+    dice = Random(seed)
     tell(f"round with seed {seed} on {kind}")
     began = time.monotonic()
-    with _database(kind, folder) as database, _installation(database, folder, seed) as stack:
+    shop = {"products": PRODUCTS, "seed": seed}
+    with (
+        _database(kind, folder) as database,
+        running(database.url, folder, shop=shop, workers=WORKERS, **SETTINGS) as stack,
+    ):
         round_ = Round(Scene(stack, database, PROCESSES, dice), tell)
-        round_.play(plan(dice, without))
+        round_.play(plan(dice))
         findings = [f"seed {seed} on {database.name}: {finding}" for finding in round_.scene.findings]
         if findings:
             (folder / "mischief.txt").write_text("\n".join(round_.story))
@@ -124,13 +120,6 @@ def _round(kind: str, seed: int, tell: Tell, without: frozenset[str]) -> list[st
         shutil.rmtree(folder, ignore_errors=True)
         tell(f"round with seed {seed}: nothing found, {time.monotonic() - began:.0f} s")
     return findings
-
-
-@contextmanager
-def _installation(database: ProvingDatabase, folder: Path, seed: int) -> Iterator[Stack]:
-    shop = {"products": PRODUCTS, "seed": seed}
-    with running(database.url, folder, shop=shop, workers=WORKERS, **SETTINGS) as stack:
-        yield stack
 
 
 def _database(kind: str, folder: Path) -> AbstractContextManager[ProvingDatabase]:

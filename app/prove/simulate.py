@@ -20,6 +20,8 @@ from app.prove.watch import Watch
 from app.stores.guard import held_rows, holds
 from app.stores.sql.engine import open_database
 
+_AN_ITEM_OR_LEASED = "external_id <> '*' OR lease_until IS NOT NULL"
+
 LONGEST_QUIET = 3 * 3600.0
 """Virtual seconds within which everything must come to rest."""
 
@@ -175,19 +177,17 @@ class _Story:
 
     def _what_waits(self, *, with_whole_kinds: bool = False) -> str:
         """What is owed or active, as text. With ``with_whole_kinds`` also whole kinds that polls owe."""
-        condition = "true" if with_whole_kinds else "external_id <> '*' OR lease_until IS NOT NULL"
-        with self._town.database.read() as conn:
-            owed = conn.execute(text(f"SELECT count(*) FROM owed_items WHERE {condition}")).scalar_one()
-            active = conn.execute(text("SELECT count(*) FROM runs WHERE status IN ('idle', 'running')")).scalar_one()
-            replays = conn.execute(text("SELECT count(*) FROM replays WHERE status = 'running'")).scalar_one()
-            question = "SELECT count(*) FROM connection_states WHERE state IN ('refused', 'unanswered')"
-            refused = conn.execute(text(question)).scalar_one()
-        counts = {
-            "items owed": owed,
-            "runs active": active,
-            "replays running": replays,
-            "connections not asked": refused,
+        questions = {
+            "items owed": f"owed_items WHERE {'true' if with_whole_kinds else _AN_ITEM_OR_LEASED}",
+            "runs active": "runs WHERE status IN ('idle', 'running')",
+            "replays running": "replays WHERE status = 'running'",
+            "connections not asked": "connection_states WHERE state IN ('refused', 'unanswered')",
         }
+        with self._town.database.read() as conn:
+            counts = {
+                what: conn.execute(text(f"SELECT count(*) FROM {question}")).scalar_one()
+                for what, question in questions.items()
+            }
         return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 
     def _release_holds(self) -> None:

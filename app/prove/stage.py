@@ -59,7 +59,7 @@ class Stage:
 
     def __init__(self, seed: int) -> None:
         self.now = 0.0
-        self.rng = random.Random(f"stage {seed}")  # noqa: S311
+        self.rng = random.Random(f"stage {seed}")
         self.steps = 0
         self.died: list[str] = []
         self.current = Task("director", lambda: None, None, started=True)

@@ -1,10 +1,8 @@
 """One simulated world: the shops, their vendors, our processes, and the supervisor that restarts dead processes."""
 
 import random
-from collections.abc import Sequence
 from typing import TypeVar
 
-from app.prove.database import Weather
 from app.prove.faults import Dial, Faults
 from app.prove.hosts import Clock, Host, Surroundings, Web, Worker
 from app.prove.network import REDELIVERED_AFTER, VENDOR_WAITS, Hook, Messages, Post
@@ -19,47 +17,27 @@ H = TypeVar("H", bound=Host)
 LARGEST_SKEW = 60.0
 
 
-class Town:
+class Town(Surroundings):
     """Everything of one seed."""
 
+    closing = False
+
     def __init__(self, seed: int, database: Database, stage: Stage, faults: Faults) -> None:
-        self.rng = random.Random(f"town {seed}")  # noqa: S311
-        self.stage = stage
-        self.faults = faults
-        self.database = database
-        self.trace = Trace()
-        self.weather = Weather()
-        self.hosts: list[Host] = []
-        self.slow = False
-        shops = [Shop(style, random.Random(f"{style.name} {seed}"), self.clock) for style in (VERSIONED, TIMED)]  # noqa: S311
+        self.rng = random.Random(f"town {seed}")
+        shops = [
+            Shop(style, random.Random(f"{style.name} {seed}"), lambda: stage.now) for style in (VERSIONED, TIMED)
+        ]
         self.shops = {shop.style.name: shop for shop in shops}
-        self.vendors = {name: VendorFaults(stage, shop, faults, self.trace) for name, shop in self.shops.items()}
-        self.messages = Messages(stage, faults)
+        trace, calls = Trace(), self.rng.choice((20, 40)) if faults.has(Dial.BUDGETS) else None
+        vendors = {shop.style.name: VendorFaults(stage, shop, faults, trace, _limits(shop, calls)) for shop in shops}
+        super().__init__(stage, faults, database, trace, vendors, Messages(stage, faults))
         self.post = Post(stage, faults, self._receive)
-        self.around = Surroundings(
-            stage, faults, database, self.weather, self.messages, self.shops, self.vendors, self._limits(), self.note
-        )
+        self.hosts: list[Host] = []
         for shop in shops:
             shop.open(8 if shop.style.varied else 16)
-        self._reconcile = self.rng.choice(("*/2 * * * *", "*/4 * * * *", "0 3 * * *"))
-        self._threads = self.rng.randint(1, 2)
+        self.reconcile = self.rng.choice(("*/2 * * * *", "*/4 * * * *", "0 3 * * *"))
+        self.threads = self.rng.randint(1, 2)
         self.person = self._fresh(Host, "person")
-
-    def clock(self) -> float:
-        """Virtual seconds since the beginning."""
-        return self.stage.now
-
-    def note(self, process: str, what: str, ids: Sequence[str] = ()) -> None:
-        """Add a line to the trace."""
-        self.trace.add(self.stage.now, process, what, ids)
-
-    def _limits(self) -> dict[str, list[Limit]]:
-        if not self.faults.has(Dial.BUDGETS):
-            return {name: [] for name in self.shops}
-        calls = self.rng.choice((20, 40))
-        return {
-            name: [Limit("minute", calls, 60.0 if shop.style.seconds else 20.0)] for name, shop in self.shops.items()
-        }
 
     # processes
 
@@ -73,22 +51,13 @@ class Town:
     def start(self, kind: type[H], name: str) -> H:
         """Start a process, with threads of its own."""
         host = self._fresh(kind, name)
-        if self.slow:
-            if isinstance(host, Worker):
-                host.sweep_every = 20.0
-            if isinstance(host, Clock):
-                host.every = 15.0
-        if isinstance(host, Worker):
-            host.threads = self._threads
-        if isinstance(host, Clock):
-            host.reconcile = self._reconcile
         self.hosts.append(host)
         self.note(name, "started")
         self.stage.spawn(name, host.boot, host)
         return host
 
     def _fresh(self, kind: type[H], name: str) -> H:
-        host = kind(name, self.around)
+        host = kind(name, self)
         if self.faults.happens(Dial.CLOCK_SKEWED, 0.5):
             host.skew = self.rng.uniform(-LARGEST_SKEW, LARGEST_SKEW)
         return host
@@ -111,8 +80,6 @@ class Town:
     def _replace(self, host: Host) -> None:
         if not self.closing:
             self.start(type(host), host.name)
-
-    closing = False
 
     def deploy(self, host: Host) -> None:
         """Stop a process gracefully; the supervisor starts it anew."""
@@ -154,3 +121,7 @@ class Town:
         good = answers == [True]
         self.note(web.name, f"{hook.delivery.event_id} {'acknowledged' if good else 'not acknowledged'}", ids)
         return good
+
+
+def _limits(shop: Shop, calls: int | None) -> list[Limit]:
+    return [] if calls is None else [Limit("minute", calls, 60.0 if shop.style.seconds else 20.0)]

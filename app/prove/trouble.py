@@ -37,6 +37,10 @@ STRATEGIES = (
 )
 
 
+Action = Callable[[], bool | None]
+"""Does harm; ``False``: not this time."""
+
+
 class Trouble:
     """Starts everything that the seed's dials ask for."""
 
@@ -55,8 +59,8 @@ class Trouble:
             if strength is not None:
                 self._stage.spawn(str(dial), partial(self._again, mean / strength, dial, action), None)
 
-    def _actions(self) -> dict[Dial, tuple[float, Callable[[], bool]]]:
-        """For each dial the mean seconds between two actions at full strength, and the action; ``False``: not this time."""
+    def _actions(self) -> dict[Dial, tuple[float, Action]]:
+        """For each dial the mean seconds between two actions at full strength, and the action."""
         return {
             Dial.HOOKS_FOREIGN: (20.0, self._send_foreign),
             Dial.QUEUE_FLUSHED: (25.0, self._flush),
@@ -82,12 +86,12 @@ class Trouble:
             Dial.REPLAYS: (30.0, self._replay),
         }
 
-    def _again(self, mean: float, dial: Dial, action: Callable[[], bool]) -> None:
+    def _again(self, mean: float, dial: Dial, action: Action) -> None:
         while True:
             self._stage.pause(self._rng.expovariate(1 / mean))
             if self._faults.over:
                 return
-            if self._town.hosts and not self._faults.quiet and action():  # all may be gone for a moment
+            if self._town.hosts and not self._faults.quiet and action() is not False:  # all may be gone for a moment
                 self._faults.seen[dial] += 1
 
     # the shop
@@ -111,17 +115,16 @@ class Trouble:
             what = "removed" if edit.record is None else "edited"
             self._town.note(shop.style.name, f"{what} {edit.kind}{', webhook lost' if lost else ''}", ids)
 
-    def _storm(self) -> bool:
+    def _storm(self) -> None:
         shop = self._some_shop()
         for item in sorted(shop.items[Kind.PRODUCT]):
             for record in shop.of_item(Kind.PRODUCT, item)[:1]:
                 self._town.post.announce(shop, [shop.put(record)])
-        return True
 
     def _some_shop(self) -> Shop:
         return self._town.shops[self._rng.choice(sorted(self._town.shops))]
 
-    def _spoil(self) -> bool:
+    def _spoil(self) -> None:
         """A record goes bad, and its webhook says only that it changed; or a bad record becomes good again."""
         shop = self._some_shop()
         if shop.bad and self._rng.random() < 0.4:
@@ -143,9 +146,8 @@ class Trouble:
             f"{kind} {'spoiled' if (kind, key) in shop.bad else 'mended'}",
             [f"{shop.style.name}/{key[0]}"],
         )
-        return True
 
-    def _misdate(self) -> bool:
+    def _misdate(self) -> None:
         """A wrong clock: a record is dated hours to a year ahead."""
         shop = self._some_shop()
         kind = self._rng.choice([one for one in KINDS if one not in shop.style.whole])
@@ -154,11 +156,9 @@ class Trouble:
         shop.ever_ahead.add((kind, shop.item_of(shop.rows[kind][key])))
         self._town.post.announce(shop, [shop.put(shop.rows[kind][key], ahead=ahead)])
         self._town.note(shop.style.name, f"{kind} dated {ahead} ahead", [f"{shop.style.name}/{key[0]}"])
-        return True
 
-    def _send_foreign(self) -> bool:
+    def _send_foreign(self) -> None:
         self._town.post.send_foreign(self._some_shop())
-        return True
 
     # processes
 
@@ -169,12 +169,11 @@ class Trouble:
         self._town.note(host.name, f"doomed: {host.doom.where} transaction {host.doom.after}")
         return False
 
-    def _stop(self) -> bool:
+    def _stop(self) -> None:
         host = self._rng.choice(self._town.hosts)
         seconds = self._rng.uniform(8.0, 45.0)
         self._town.note(host.name, f"stopped for {seconds:.1f} s")
         self._stage.stop(host, seconds)
-        return True
 
     def _deploy(self) -> bool:
         hosts = [host for host in self._town.hosts if not host.dead and not host.stopping]
@@ -183,39 +182,35 @@ class Trouble:
         self._town.deploy(self._rng.choice(hosts))
         return True
 
-    def _flush(self) -> bool:
+    def _flush(self) -> None:
         self._town.note("queue", "flushed")
         self._town.messages.flush()
-        return True
 
-    def _jump(self) -> bool:
+    def _jump(self) -> None:
         host = self._rng.choice(self._town.hosts)
         host.skew = self._rng.uniform(-LARGEST_SKEW, LARGEST_SKEW)
         self._town.note(host.name, f"clock jumps to {host.skew:+.1f} s")
-        return True
 
     # what they stand on
 
-    def _weather(self, what: str, least: float, most: float) -> bool:
-        return self._lasting(self._town.weather, "database", what, least, most)
+    def _weather(self, what: str, least: float, most: float) -> None:
+        self._lasting(self._town.weather, "database", what, least, most)
 
-    def _vendor(self, what: str, least: float, most: float) -> bool:
+    def _vendor(self, what: str, least: float, most: float) -> None:
         name = self._rng.choice(sorted(self._town.vendors))
-        return self._lasting(self._town.vendors[name], name, what, least, most)
+        self._lasting(self._town.vendors[name], name, what, least, most)
 
-    def _lasting(self, whose: object, name: str, what: str, least: float, most: float) -> bool:
+    def _lasting(self, whose: object, name: str, what: str, least: float, most: float) -> None:
         seconds = self._rng.uniform(least, most)
         self._town.note(name, f"{what.removesuffix('_until').replace('_', ' ')} for {seconds:.1f} s")
         setattr(whose, what, self._stage.now + seconds)
-        return True
 
-    def _forbid(self) -> bool:
+    def _forbid(self) -> None:
         name, kind = self._rng.choice(sorted(self._town.vendors)), self._rng.choice(KINDS)
         self._town.vendors[name].forbidden[kind] = self._stage.now + self._rng.uniform(10.0, 120.0)
         self._town.note(name, f"forbids {kind}")
-        return True
 
-    def _change_credentials(self) -> bool:
+    def _change_credentials(self) -> None:
         """The old credentials are refused from now on; processes get the new ones one after the other."""
         name = self._rng.choice(sorted(self._town.vendors))
         self._town.vendors[name].generation += 1
@@ -224,7 +219,6 @@ class Trouble:
             self._stage.pause(self._rng.uniform(0.0, 5.0))
             if not host.dead and not host.stopping:
                 self._town.deploy(host)
-        return True
 
     # people
 

@@ -18,7 +18,6 @@ from app.domain import (
     Delivery,
     Kind,
     Listing,
-    MissingPolicy,
     Order,
     Page,
     Record,
@@ -30,10 +29,10 @@ from app.domain import (
 from app.domain import KINDS as KIND_OF
 from app.domain.decoding import decode
 from app.errors import BudgetSpent
-from app.prove.shop import KINDS, Shop
-from app.prove.stage import Stage
+from app.prove.memory import PlainSource
+from app.prove.shop import KINDS
 from app.prove.vendor_faults import VendorFaults
-from app.sources.base import Budget, Limit, PayloadInvalid, Receiver, ResumeLost
+from app.sources.base import Budget, Limit, PayloadInvalid, ResumeLost
 
 T = TypeVar("T")
 
@@ -53,24 +52,21 @@ class PlainReceiver:
 
 
 @dataclass
-class Account:
+class Account(PlainSource):
     """The ``Source`` of one simulated process. ``patience`` is how many seconds a call waits for the budget."""
 
-    stage: Stage
-    shop: Shop
     faults: VendorFaults
-    take: Budget
-    limits: Sequence[Limit]
+    shared: Budget
     now: Callable[[], datetime]
     patience: float
     generation: int = 0
 
     def __post_init__(self) -> None:
+        self.stage, self.shop, self.limits = self.faults.stage, self.faults.shop, self.faults.limits
         self.name = self.shop.style.name
         self.kinds: tuple[Kind, ...] = KINDS
         self.whole_kinds: tuple[Kind, ...] = self.shop.style.whole
-        self.listed_kinds: tuple[Kind, ...] = ()
-        self.receiver: Receiver | None = PlainReceiver()
+        self.receiver = PlainReceiver()
         self._calls = 0
 
     def batch_size(self, kind: Kind) -> int:
@@ -92,12 +88,6 @@ class Account:
     def budget(self) -> Sequence[Limit]:
         """The limits that every call counts against."""
         return self.limits
-
-    def warm(self) -> None:
-        """Does nothing."""
-
-    def close(self) -> None:
-        """Does nothing."""
 
     def check(self) -> None:
         """Make one cheap call."""
@@ -134,19 +124,13 @@ class Account:
         else:
             mark_text, _, after = resume.partition("/")
             mark = int(mark_text)
-        if (
-            kind in self.shop.style.named and kind in self.shop.style.open
-        ):  # a kind that only grows is named, not shown
+        if kind in self.shop.style.named and kind in self.shop.style.open:  # what only grows is named, not shown
             changed = self._ask(kind, "full", lambda: self._changed(kind, 0))
             yield Page(changes=[Change(kind, item, version) for item, version in changed])
         else:
             yield from self._pages(kind, after, mark, began)
         whole = kind in self.whole_kinds
-        scope = (
-            None
-            if kind in self.shop.style.open
-            else Scope(kind, absent=self.shop.absent(kind) if whole else MissingPolicy.DELETED)
-        )
+        scope = None if kind in self.shop.style.open else Scope(kind, absent=self.shop.absent(kind))
         yield Page(watermark=str(micros(began) if whole else mark), complete=scope)
 
     def _pages(self, kind: Kind, after: str, mark: int, began: datetime) -> Iterator[Page]:
@@ -154,13 +138,12 @@ class Account:
         cut, lie = self.faults.cut(kind), self.faults.lie(kind)
         while True:
             records = self._ask(kind, "full", partial(self._behind, kind, after, size))
-            more = len(records) == size
             shown = self.faults.shown(lie, records)
             last = "/".join(key_of(records[-1])) if records else after
             token = f"{mark}/{last}" if self.shop.style.page is not None else None
             page = self._page(shown, began)
             yield msgspec.structs.replace(page, resume=token, label=f"{kind} to {last}")
-            if not more:
+            if len(records) < size:
                 return
             after = last
             if cut:
@@ -205,12 +188,15 @@ class Account:
         return answer
 
     def _wait_for_budget(self) -> None:
+        if not self.limits:
+            return
         waited = 0.0
-        while self.limits and (wait := self.take.take(self.limits)) > 0:
+        while (wait := self.shared.take(self.limits)) > 0:
             if waited + wait > self.patience:
                 raise BudgetSpent("our own budget is used up", retry_after=wait)
             self.stage.pause(wait)
             waited += wait
+        self.faults.taken.append(self.stage.current.committed_at)
 
     def _changed(self, kind: Kind, since: int) -> list[tuple[str, int]]:
         items = self.shop.items[kind]

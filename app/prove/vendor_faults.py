@@ -19,9 +19,10 @@ TIMEOUT = 10.0
 class VendorFaults:
     """The state of one vendor's service."""
 
-    def __init__(self, stage: Stage, shop: Shop, faults: Faults, trace: Trace) -> None:
-        self._stage = stage
-        self._shop = shop
+    def __init__(self, stage: Stage, shop: Shop, faults: Faults, trace: Trace, limits: Sequence[Limit]) -> None:
+        self.stage = stage
+        self.shop = shop
+        self.limits = limits
         self._faults = faults
         self._trace = trace
         self._rng: random.Random = stage.rng
@@ -39,14 +40,14 @@ class VendorFaults:
 
     def note(self, what: str, ids: Sequence[str]) -> None:
         """Add a line to the trace."""
-        name = self._shop.style.name
-        whose = self._stage.current.whose
-        self._trace.add(self._stage.now, whose, f"{what} of {name}", [f"{name}/{id}" for id in ids])
+        name = self.shop.style.name
+        whose = self.stage.current.whose
+        self._trace.add(self.stage.now, whose, f"{what} of {name}", [f"{name}/{id}" for id in ids])
 
     def called(self, what: str, kind: Kind | None) -> None:
         """Count a call; a call with a transaction open is a finding."""
         self.calls += 1
-        if self._stage.current.inside:
+        if self.stage.current.inside:
             self.in_transaction.append(f"{what} {kind or ''}".strip())
 
     def latency(self, what: str) -> float:
@@ -65,9 +66,9 @@ class VendorFaults:
 
     def refuse(self, what: str, kind: Kind | None, generation: int) -> None:
         """Raise the error that this call fails with, if it fails."""
-        now, where = self._stage.now, f"{what} {kind or ''}".strip()
+        now, where = self.stage.now, f"{what} {kind or ''}".strip()
         if now < self.hangs_until or self._faults.happens(Dial.VENDOR_HANGS, 0.02):
-            self._stage.pause(TIMEOUT)
+            self.stage.pause(TIMEOUT)
             raise Unavailable(f"{where}: ReadTimeout: no answer within {TIMEOUT:g} s")
         if now < self.down_until or self._faults.happens(Dial.VENDOR_5XX, 0.04):
             raise Unavailable(f"{where}: 503 Service Unavailable")
@@ -108,15 +109,15 @@ class VendorFaults:
 
     def seen_by_fetch(self, kind: Kind, item: str) -> list[Record]:
         """An item's rows; with a replica that lags, as they were some seconds ago."""
-        if not self._shop.style.seconds and self._faults.happens(Dial.VENDOR_LAGS, 0.15):
-            return self._shop.as_of(kind, item, self._stage.now - self._rng.uniform(0.5, 6.0))
-        return self._shop.of_item(kind, item)
+        if not self.shop.style.seconds and self._faults.happens(Dial.VENDOR_LAGS, 0.15):
+            return self.shop.as_of(kind, item, self.stage.now - self._rng.uniform(0.5, 6.0))
+        return self.shop.of_item(kind, item)
 
-    def overspent(self, limits: Sequence[Limit]) -> list[str]:
+    def overspent(self) -> list[str]:
         """One sentence for every limit that was exceeded."""
         sentences = []
         taken = sorted(self.taken)
-        for limit in limits:
+        for limit in self.limits:
             for at in range(len(taken) - limit.calls):
                 if taken[at + limit.calls] - taken[at] < limit.seconds - 0.01:
                     sentences.append(

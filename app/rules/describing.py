@@ -1,4 +1,4 @@
-"""A record as one short line for people, whatever its kind."""
+"""A record of any kind as one short line for people."""
 
 from decimal import Decimal
 

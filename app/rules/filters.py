@@ -60,7 +60,9 @@ def parse(text: str, keys: Sequence[str]) -> tuple[Term, ...]:
 
 def spelled(terms: Iterable[Term]) -> str:
     """The terms as text, from which ``parse`` makes the same terms."""
-    return " ".join(f"{'-' if one.negated else ''}{one.key}:{','.join(map(_quoted, one.values))}" for one in terms)
+    return " ".join(
+        f"{'-' if term.negated else ''}{term.key}:{','.join(map(_quoted, term.values))}" for term in terms
+    )
 
 
 def moment_of(value: str, now: datetime) -> datetime:
@@ -72,7 +74,7 @@ def moment_of(value: str, now: datetime) -> datetime:
         moment = datetime.fromisoformat(value)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise FilterError(f"{value!r} is no moment; right would be 2h, 3d or 2026-11-22T08:00") from None
+        raise FilterError(f"{value!r} is not a moment; right would be 2h, 3d or 2026-11-22T08:00") from None
 
 
 def choice_of(key: str, value: str, choices: Sequence[str]) -> str:
@@ -80,14 +82,14 @@ def choice_of(key: str, value: str, choices: Sequence[str]) -> str:
     folded = {choice.casefold(): choice for choice in choices}
     if value in choices or value.casefold() in folded:
         return value if value in choices else folded[value.casefold()]
-    raise FilterError(f"{key} has no {value!r};{_nearest(value, choices)} there are {', '.join(choices)}")
+    raise FilterError(f"{key} has no {value!r};{_nearest(value, choices)} use one of: {', '.join(choices)}")
 
 
 def _key(key: str, keys: Sequence[str]) -> str:
     lower = key.lower()
     if lower in keys:
         return lower
-    raise FilterError(f"unknown key {key!r};{_nearest(lower, keys)} there are {', '.join(keys)}")
+    raise FilterError(f"unknown key {key!r};{_nearest(lower, keys)} use one of: {', '.join(keys)}")
 
 
 def _nearest(word: str, words: Sequence[str]) -> str:

@@ -28,7 +28,7 @@ _WIDEST = {4: 8, 6: 7}
 
 
 def misspelt(written: Iterable[str], known: Iterable[str]) -> Iterator[str]:
-    """A message for each name that is meant for us but is no setting; ``known`` are full names."""
+    """A message for each name that looks like one of our settings but is none; ``known`` are full names."""
     settings = {name.upper() for name in known}
     for name in sorted(written):
         setting, *path = name.upper().split("__")
@@ -56,11 +56,11 @@ def wrong_value(name: str, problem: str, bounds: Mapping[str, object], said: str
 
 def proxies_problem(proxies: str) -> str | None:
     """What is wrong with the addresses of trusted proxies: a caller with such an address can claim any other."""
-    named = [one.strip() for one in proxies.split(",") if one.strip()]
-    wrong = next((one for one in named if not _is_literal(one) and _network(one) is None), None)
+    named = [proxy.strip() for proxy in proxies.split(",") if proxy.strip()]
+    wrong = next((proxy for proxy in named if not _is_literal(proxy) and _network(proxy) is None), None)
     if wrong is not None:
         return f"must be addresses or networks like 10.0.0.1, 10.0.0.0/8, not {wrong!r}"
-    everybody = [one for one in named if _is_everybody(one)]
+    everybody = [proxy for proxy in named if _is_everybody(proxy)]
     if not everybody:
         return None
     return (
@@ -77,7 +77,7 @@ def _is_everybody(proxy: str) -> bool:
 
 
 def _is_literal(proxy: str) -> bool:
-    """Whether the server compares it literally: a socket of this machine, or everybody."""
+    """Whether the server compares the value literally, as it does for a socket of this machine or for everybody."""
     return proxy.startswith("unix:") or proxy == "*"
 
 
@@ -103,7 +103,7 @@ def redis_problem(url: str) -> str | None:
 
 
 def _ours(name: str) -> bool:
-    """Whether a name is meant for us: its prefix is ours, or similar."""
+    """Whether a name is meant as one of our settings: its prefix is ours, or similar."""
     first = name.split("_")[0]
     return name.startswith(PREFIX) or (first != name and nearest(first, ["TALLYHOOK"]) is not None and len(first) > 6)
 

@@ -11,6 +11,7 @@ import msgspec
 
 from app.domain import Answer, Delivery, Kind, Page, PastPage, Ref
 from app.domain.decoding import decode
+from app.rules.calls.lanes import Limit as Limit
 
 Place = TypeVar("Place")
 
@@ -19,7 +20,7 @@ LONGEST_ID = 400
 
 
 class SignatureInvalid(Exception):
-    """The delivery is not from whom it says it is (answered 401). The message never holds a secret."""
+    """The delivery is not from the sender that it claims (answered 401). The message never holds a secret."""
 
 
 class PayloadInvalid(Exception):
@@ -98,7 +99,7 @@ class Source(Protocol):
     def calls(self) -> int:
         """The number of upstream calls that this object has made in this thread."""
 
-    def budget(self) -> "Sequence[Limit]":
+    def budget(self) -> Sequence[Limit]:
         """Every limit that this account's calls count against, as this process sees them now; empty for none."""
 
     def warm(self) -> None:
@@ -118,7 +119,7 @@ def place_of(resume: str, shape: type[Place]) -> Place:
     try:
         return decode(resume, shape)
     except msgspec.DecodeError as error:
-        raise ResumeLost(f"{resume[:40]!r} is no place in a read: {error}") from error
+        raise ResumeLost(f"{resume[:40]!r} is not a place in a read: {error}") from error
 
 
 class LedgerUnavailable(Exception):
@@ -160,7 +161,7 @@ class Subscription(NamedTuple):
 
 @runtime_checkable
 class Subscriptions(Protocol):
-    """A source that can tell whether the vendor still sends webhooks to us."""
+    """A source that can ask whether the vendor still sends webhooks to us."""
 
     def subscriptions(self) -> Sequence[Subscription]:
         """The subscriptions that lead to this connection; raises ``AuthRejected`` where the credentials may not list
@@ -203,7 +204,7 @@ class Identified(Protocol):
 class Budget(Protocol):
     """A call budget shared by every process that works for one connection."""
 
-    def take(self, limits: "Sequence[Limit]") -> float:
+    def take(self, limits: Sequence[Limit]) -> float:
         """Take one call from every limit at once, or none: returns 0.0, or the seconds until it could.
 
         The caller's lane (``rules.calls.lanes``) decides who goes first when calls are scarce.
@@ -211,26 +212,12 @@ class Budget(Protocol):
 
 
 @dataclass(frozen=True)
-class Limit:
-    """At most ``calls`` in any ``seconds``: a sliding window, shared by name within a connection."""
-
-    name: str
-    calls: int
-    seconds: float
-
-    @property
-    def a_day(self) -> float:
-        """The number of calls that it allows in a day."""
-        return self.calls * 86_400.0 / self.seconds
-
-
-@dataclass(frozen=True)
 class Context:
     """What a vendor folder is given to build its client.
 
-    ``patience`` is how long (seconds) a call may sleep for a budget before it raises ``BudgetSpent``:
-    short for live items, long for bulk reads. ``transport`` replaces the network in tests. ``now`` is the one clock, the
-    database's: versions and moments of our own making come from it, never from the host.
+    ``patience`` is how long (seconds) a call may sleep for a budget before it raises ``BudgetSpent``: short for live items,
+    long for bulk reads. ``transport`` replaces the network in tests. ``now`` reads the only clock, the database's: versions
+    and moments of our own making come from it, never from the host.
     """
 
     connection: str

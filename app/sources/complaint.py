@@ -14,7 +14,7 @@ _TITLE = re.compile(r"<title[^>]*>(.*?)</title", re.IGNORECASE | re.DOTALL)
 
 
 def words(body: bytes) -> str:
-    """The complaint in a body, be it JSON, HTML or plain text; empty when there is none."""
+    """The complaint in a body of JSON, HTML or plain text; empty when there is none."""
     try:
         text = of_document(msgspec.json.decode(body))
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors

@@ -110,5 +110,5 @@ def _body(message: httpx.Request | httpx.Response, head: bytes | None) -> str:
     try:
         text = content.decode()
     except UnicodeDecodeError:
-        return f"({len(content)} bytes that are no text)"
+        return f"({len(content)} bytes that are not text)"
     return text if len(text) <= LONGEST_BODY else f"{text[:LONGEST_BODY]}… ({len(content)} bytes in all)"

@@ -1,4 +1,4 @@
-"""Names the code that makes a source's records, to tell a new release of ours from a change at the vendor."""
+"""Names the code that makes a source's records, to tell a new release of Tallyhook from a change at the vendor."""
 
 import hashlib
 import inspect

@@ -10,14 +10,14 @@ from typing import Any, BinaryIO, NamedTuple
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, stop_after_delay, wait_random_exponential
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_random_exponential
 
 from app.errors import AuthRejected, BudgetSpent, RateLimited, Unavailable, Unmappable, VendorForbidden, VendorRefused
 from app.rules.calls.lanes import current_lane
 from app.sources import complaint, exchanges, texts
 from app.sources.base import Context, Limit
 
-LONGEST_WAIT = 900.0  # seconds; we wait no longer, whatever the vendor says
+LONGEST_WAIT = 900.0  # seconds; we do not wait longer, even if the vendor asks for it
 
 
 class Bound(NamedTuple):
@@ -95,19 +95,13 @@ class Http:
         ``BudgetSpent``, ``AuthRejected``, ``Forbidden``, ``VendorForbidden``, and ``Unmappable`` for an answer that is too
         large.
         """
-        retrying = Retrying(
-            retry=retry_if_exception(lambda error: isinstance(error, Unavailable)),
-            stop=stop_after_attempt(attempts) | stop_after_delay(10),
-            wait=wait_random_exponential(multiplier=0.2, max=3),
-            sleep=self._context.sleep,
-            reraise=True,
-        )
-        for attempt in retrying:
-            with attempt:
-                self._wait_for_budget(limits)
-                request = self._build(method, path, params, json, timeout or self._timeout)
-                return self._send(request, wait_of, into)
-        raise AssertionError("unreachable: tenacity re-raises")
+
+        def attempt() -> httpx.Response:
+            self._wait_for_budget(limits)
+            request = self._build(method, path, params, json, timeout or self._timeout)
+            return self._send(request, wait_of, into)
+
+        return self._retrying(attempts)(attempt)
 
     def close(self) -> None:
         """Close every thread's connections."""
@@ -131,6 +125,15 @@ class Http:
             with self._lock:
                 self._transports.append(transport)
         return transport
+
+    def _retrying(self, attempts: int) -> Retrying:
+        return Retrying(
+            retry=retry_if_exception_type(Unavailable),
+            stop=stop_after_attempt(attempts) | stop_after_delay(10),
+            wait=wait_random_exponential(multiplier=0.2, max=3),
+            sleep=self._context.sleep,
+            reraise=True,
+        )
 
     def _wait_for_budget(self, limits: Sequence[Limit]) -> None:
         waited = 0.0
@@ -208,7 +211,9 @@ def _bounded(response: httpx.Response, bound: Bound) -> Iterator[bytes]:
         if size > bound.bytes:
             raise Unmappable(f"{where}: the answer is larger than {bound.bytes:,} bytes")
         if time.monotonic() > end:
-            raise Unavailable(f"{where}: the answer was not complete after {bound.seconds:g} s ({size:,} bytes came)")
+            raise Unavailable(
+                f"{where}: the answer was not complete after {bound.seconds:g} s ({size:,} bytes received)"
+            )
         yield chunk
 
 

@@ -1,4 +1,4 @@
-"""A stretch of time that a bulk read is narrowed to."""
+"""A span of time that a bulk read is narrowed to."""
 
 from datetime import datetime
 from typing import NamedTuple

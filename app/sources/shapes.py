@@ -1,6 +1,8 @@
 """Says in one sentence why a record cannot be read: which object and field, what stands there, what was expected."""
 
+import copy
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +15,7 @@ _LONGEST = 80  # characters of a value or an id that are shown
 _MESSAGE = re.compile(r"(.*?)(?: - at `\$(.*)`)?", re.DOTALL)
 _STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
-_EXPECTED = re.compile(r"Expected `(\w+)")
+_EXPECTED = re.compile(r"Expected `([\w |]+)")
 _WORDS = {
     "bool": "true or false",
     "int": "a whole number",
@@ -42,15 +44,45 @@ def of_item(bad: BadRecord, item_id: str) -> BadRecord:
     return msgspec.structs.replace(bad, item_id=item_id if item_id != bad.external_id else "")
 
 
-def explained(error: msgspec.ValidationError, data: Any, at: str = "") -> str:
+def explained(
+    error: msgspec.ValidationError, data: Any, at: str = "", *, read: Callable[[Any], object] | None = None
+) -> str:
     """``price_money.amount is "1.50", expected a whole number``: msgspec's error about ``data``, which stands ``at`` a
-    path in the record."""
-    match = _MESSAGE.fullmatch(str(error))
-    said, path = (match[1], match[2] or "") if match else (str(error), "")
+    path in the record. ``read`` is what raised it: it tells what a missing field should have been."""
+    said, path = _parts(error)
     where = f"{at}{path}".lstrip(".")
     if missing := _MISSING.match(said):
-        return f"{where}.{missing[1]} is missing".lstrip(".")
+        expected = _wanted_at(path, missing[1], data, read) if read else ""
+        return f"{where}.{missing[1]} is missing{expected}".lstrip(".")
     return f"{where or 'it'} is {shown(_found(data, path))}, expected {_wanted(said)}"
+
+
+def _parts(error: msgspec.ValidationError) -> tuple[str, str]:
+    """What msgspec says, and the path at which."""
+    match = _MESSAGE.fullmatch(str(error))
+    return (match[1], match[2] or "") if match else (str(error), "")
+
+
+def _wanted_at(path: str, name: str, data: Any, read: Callable[[Any], object]) -> str:
+    """What is expected of a missing field: that is said of values that it cannot have."""
+    steps = [step[1] or int(step[2]) for step in _STEP.finditer(path)]
+    for impossible in ("", object()):
+        try:
+            read(_with(data, [*steps, name], impossible))
+        except msgspec.ValidationError as error:
+            said, _ = _parts(error)
+            if _EXPECTED.match(said):
+                return f", expected {_wanted(said)}"
+    return ""
+
+
+def _with(data: Any, steps: list[str | int], value: Any) -> Any:
+    """A copy of some JSON with a value at the end of a path."""
+    if not steps:
+        return value
+    whole, (step, *further) = copy.copy(data), steps
+    whole[step] = _with(data[step], further, value) if further else value
+    return whole
 
 
 def _wanted(said: str) -> str:
@@ -61,7 +93,10 @@ def _wanted(said: str) -> str:
     if "decimal" in said:
         return "a number"
     match = _EXPECTED.match(said)
-    return _WORDS.get(match[1], match[1]) if match else f"something else ({said})"
+    if match is None:
+        return f"something else ({said})"
+    names = match[1].split(" | ")
+    return _WORDS["float"] if "float" in names else _WORDS.get(names[0], names[0])
 
 
 def _found(data: Any, path: str) -> Any:

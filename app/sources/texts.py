@@ -40,7 +40,7 @@ def clean_escapes(body: bytes) -> bytes:
     if b"\\u" not in body or not _ODD.search(body):
         return body
     replaced = _ESCAPE.sub(_replaced, body)
-    return body if replaced == body else replaced  # whole surrogate pairs are no trouble
+    return body if replaced == body else replaced  # complete surrogate pairs are harmless
 
 
 def _replaced(escape: re.Match[bytes]) -> bytes:
@@ -65,9 +65,9 @@ def cleaned(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def repaired(document: bytes) -> bytes:
-    """A document that is no JSON, with the usual mistakes of writers repaired: bare ``NaN`` and ``Infinity``, and
-    numbers with too many digits, become texts (so that they affect only their own record); control characters in
-    texts become U+FFFD."""
+    """A document that is not JSON, with the usual mistakes of writers repaired: bare ``NaN`` and ``Infinity``, and numbers
+    with too many digits, become texts (so that they affect only their own record); control characters in texts become
+    U+FFFD."""
     return _TOKEN.sub(_token, document)
 
 

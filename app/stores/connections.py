@@ -210,7 +210,7 @@ _DOUBT = Statement(
 
 
 def doubt(conn: Connection, connection: str, now: datetime) -> None:
-    """Have the next probe call the connection, whatever its state is."""
+    """Have the next probe call the connection, in any state."""
     _DOUBT.run(conn, {"connection": connection, "now": now})
 
 

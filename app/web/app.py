@@ -41,7 +41,7 @@ def create_app(
     auth: AuthSettings | None = None,
     heavy_limits: HeavyLimits = HeavyLimits(),  # noqa: B008 - a frozen value
 ) -> Starlette:
-    """The ASGI application of one web process. Without ``doors`` it lets in everybody who reaches it."""
+    """The ASGI application of one web process. Without ``auth`` it lets in everybody who reaches it."""
     intake, heartbeat = Intake(deps), HeartbeatThread(deps, "web")
     webhooks, heavy = Webhooks(deps, intake, limits), HeavyReads(heavy_limits)
 
@@ -52,9 +52,8 @@ def create_app(
         gc.collect()
         gc.freeze()  # a full collection over 300,000 imported objects costs 20 to 40 ms of tail latency
         gc.set_threshold(50_000, 20, 20)
-        sys.setswitchinterval(
-            0.0005
-        )  # lets the writer thread run soon although the loop is busy: a tenth more events
+        # Lets the writer thread run soon although the loop is busy: a tenth more events.
+        sys.setswitchinterval(0.0005)
         try:
             yield
         finally:

@@ -9,7 +9,6 @@ import hmac
 import time
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
-from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from limits import RateLimitItemPerMinute
@@ -42,7 +41,7 @@ ANSWER_TIMEOUT = 30.0
 TOKEN_CACHE_SECONDS = 2.0
 """Seconds that a token check is cached; a revoked token works at most this much longer."""
 
-FORGED = "this did not come from a page of ours; load the page again and retry"
+FORGED = "this form did not come from one of our pages; load the page again and retry"
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 FORM = Limits(body=65_536, seconds=8.0)
@@ -77,7 +76,7 @@ def address_of(scope: Scope) -> str:
 
 
 class NoAuthMiddleware:
-    """Lets everybody in as an admin, if the owner wishes so: for an installation that only this machine can reach."""
+    """Lets everybody in as an admin, for an installation that only this machine can reach."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -148,7 +147,7 @@ class AuthMiddleware:
             )
             if principal is None:
                 self._count(scope)
-                raise Problem(401, "bad_token", "the token is not known, expired or revoked", headers=CHALLENGE)
+                raise Problem(401, "bad_token", "the token is unknown, expired or revoked", headers=CHALLENGE)
             scope["principal"] = principal
             return None
         cookie = cookie_of(request, self._settings.cookie)
@@ -265,7 +264,7 @@ def _check_site(request: Request) -> None:
 
 def _check_forgery(request: Request, session: SignedIn) -> None:
     """Refuse a change without the session's own word: a browser sends its cookie whichever site causes the request."""
-    form: dict[str, Any] = request.scope.get("form", {})
+    form: dict[str, str] = request.scope.get("form", {})
     word = form.get("csrf", "") or request.headers.get("x-csrf", "")
     if not hmac.compare_digest(word.encode(), session.csrf.encode()):
         raise Problem(403, "forged", FORGED)

@@ -19,8 +19,8 @@ from app.web.problems import Problem
 T = TypeVar("T")
 
 GRACE = 0.5
-"""Seconds after its deadline until a question of several statements is ended from here: the database keeps the deadline of
-each statement."""
+"""Seconds after its deadline until a query of several statements is ended from here: the database keeps the deadline of each
+statement."""
 
 
 @dataclass(frozen=True)

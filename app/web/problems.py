@@ -34,7 +34,7 @@ STATUSES: Sequence[tuple[type[Exception], int, str]] = (
     (Forbidden, 403, "forbidden"),
     (Permanent, 422, "refused"),
 )
-"""The status and code of each sort of error that repeating the request does not end; the first that fits holds."""
+"""The status and code for each sort of error that repeating the request does not cure; the first match counts."""
 
 log = structlog.get_logger()
 

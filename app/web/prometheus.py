@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,61 +16,41 @@ from app.web.heavy import HeavyReads
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class Family(NamedTuple):
-    """The type and help of all samples of one name: ``kind`` is ``counter``, ``gauge`` or ``histogram``."""
-
-    kind: str
-    help: str
-
-
-FAMILIES: Mapping[str, Family] = {
-    "tallyhook_connection_state": Family("gauge", "1 for the state that the connection is in, 0 for the others."),
-    "tallyhook_forbidden_kinds": Family(
-        "gauge", "1 for a kind that is left out because it is not allowed or not answered; absent for the others."
+FAMILIES: Mapping[str, str] = {
+    "tallyhook_connection_state": "1 for the state that the connection is in, 0 for the others.",
+    "tallyhook_forbidden_kinds": (
+        "1 for a kind that is left out because it is not allowed or not answered; absent for the others."
     ),
-    "tallyhook_runs_total": Family(
-        "counter", "Bulk runs ever started, by strategy and status; active ones included."
-    ),
-    "tallyhook_api_calls_total": Family("counter", "Calls to the source, by purpose; covers at least a year."),
-    "tallyhook_run_api_calls_total": Family("counter", "Calls to the source that runs made."),
-    "tallyhook_recent_run_success_ratio": Family(
-        "gauge", "Share of completed runs among those of 7 days that ended by themselves."
-    ),
-    "tallyhook_recent_run_seconds": Family("gauge", "How long the completed runs of 7 days took, by quantile."),
-    "tallyhook_recent_run_items": Family("gauge", "Records that the finished runs of 7 days processed."),
-    "tallyhook_recent_run_items_failed": Family("gauge", "Records that the finished runs of 7 days could not sync."),
-    "tallyhook_recent_run_items_per_second": Family("gauge", "How fast the finished runs of 7 days were."),
-    "tallyhook_items_settled_total": Family("counter", "Owed items settled, by kind and outcome."),
-    "tallyhook_changes_settled_total": Family("counter", "Changes of the settled items, by kind and outcome."),
-    "tallyhook_visible_seconds": Family(
-        "histogram", "Seconds from the first notice of a change until our row equals the source's."
-    ),
-    "tallyhook_owed_items": Family("gauge", "Items with changes that are not settled yet."),
-    "tallyhook_oldest_owed_seconds": Family(
-        "gauge", "Age of the oldest change that is not settled; absent if nothing is owed."
-    ),
-    "tallyhook_agreement_ratio": Family("gauge", "Share of rows that the latest complete read found right."),
-    "tallyhook_agreement_timestamp_seconds": Family("gauge", "When that read ended."),
-    "tallyhook_spot_checks": Family("gauge", "Random rows compared with the source since the latest complete read."),
-    "tallyhook_agreement_low_ratio": Family(
-        "gauge", "Lower end of the share of right rows since then, 95 % confidence."
-    ),
-    "tallyhook_agreement_high_ratio": Family("gauge", "Upper end of that share."),
-    "tallyhook_budget_calls": Family("gauge", "Calls that a window of the API budget holds."),
-    "tallyhook_budget_seconds": Family("gauge", "How long that window is."),
-    "tallyhook_budget_used_calls": Family("gauge", "Calls of that window used now, by lane."),
-    "tallyhook_failed_items": Family(
-        "gauge", "Items that runs could not sync and that were not synced since, by category."
-    ),
-    "tallyhook_dead_letters": Family("gauge", "Dead letters about items that wait for a person."),
-    "tallyhook_open_holds": Family("gauge", "Batches that the guard holds for a person, by kind; absent for none."),
-    "tallyhook_open_alerts": Family(
-        "gauge", "Open alerts, by severity; those without a connection are about the whole installation."
-    ),
-    "tallyhook_failed_tries": Family("gauge", "Failed tries of the items owed now; absent for none."),
-    "tallyhook_active_replays": Family("gauge", "Replays that have not ended."),
-    "tallyhook_processes": Family("gauge", "Processes that gave a sign of life within 30 seconds, by role."),
+    "tallyhook_runs_total": "Bulk runs ever started, by strategy and status; active ones included.",
+    "tallyhook_api_calls_total": "Calls to the source, by purpose; covers at least a year.",
+    "tallyhook_run_api_calls_total": "Calls to the source that runs made.",
+    "tallyhook_recent_run_success_ratio": "Share of completed runs among those of 7 days that ended by themselves.",
+    "tallyhook_recent_run_seconds": "How long the completed runs of 7 days took, by quantile.",
+    "tallyhook_recent_run_items": "Records that the finished runs of 7 days processed.",
+    "tallyhook_recent_run_items_failed": "Records that the finished runs of 7 days could not sync.",
+    "tallyhook_recent_run_items_per_second": "How fast the finished runs of 7 days were.",
+    "tallyhook_items_settled_total": "Owed items settled, by kind and outcome.",
+    "tallyhook_changes_settled_total": "Changes of the settled items, by kind and outcome.",
+    "tallyhook_visible_seconds": "Seconds from the first notice of a change until our row equals the source's.",
+    "tallyhook_owed_items": "Items with changes that are not settled yet.",
+    "tallyhook_oldest_owed_seconds": "Age of the oldest change that is not settled; absent if nothing is owed.",
+    "tallyhook_agreement_ratio": "Share of rows that the latest complete read found right.",
+    "tallyhook_agreement_timestamp_seconds": "When that read ended.",
+    "tallyhook_spot_checks": "Random rows compared with the source since the latest complete read.",
+    "tallyhook_agreement_low_ratio": "Lower end of the share of right rows since then, 95 % confidence.",
+    "tallyhook_agreement_high_ratio": "Upper end of that share.",
+    "tallyhook_budget_calls": "Calls that a window of the API budget holds.",
+    "tallyhook_budget_seconds": "How long that window is.",
+    "tallyhook_budget_used_calls": "Calls of that window used now, by lane.",
+    "tallyhook_failed_items": "Items that runs could not sync and that were not synced since, by category.",
+    "tallyhook_dead_letters": "Dead letters about items that wait for a person.",
+    "tallyhook_open_holds": "Batches that the guard holds for a person, by kind; absent for none.",
+    "tallyhook_open_alerts": "Open alerts, by severity; those without a connection are about the whole installation.",
+    "tallyhook_failed_tries": "Failed tries of the items owed now; absent for none.",
+    "tallyhook_active_replays": "Replays that have not ended.",
+    "tallyhook_processes": "Processes that gave a sign of life within 30 seconds, by role.",
 }
+"""What the samples of each name are."""
 
 
 def metrics_routes(deps: Deps, heavy: HeavyReads) -> list[Route]:
@@ -97,9 +76,9 @@ def exposition(deps: Deps) -> str:
 
 
 def _lines(name: str, found: list[Sample]) -> Iterator[str]:
-    family = FAMILIES[name]
-    yield f"# HELP {name} {family.help}"
-    yield f"# TYPE {name} {family.kind}"
+    kind = "histogram" if found[0].suffix else "counter" if name.endswith("_total") else "gauge"
+    yield f"# HELP {name} {FAMILIES[name]}"
+    yield f"# TYPE {name} {kind}"
     for sample in found:
         labels = ",".join(f'{label}="{_escaped(value)}"' for label, value in sample.labels.items())
         yield f"{name}{sample.suffix}{{{labels}}} {sample.value!r}"

@@ -1,5 +1,5 @@
 """The limits of a connection: how many one address may have, the size and time of a request's head, the requests that may
-wait in it, and the time that an answer may stay unread."""
+wait on it, and the time that an answer may stay unread."""
 
 import asyncio
 from collections import Counter

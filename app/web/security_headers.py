@@ -1,4 +1,4 @@
-"""The headers that keep browsers from doing anything with an answer but show it."""
+"""The headers that let browsers do nothing with an answer except show it."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 

@@ -1,8 +1,8 @@
 """The first questions of a person or a load balancer: is it alive, is it ready, what does it hold?"""
 
 from dataclasses import replace
-from typing import Any
 
+import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -25,9 +25,9 @@ def health_routes(deps: Deps, heavy: HeavyReads) -> list[Route]:
         return JSONResponse({"status": "ok"})
 
     async def readyz(request: Request) -> Response:
-        report: dict[str, Any] = await run_in_threadpool(readiness, deps)
-        shown = report if principal_of(request) else {"ready": report["ready"]}
-        if report["ready"]:
+        report = await run_in_threadpool(readiness, deps)
+        shown = msgspec.to_builtins(report) if principal_of(request) else {"ready": report.ready}
+        if report.ready:
             return JSONResponse(shown)
         return JSONResponse(shown, 503, {"Retry-After": "5"})
 
@@ -35,6 +35,7 @@ def health_routes(deps: Deps, heavy: HeavyReads) -> list[Route]:
         principal = require_role(request, Role.VIEWER)
         if "text/html" in request.headers.get("accept", ""):
             return RedirectResponse("/dead-letters", 303)
-        return JSONResponse(await heavy.ask(request, replace(deps, principal=principal), overview))
+        held = await heavy.ask(request, replace(deps, principal=principal), overview)
+        return JSONResponse(msgspec.to_builtins(held))
 
     return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/", index)]

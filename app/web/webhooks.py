@@ -14,7 +14,7 @@ from app.errors import DatabaseFault
 from app.flows.deps import Deps
 from app.flows.inbox.receive import Arrival, Full, Intake, check_ids
 from app.rules.access.redaction import REMOVED, carries_secret
-from app.rules.inbox.arriving import came_to
+from app.rules.inbox.arriving import sent_to
 from app.sources.base import PayloadInvalid, SignatureInvalid
 from app.web.problems import Problem
 from app.web.timeout_group import TimeoutGroup
@@ -94,7 +94,7 @@ class Webhooks:
             delivery = source.receiver.parse(headers, body)
             check_ids(delivery)
         except SignatureInvalid as error:
-            where = came_to(headers, scope["path"], scope.get("scheme", "http"))
+            where = sent_to(headers, scope["path"], scope.get("scheme", "http"))
             self._intake.refused.add(connection, headers, body, now, f"{error}; it came to {where}")
             return _refuse(401, "bad_signature", str(error))
         except PayloadInvalid as error:

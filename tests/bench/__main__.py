@@ -4,10 +4,22 @@ import argparse
 import subprocess
 import sys
 
-WITHOUT_CHOICE = ("receiver", "letters", "outcomes")
-"""Benches that always measure both databases."""
+WITHOUT_CHOICE = ("receiver", "letters", "outcomes", "forecast")
+"""Benches that always measure both databases, or none."""
 
-BENCHES = ("receiver", "reconcile", "latency", "drain", "storm", "questions", "letters", "outcomes", "recovery")
+BENCHES = (
+    "receiver",
+    "reconcile",
+    "latency",
+    "drain",
+    "storm",
+    "questions",
+    "items",
+    "letters",
+    "outcomes",
+    "recovery",
+    "forecast",
+)
 
 
 def main() -> None:

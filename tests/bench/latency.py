@@ -22,11 +22,11 @@ from statistics import median
 import msgspec
 import uvloop
 
-from app.domain import Kind, Listing
+from app.domain import Kind
 from app.stores import catalog
 from app.stores.catalog import watermarks
 from app.stores.sql.columns import moment_from
-from tests.bench import installation, servers
+from tests.bench import installation, servers, upstream
 from tests.bench.floor import Fetcher, Rows
 from tests.bench.installation import ACCOUNT, BEARER, DATABASES, Installation, installed
 from tests.bench.load import request
@@ -122,7 +122,7 @@ def seed(place: Installation, ids: Sequence[str]) -> None:
     long_ago = datetime.now(UTC) - timedelta(days=1)
     with place.database.begin() as conn:
         watermarks.put(conn, FINALE, Kind.PRODUCT, long_ago.strftime("%Y-%m-%dT%H:%M:%S"), long_ago)
-        catalog.apply(conn, FINALE, [Listing(id_, sku=f"SKU-{id_}") for id_ in ids], read_at=long_ago, now=long_ago)
+        catalog.apply(conn, FINALE, [upstream.held(id_) for id_ in ids], read_at=long_ago, now=long_ago)
 
 
 def _send(place: Installation, ids: Sequence[str], rate: float) -> dict[str, float]:

@@ -23,6 +23,7 @@ from app.flows.deps import Deps
 from app.flows.reports import metrics
 from app.stores import validation
 from app.stores.runs import drift, history, runs
+from app.stores.runs.history import DriftWanted, RunsWanted
 from app.stores.sql.engine import open_database
 from app.stores.validation import measuring
 from app.web import prometheus
@@ -53,14 +54,18 @@ QUESTIONS: Mapping[str, Callable[[Deps], Any]] = {
     "critical: a page": lambda deps: critical.page(deps, MAIN, limit=101),
     "critical: the last page": lambda deps: critical.page(deps, MAIN, limit=101, after="1279990"),
     "runs: latest": _with(lambda conn: runs.latest(conn, MAIN)),
-    "history: a page": _with(lambda conn: history.runs_page(conn, MAIN, limit=51)),
+    "history: a page": _with(lambda conn: history.runs_page(conn, MAIN, RunsWanted(limit=51))),
     "metrics: seven days": lambda deps: metrics.metrics(deps, MAIN, 7),
     "drift: of a run": _with(lambda conn: drift.of_run(conn, LAST_RUN)),
     "drift: summary": _with(lambda conn: drift.summary(conn, LAST_RUN)),
-    "drift: a page": _with(lambda conn: history.drift_page(conn, MAIN, limit=51)),
+    "drift: a page": _with(lambda conn: history.drift_page(conn, MAIN, DriftWanted(limit=51))),
     "metrics: everything, for Prometheus": prometheus.exposition,
-    "drift: a page of a rare cause": _with(lambda conn: history.drift_page(conn, MAIN, cause="local", limit=51)),
-    "drift: a page of a kind": _with(lambda conn: history.drift_page(conn, MAIN, kind="product", limit=51)),
+    "drift: a page of a rare cause": _with(
+        lambda conn: history.drift_page(conn, MAIN, DriftWanted(cause="local", limit=51))
+    ),
+    "drift: a page of a kind": _with(
+        lambda conn: history.drift_page(conn, MAIN, DriftWanted(kind="product", limit=51))
+    ),
 }
 
 
@@ -105,8 +110,8 @@ def _bench(deps: Deps, rounds: int) -> None:
     critical.page(deps, MAIN, limit=1, anew=True)
     print(f"{'milliseconds':40}{'p50':>9}{'p95':>9}{'target':>9}")
     for name, question in QUESTIONS.items():
-        took = sorted(_milliseconds(lambda question=question: question(deps)) for _ in range(rounds))  # type: ignore[misc]
-        p50, p95 = _rank(took, 0.5), _rank(took, 0.95)
+        took = sorted(milliseconds(lambda question=question: question(deps)) for _ in range(rounds))  # type: ignore[misc]
+        p50, p95 = rank(took, 0.5), rank(took, 0.95)
         print(f"{name:40}{p50:9.1f}{p95:9.1f}{TARGET_MS:9.0f}{'' if p95 < TARGET_MS else '  MISSED'}", flush=True)
     _print_anew(deps)
 
@@ -117,19 +122,20 @@ def _print_anew(deps: Deps) -> None:
         span = validation.cutoffs(conn, deps.now())
         for question in measuring.questions(tuple(Kind)):
             names = ", ".join(check.name for check in question.checks)
-            took = _milliseconds(lambda question=question: question.ask(conn, MAIN, span, 100))  # type: ignore[misc]
+            took = milliseconds(lambda question=question: question.ask(conn, MAIN, span, 100))  # type: ignore[misc]
             print(f"{names:56}{took:9.0f}")
-    print(f"{'validation in all':56}{_milliseconds(lambda: validate.validate(deps, MAIN, anew=True)):9.0f}")
-    print(f"{'critical in all':56}{_milliseconds(lambda: critical.page(deps, MAIN, limit=1, anew=True)):9.0f}")
+    print(f"{'validation in all':56}{milliseconds(lambda: validate.validate(deps, MAIN, anew=True)):9.0f}")
+    print(f"{'critical in all':56}{milliseconds(lambda: critical.page(deps, MAIN, limit=1, anew=True)):9.0f}")
 
 
-def _milliseconds(work: Callable[[], Any]) -> float:
+def milliseconds(work: Callable[[], Any]) -> float:
+    """How long some work takes."""
     began = time.perf_counter()
     work()
     return (time.perf_counter() - began) * 1000
 
 
-def _rank(ordered: Sequence[float], share: float) -> float:
+def rank(ordered: Sequence[float], share: float) -> float:
     """The nearest rank's value."""
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 

@@ -81,42 +81,43 @@ _OWN = "CASE WHEN i % 3000 = 2 THEN 'sku-' || (1000000 + i + 1) || ' ' ELSE 'SKU
 _LISTINGS = _of_each(
     f"""
     INSERT INTO listings (connection, external_id, sku, name, active, category, price_minor, currency, reorder_point,
-                          extra, deleted, version, row_hash, read_at, written_at)
+                          extra, deleted, version, row_hash, read_at, written_at, written_by)
     SELECT '{MAIN}', CAST(1000000 + i AS text), {_SKU.format(own=_OWN)}, 'Product ' || i, i % 5 <> 0, 'Things',
            CASE WHEN i % 701 = 1 THEN NULL ELSE 100 + i % 5000 END, 'USD', CASE WHEN i % 3 = 0 THEN 5 END,
-           '{_WIDE}', i % 100 = 99, 1, i, :earlier, :earlier
+           '{_WIDE}', i % 100 = 99, 1, i, :earlier, :earlier, 'first load'
     FROM n
     """
 )
 _STOCK = _of_each(
     f"""
     INSERT INTO stock (connection, listing_id, location_id, state, quantity, deleted, version, row_hash, read_at,
-                       written_at)
+                       written_at, written_by)
     SELECT '{MAIN}', CAST(1000001 + i % :products + CASE WHEN i % 6000 = 0 THEN 5000000 ELSE 0 END AS text),
            'L' || (i / :products), 'on_hand',
-           CASE WHEN i % 9000 = 7 THEN -1 WHEN i % 40 = 0 THEN 0 ELSE i % 300 END, 1 = 0, 1, i, :earlier, :earlier
+           CASE WHEN i % 9000 = 7 THEN -1 WHEN i % 40 = 0 THEN 0 ELSE i % 300 END, 1 = 0, 1, i,
+           :earlier, :earlier, 'first load'
     FROM n
     """
 )
 _SOLD_ELSEWHERE = _of_each(
     f"""
     INSERT INTO listings (connection, external_id, parent_id, sku, name, active, price_minor, currency, extra, deleted,
-                          version, row_hash, read_at, written_at)
+                          version, row_hash, read_at, written_at, written_by)
     SELECT '{OTHER}', 'V' || i, 'I' || (i / 2), 'SKU-' || (1000000 + i), 'Product ' || i
            || CASE WHEN i % 500 = 3 THEN ' (new)' ELSE '' END, 1 = 1,
            100 + i % 5000 + CASE WHEN i % 600 = 4 THEN 50 ELSE 0 END, 'USD', '{_WIDE}', 1 = 0,
-           1, i, :earlier, :earlier
+           1, i, :earlier, :earlier, 'first load'
     FROM n
     """
 )
 _COUNTED_ELSEWHERE = _of_each(
     f"""
     INSERT INTO stock (connection, listing_id, location_id, state, quantity, deleted, version, row_hash, read_at,
-                       written_at)
+                       written_at, written_by)
     SELECT '{OTHER}', 'V' || i, 'S1', 'on_hand', coalesce(
                (SELECT sum(s.quantity) FROM stock s
                 WHERE s.connection = '{MAIN}' AND s.listing_id = CAST(1000000 + i AS text)), 0)
-           + CASE WHEN i % 400 = 6 THEN 1 ELSE 0 END, 1 = 0, 1, i, :earlier, :earlier
+           + CASE WHEN i % 400 = 6 THEN 1 ELSE 0 END, 1 = 0, 1, i, :earlier, :earlier, 'first load'
     FROM n
     """
 )

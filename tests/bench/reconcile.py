@@ -73,7 +73,7 @@ def _round(folder: Path, database: str) -> Figures:
 
 def _in_a_process(side: str, state: Path, url: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "tests.bench.reconcile", "--child", side, str(state), url]
-    answer = subprocess.run(command, check=True, capture_output=True)
+    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE)  # what a failing one says is seen at once
     figures: dict[str, Any] = msgspec.json.decode(answer.stdout)
     return figures
 

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import psycopg
 
-from app.domain import Kind, quantity
+from app.domain import Kind, Listing, quantity
 from app.stores.catalog import catalog_sql as sql
 from app.stores.catalog.bulk import _copy_types
 from app.stores.sql.columns import moment_text
@@ -98,18 +98,31 @@ def _products(file: Path) -> list[Row]:
     updated = [datetime.fromisoformat(t).replace(tzinfo=UTC) for t in typed("lastUpdatedDate", str)]
     unmapped = filter(None, [labelled(name) for name in sorted(columns) if name not in MAPPED])
     extras = [f"{{{b','.join(filter(None, row)).decode()}}}" for row in zip(*unmapped, strict=True)]
-    nothing = [None] * len(mains)
-    fields = (
-        [u.rpartition("/")[2] for u in typed("productUrl", str)], nothing, typed("productId", str),
-        typed("internalName", str | None), typed("longDescription", str | None),
-        [s == "PRODUCT_ACTIVE" for s in typed("statusId", str)], nothing, typed("category", str | None),
-        typed("universalProductCode", str | None), [p for p, _ in prices],
-        [round(c * 100) for c in typed("cost", Decimal)], [c for _, c in prices], texts("priceList"),
-        [m.supplierPartyUrl.rpartition("/")[2] for m in mains], [m.supplierProductId for m in mains],
-        texts("supplierList"), [m.leadTime for m in mains], nothing, nothing, texts("reorderGuidelineList"), extras,
-        [False] * len(mains), [int(u.timestamp()) * 1_000_000 for u in updated], updated,
-    )  # fmt: skip
-    return list(zip(*fields, strict=True))
+    categories = typed("category", str | None)  # they do not nest
+    told = {
+        "external_id": [u.rpartition("/")[2] for u in typed("productUrl", str)],
+        "sku": typed("productId", str),
+        "name": typed("internalName", str | None),
+        "description": typed("longDescription", str | None),
+        "active": [s == "PRODUCT_ACTIVE" for s in typed("statusId", str)],
+        "category": categories,
+        "category_path": categories,
+        "barcode": typed("universalProductCode", str | None),
+        "price_minor": [p for p, _ in prices],
+        "cost_minor": [round(c * 100) for c in typed("cost", Decimal)],
+        "currency": [c for _, c in prices],
+        "prices": texts("priceList"),
+        "supplier_id": [m.supplierPartyUrl.rpartition("/")[2] for m in mains],
+        "supplier_sku": [m.supplierProductId for m in mains],
+        "suppliers": texts("supplierList"),
+        "lead_time_days": [m.leadTime for m in mains],
+        "reorders": texts("reorderGuidelineList"),
+        "extra": extras,
+        "version": [int(u.timestamp()) * 1_000_000 for u in updated],
+        "modified_at": updated,
+    }
+    empty = msgspec.structs.asdict(Listing(""))  # the columns that this source does not fill
+    return list(zip(*(told.get(name, [empty[name]] * len(mains)) for name in empty), strict=True))
 
 
 def _stock(file: Path, read_at: datetime) -> list[Row]:

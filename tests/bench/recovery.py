@@ -77,9 +77,7 @@ class Recovery(NamedTuple):
 
 def _restart() -> None:
     with databases.postgresql() as database, installed("postgresql", database.url) as place:
-        place.environment["TALLYHOOK_LOG_LEVEL"] = (
-            "critical"  # a line for each refusal would cost more than the refusal
-        )
+        place.environment["TALLYHOOK_LOG_LEVEL"] = "error"  # a line for each refusal would cost more than the refusal
         labels = [f"{letter}{number}" for letter in "bdr" for number in range(RESTARTS)]
         latency.seed(place, [f"{label}-{number}" for label in labels for number in range(PRODUCTS)])
         place.web()

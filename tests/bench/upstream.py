@@ -7,12 +7,15 @@ catalog, counts and locations as Square does. ``GET /_calls`` says how many call
 import asyncio
 import itertools
 import sys
+import zlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 import uvicorn
+
+from app.domain import Listing
 
 Scope = dict[str, Any]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -21,8 +24,8 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 PLACES = tuple(f"LOCATION{place}" for place in range(3))
 
 PRODUCT = """{"productId": "SKU-%(id)s", "productUrl": "/%(account)s/api/product/%(id)s", "statusId": "PRODUCT_ACTIVE",
-"internalName": "Product %(id)s, call %(call)s", "category": "Bench", "universalProductCode": "4006381333931",
-"longDescription": "A product as long as most: its text does not matter, only that there is some of it to carry.",
+"internalName": "Product %(id)s", "category": "Bench", "universalProductCode": "%(barcode)s",
+"longDescription": "As told in call %(call)s: a product as long as most, so that there is some of it to carry.",
 "cost": 7.25, "leadTime": 14, "productTypeId": "FINISHED_GOOD", "weight": 1.5, "createdDate": "2024-02-03T04:05:06",
 "lastUpdatedDate": "%(now)s", "priceList": [{"productPriceTypeId": "LIST_PRICE", "price": 16.56, "currencyUomId":
 "USD"}], "supplierList": [{"supplierPartyUrl": "/%(account)s/api/partygroup/10001", "supplierPrefOrderId":
@@ -40,6 +43,19 @@ ORDER = """{"orderId": "%(id)s", "orderUrl": "/%(account)s/api/order/%(id)s", "o
 "orderAdjustmentList": [], "orderRoleList": [{"roleTypeId": "CUSTOMER", "partyId": "10007"}], "note": "call %(call)s"}"""
 
 RECORDS = {"product": PRODUCT, "order": ORDER}
+
+
+def held(id_: str) -> Listing:
+    """A product as we may hold it before: what the vendor then tells of it changes nothing that the guard doubts."""
+    name = f"Product {id_}"
+    return Listing(
+        id_, sku=f"SKU-{id_}", name=name, category="Bench", barcode=barcode(id_), price_minor=1656, currency="USD"
+    )
+
+
+def barcode(id_: str) -> str:
+    """A product's own."""
+    return f"40{zlib.crc32(id_.encode()):010d}"
 
 
 class Upstream:
@@ -66,7 +82,7 @@ class Upstream:
         account, _, collection, id_ = path.removeprefix("/").split("/", 3)
         if not id_:
             return b"{}"
-        told = {"account": account, "id": id_, "call": self._calls, "now": _now()[:19]}
+        told = {"account": account, "id": id_, "barcode": barcode(id_), "call": self._calls, "now": _now()[:19]}
         return (RECORDS[collection] % told).encode()
 
     def _square(self, path: str, asked: bytes) -> bytes:

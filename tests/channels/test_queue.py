@@ -12,7 +12,7 @@ import pytest
 import redis
 from dramatiq.brokers.redis import RedisBroker
 
-from app.channels.queue import BULK, LIVE, MAX_ITEMS, SPREAD_OVER, BrokerQueue, NullQueue, redis_broker, shares
+from app.channels.queue import BULK, LIVE, MAX_ITEMS, SPREAD_OVER, BrokerQueue, NullQueue, message_args, redis_broker
 from app.domain import ALL_ITEMS, Cause, Change, ItemKey, Kind
 from app.errors import Unavailable
 from app.flows.items.sweep import QUEUE_FULL, REQUEUE_AFTER, sweep
@@ -45,11 +45,11 @@ def fetched(broker: RedisBroker, queue: str) -> list[tuple[str, tuple[Any, ...]]
     """What a consumer of the queue gets: actor and arguments of each message."""
     broker.declare_queue(queue)
     consumer = broker.consume(queue, prefetch=100, timeout=10)
-    found = []
+    result = []
     while (message := next(consumer)) is not None:
-        found.append((message.actor_name, tuple(message.args)))
+        result.append((message.actor_name, tuple(message.args)))
     consumer.close()
-    return found
+    return result
 
 
 # --- on a broker in memory ---
@@ -70,7 +70,7 @@ def test_many_items_share_messages_and_each_is_in_one(fake: RedisBroker) -> None
 
 
 def test_no_message_holds_more_than_a_fixed_number_of_items() -> None:
-    shared = shares([ItemKey(SHOP, Kind.PRODUCT, f"P{number}") for number in range(10_000)])
+    shared = message_args([ItemKey(SHOP, Kind.PRODUCT, f"P{number}") for number in range(10_000)])
     assert max(1 + len(args[3]) for args in shared) == MAX_ITEMS  # type: ignore[arg-type]
 
 
@@ -78,17 +78,17 @@ def test_items_of_different_kinds_or_connections_share_no_message() -> None:
     keys = [
         ItemKey(name, kind, str(n)) for name in ("a", "b") for kind in (Kind.PRODUCT, Kind.ORDER) for n in range(99)
     ]
-    owners = {(connection, kind) for connection, kind, *_ in shares(keys)}
+    owners = {(connection, kind) for connection, kind, *_ in message_args(keys)}
     assert len(owners) == 4
-    assert len(list(shares(keys))) == 4 * -(-99 // min(MAX_ITEMS, len(keys) // SPREAD_OVER))
+    assert len(list(message_args(keys))) == 4 * -(-99 // min(MAX_ITEMS, len(keys) // SPREAD_OVER))
 
 
 def test_a_pull_shares_its_message_with_nobody() -> None:
     keys = [ItemKey(SHOP, Kind.PRODUCT, str(n)) for n in range(99)] + [ItemKey(SHOP, Kind.PRODUCT, ALL_ITEMS)]
-    assert (SHOP, "product", ALL_ITEMS) in list(shares(keys))
+    assert (SHOP, "product", ALL_ITEMS) in list(message_args(keys))
 
 
-def test_nobody_to_wake_is_no_message(fake: RedisBroker) -> None:
+def test_no_items_make_no_message(fake: RedisBroker) -> None:
     BrokerQueue(fake).enqueue([])
     assert fetched(fake, LIVE) == []
 
@@ -191,11 +191,11 @@ def lost() -> BrokerQueue:
     return BrokerQueue(redis_broker(NOWHERE))
 
 
-def test_waking_without_a_broker_raises_nothing(lost: BrokerQueue) -> None:
+def test_enqueuing_without_a_broker_raises_nothing(lost: BrokerQueue) -> None:
     lost.enqueue(KEYS)
 
 
-def test_waking_a_broker_that_hangs_up_is_tried_once() -> None:
+def test_enqueuing_at_a_broker_that_hangs_up_is_tried_once() -> None:
     """Whoever wakes has acknowledged a delivery: tries with pauses between them would hold up the next one."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         calls = []
@@ -215,7 +215,7 @@ def test_waking_a_broker_that_hangs_up_is_tried_once() -> None:
     assert len(calls) == 1
 
 
-def test_waking_a_run_without_a_broker_raises_nothing(lost: BrokerQueue) -> None:
+def test_enqueuing_a_run_without_a_broker_raises_nothing(lost: BrokerQueue) -> None:
     lost.enqueue_run(7)
 
 
@@ -228,7 +228,7 @@ def test_sending_again_without_a_broker_says_so(lost: BrokerQueue) -> None:
         lost.resend("run", BULK, [7])
 
 
-def test_an_error_does_not_tell_the_brokers_password() -> None:
+def test_an_error_does_not_show_the_brokers_password() -> None:
     secret = BrokerQueue(redis_broker("redis://:s3cret@127.0.0.1:1/0"))
     with pytest.raises(Unavailable) as raised:
         secret.resend("run", BULK, [7])
@@ -261,5 +261,5 @@ def test_more_items_than_fit_one_round_trip_all_arrive(broker: RedisBroker) -> N
     assert BrokerQueue(broker).depth() == 1100
 
 
-def test_a_deaf_queue_is_always_full() -> None:
+def test_a_null_queue_is_always_full() -> None:
     assert NullQueue().depth() > QUEUE_FULL

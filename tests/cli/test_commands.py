@@ -13,6 +13,7 @@ from app.errors import Refused, Unmappable
 from app.stores import owed
 from app.stores.guard import holds
 from app.stores.letters import dead_letters
+from app.stores.letters.dead_letters import DyingMessage
 from app.stores.sql.engine import open_database
 
 NOW = datetime(2026, 6, 1, 3, 0, tzinfo=UTC)
@@ -34,17 +35,8 @@ def installation(sqlite_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: obj
         try:
             raise Unmappable("price: expected a number, got 'free'")
         except Unmappable as error:
-            dead_letters.record(
-                conn,
-                message_id="m1",
-                actor="sync_item",
-                queue="live",
-                args=list(map(str, KEY)),
-                key=KEY,
-                error=error,
-                worker="worker@here:1",
-                now=NOW,
-            )
+            message = DyingMessage("m1", "sync_item", "live", list(map(str, KEY)), KEY)
+            dead_letters.record(conn, message, error, worker="worker@here:1", now=NOW)
         holds.hold(
             conn,
             connection="shop",

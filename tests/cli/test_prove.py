@@ -22,7 +22,7 @@ def test_a_single_seed_can_be_repeated() -> None:
 
 
 def test_a_fault_that_there_is_not_is_refused_with_those_there_are() -> None:
-    with pytest.raises(BadConfiguration, match="there are hooks-lost"):
+    with pytest.raises(BadConfiguration, match="use one of: hooks-lost"):
         CliRunner().invoke(app, ["prove", "--faults", "fire"], catch_exceptions=False)
 
 

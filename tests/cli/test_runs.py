@@ -155,9 +155,9 @@ def test_failed_gives_programs_the_traceback_and_the_counts(terminal: Terminal) 
 
 def test_retry_reads_only_the_items_that_failed(terminal: Terminal) -> None:
     failing(terminal)
-    terminal.source.asked.clear()
+    terminal.source.requests.clear()
     assert terminal.type("failed", SHOP, "--retry", "--direct").code == 0
-    assert terminal.source.asked == [("P07",)]
+    assert terminal.source.requests == [("P07",)]
     assert "No item fails" in terminal.type("failed", SHOP).out
 
 

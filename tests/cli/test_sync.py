@@ -83,7 +83,7 @@ def test_a_second_run_is_exit_code_3_and_says_which_is_active(terminal: Terminal
 
 def test_an_unknown_connection_is_exit_code_4(terminal: Terminal) -> None:
     typed = terminal.type("sync", "nobody")
-    assert (typed.code, typed.err) == (4, "tallyhook: no connection 'nobody'; there are shop\n")
+    assert (typed.code, typed.err) == (4, "tallyhook: no connection 'nobody'; use one of: shop\n")
 
 
 @pytest.mark.parametrize(
@@ -113,8 +113,8 @@ def test_what_is_written_wrongly_is_exit_code_2_and_opens_no_run(terminal: Termi
     [
         (["--limit", "0"], "--limit must be at least 1"),
         (["--filter-year", "20"], "--filter-year must be a year like 2026"),
-        (["--modified-since", "yesterday"], "'yesterday' is no moment; right would be 2026-11-22 or"),
-        (["--modified-since", "2026-13-01"], "'2026-13-01' is no moment; right would be 2026-11-22 or"),
+        (["--modified-since", "yesterday"], "'yesterday' is not a moment; right would be 2026-11-22 or"),
+        (["--modified-since", "2026-13-01"], "'2026-13-01' is not a moment; right would be 2026-11-22 or"),
         (["--modified-since", "2026-11-22T08:00:00"], "--modified-since must say its time zone, like"),
         (["--from", "2026-11-22", "--to", "2026-11-21"], "--from must not be after --to"),
     ],
@@ -245,7 +245,7 @@ def test_a_backfill_reads_only_the_orders_we_lack(terminal: Terminal) -> None:
         catalog.apply(conn, SHOP, [Order("O20", ordered_on="2026-11-20")], read_at=EPOCH, now=EPOCH)
     typed = terminal.type("backfill", "orders", SHOP, "--from", "2026-11-20", "--to", "2026-11-22", "--direct")
     assert typed.code == 0
-    assert terminal.source.asked == [("order ids",), ("O21",)]
+    assert terminal.source.requests == [("order ids",), ("O21",)]
 
 
 def test_a_backfill_needs_its_days(terminal: Terminal) -> None:

@@ -58,9 +58,9 @@ def test_a_wrong_value_is_refused_with_what_would_be_right(terminal: Terminal, w
 @pytest.mark.parametrize(
     ("words", "right"),
     [
-        (["sync", SHOP, "--strategy", "fulll"], "no 'fulll'; did you mean 'full'? there are critical, inventory,"),
-        (["tokens", "create", "--name", "x", "--role", "boss"], "no 'boss'; there are viewer, operator, admin"),
-        (["runs", "cancel", "abc"], "'abc' is no whole number"),
+        (["sync", SHOP, "--strategy", "fulll"], "no 'fulll'; did you mean 'full'? use one of: critical, inventory,"),
+        (["tokens", "create", "--name", "x", "--role", "boss"], "no 'boss'; use one of: viewer, operator, admin"),
+        (["runs", "cancel", "abc"], "'abc' is not a whole number"),
         (["history", SHOP, "--limit", "0"], "0 is too small; right would be 1 or more"),
         (["history", SHOP, "--limit", "501"], "501 is too large; right would be 500 or less"),
         (["demo", "--products", "0"], "0 is too small; right would be 1 or more"),
@@ -69,8 +69,8 @@ def test_a_wrong_value_is_refused_with_what_would_be_right(terminal: Terminal, w
         (["simulate", "square", "--port", "70000"], "70000 is too large; right would be 65535 or less"),
         (["simulate", "square", "--port", "9", "--set", "seed"], "'seed' has no value; right would be seed=VALUE"),
         (["simulate", "square", "--port", "9", "--set", "seeed=3"], "seeed"),
-        (["worker", "--queues", "fast"], "no queue 'fast'; there are live and bulk"),
-        (["audit", "list", "--action", "zzz"], "no action 'zzz'; there are audit.archive"),
+        (["worker", "--queues", "fast"], "no queue 'fast'; use live or bulk"),
+        (["audit", "list", "--action", "zzz"], "no action 'zzz'; use one of: audit.archive"),
         (["sync", SHOP, "--strategy", "inventory", "--filter-year", "2025"], "--filter-year is for strategies"),
         (["sync", SHOP, "--strategy", "category"], "strategy category needs --category"),
     ],

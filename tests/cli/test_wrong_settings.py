@@ -72,7 +72,7 @@ def test_a_public_url_that_leads_to_us_is_taken(monkeypatch: pytest.MonkeyPatch,
 @pytest.mark.parametrize("words", [["up"], ["migrate"], ["status"], ["web"], ["worker"], ["clock"]])
 @pytest.mark.parametrize(
     ("at", "said"),
-    [("missing/x.db", "there is no folder"), ("a-file/x.db", "is no folder"), ("a-folder", "is a folder")],
+    [("missing/x.db", "there is no folder"), ("a-file/x.db", "is not a folder"), ("a-folder", "is a folder")],
 )
 def test_a_database_file_that_cannot_be_is_named_with_its_folder(
     typed: Callable[..., Typed], tmp_path: Path, words: list[str], at: str, said: str

@@ -51,8 +51,8 @@ class Shop:
 
     def change(self, count: int, *kinds: str) -> None:
         """Let things happen in the shop."""
-        told = {"count": count, "kinds": kinds} if kinds else {"count": count}
-        self.control.post("/_sim/changes", json=told).raise_for_status()
+        body = {"count": count, "kinds": kinds} if kinds else {"count": count}
+        self.control.post("/_sim/changes", json=body).raise_for_status()
 
     def drift(self, run_id: int) -> list[Difference]:
         """The rows that a run wrote down as different."""
@@ -63,23 +63,23 @@ class Shop:
         """Have all that is owed fetched, as workers would."""
         queue: Any = self.deps.queue
         keeper = LeaseKeeper(self.deps.database)
-        while queue.woken:
-            sync_item(self.deps, keeper, queue.woken.pop(0))
+        while queue.enqueued:
+            sync_item(self.deps, keeper, queue.enqueued.pop(0))
 
     def rows(self) -> Rows:
         """What we hold, by kind and item, as plain values; the times that differ between two runs are left out."""
-        found: Rows = {}
+        rows: Rows = {}
         with self.deps.database.read() as conn:
             for kind, table in CATALOG.items():
                 for row in conn.execute(select(table)).mappings():
                     item = "/".join(row[name] for name in shape(kind).keys)
-                    found[kind, item] = {name: row[name] for name in shape(kind).fields if name not in NO_CONTENT}
-        return found
+                    rows[kind, item] = {name: row[name] for name in shape(kind).fields if name not in NO_CONTENT}
+        return rows
 
     def requests(self, path: str) -> int:
         """How many requests that end so the vendor has answered."""
-        told: dict[str, int] = self.control.get("/_sim/status").json()["requests"]
-        return sum(count for name, count in told.items() if name.endswith(path))
+        counts: dict[str, int] = self.control.get("/_sim/status").json()["requests"]
+        return sum(count for name, count in counts.items() if name.endswith(path))
 
 
 @contextmanager

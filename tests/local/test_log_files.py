@@ -32,7 +32,7 @@ def test_a_small_file_stays(log: Path) -> None:
     assert log.read_text() == "one\n"
 
 
-def test_a_large_file_begins_anew_and_the_older_part_is_kept(log: Path) -> None:
+def test_a_large_file_starts_over_and_the_older_part_is_kept(log: Path) -> None:
     log.write_text("one\ntwo\n")
     assert rotate(log, largest=4)
     assert (log.read_text(), (log.parent / "web.log.1").read_text()) == ("", "one\ntwo\n")
@@ -89,14 +89,14 @@ def test_a_child_that_goes_on_writing_loses_no_line(log: Path, writer: subproces
     assert len(list(log.parent.iterdir())) > 3
 
 
-def test_a_file_that_began_anew_has_no_hole_at_its_beginning(log: Path, writer: subprocess.Popen[str]) -> None:
+def test_a_file_that_started_over_has_no_hole_at_its_beginning(log: Path, writer: subprocess.Popen[str]) -> None:
     say(writer, "before")
     rotate(log, largest=1)
     say(writer, "after")
     assert log.read_bytes() == b"after\n"
 
 
-def test_the_last_words_are_found_although_the_file_began_anew(log: Path) -> None:
+def test_the_last_words_are_found_although_the_file_started_over(log: Path) -> None:
     log.write_text("one\ntwo\nthree\n")
     rotate(log, largest=1)
     with log.open("a") as file:

@@ -1,6 +1,6 @@
 """Guards taken away one at a time: what each is, the code that takes it away, and the faults under which it matters.
 
-The code runs in a process of its own before the simulation does (``app.prove.hand.Hand``); nothing here touches ours.
+The code runs in a process of its own before the simulation does (``app.prove.crew.Crew``); nothing here touches ours.
 """
 
 from typing import NamedTuple
@@ -174,7 +174,7 @@ put = replace(watermarks, "put", lambda conn, c, k, value, now: put(conn, c, k, 
         0,
         frozenset({Dial.VENDOR_LAGS, Dial.RUNS}),
         """
-from app.flows.items.fetching import Fetched
+from app.flows.items.fetched import Fetched
 replace(Fetched, "behind", lambda self: [])
 """,
     ),
@@ -231,7 +231,7 @@ replace(sweep, "REQUEUE_AFTER", 1e9)
         LIFE,
         """
 from app.stores.runs import runs
-replace(runs, "overdue", lambda conn, now, rehint_after: [])
+replace(runs, "overdue", lambda conn, now, requeue_after: [])
 """,
     ),
     Mutant(

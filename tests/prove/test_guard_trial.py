@@ -5,14 +5,16 @@ from contextlib import closing
 
 import pytest
 
+from app.prove.databases import databases_at
 from app.prove.guard.ground import Ground
 from app.prove.guard.trial import drawn
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def ground(request: pytest.FixtureRequest) -> Iterator[Ground]:
-    with closing(Ground(request.getfixturevalue("pg_server") if request.param == "postgresql" else "")) as ground:
-        yield ground
+    url = request.getfixturevalue("pg_server") if request.param == "postgresql" else ""
+    with closing(databases_at(url)) as databases:
+        yield Ground(databases)
 
 
 def test_no_disaster_comes_through_and_no_life_is_held(ground: Ground) -> None:

@@ -6,7 +6,9 @@ from contextlib import closing
 
 import pytest
 
-from app.prove.hand import Hand
+from app.prove.campaign import Trial, simulations
+from app.prove.crew import Crew
+from app.prove.simulate import Outcome
 from tests.prove.mutants import MUTANTS, TAMPER, Mutant
 
 SEEDS = 300
@@ -38,14 +40,14 @@ def test_every_guard_is_where_it_is_taken_away() -> None:
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.guard)
 def test_a_seed_among_the_first_300_misses_the_guard(mutant: Mutant) -> None:
-    with closing(Hand("", TAMPER + mutant.code)) as hand:
+    with closing(Crew(simulations, before=TAMPER + mutant.code)) as crew:
         in_order = [mutant.known, *(seed for seed in range(SEEDS) if seed != mutant.known)]
-        assert any(_found(hand, seed, mutant) for seed in in_order)
+        assert any(_found(crew, seed, mutant) for seed in in_order)
 
 
-def _found(hand: Hand, seed: int, mutant: Mutant) -> bool:
+def _found(crew: Crew[Trial, Outcome], seed: int, mutant: Mutant) -> bool:
     """Whether a seed finds it; a simulation that breaks is no finding, but an error of the mutant."""
-    findings = hand.carry_out(seed, mutant.dials, all_on=True, hasty=True).findings
+    findings = crew.attempt(Trial(seed, mutant.dials, all_on=True, hasty=True)).findings
     broken = [words for words in findings if words.startswith("the simulation itself")]
     assert broken == []
     return bool(findings)
@@ -55,5 +57,5 @@ def _found(hand: Hand, seed: int, mutant: Mutant) -> bool:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.guard)
 def test_with_the_guard_in_place_that_seed_finds_nothing(mutant: Mutant) -> None:
-    with closing(Hand()) as hand:
-        assert hand.carry_out(mutant.known, mutant.dials, all_on=True).findings == []
+    with closing(Crew(simulations)) as crew:
+        assert crew.attempt(Trial(mutant.known, mutant.dials, all_on=True)).findings == []

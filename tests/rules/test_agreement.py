@@ -24,9 +24,9 @@ def test_of_nothing_checked_nothing_is_known() -> None:
 @given(st.integers(1, 5_000), st.floats(0, 1))
 def test_the_interval_lies_between_none_and_all_and_holds_what_was_seen(checked: int, part: float) -> None:
     equal = round(part * checked)
-    found = wilson(equal, checked)
-    assert found is not None
-    assert 0.0 <= found.low <= equal / checked <= found.high <= 1.0
+    interval = wilson(equal, checked)
+    assert interval is not None
+    assert 0.0 <= interval.low <= equal / checked <= interval.high <= 1.0
 
 
 @pytest.mark.parametrize("checked", [20, 60, 200])
@@ -40,8 +40,8 @@ def test_over_all_shares_the_true_one_lies_inside_as_often_as_was_said(checked: 
 def _coverage(checked: int, share: float) -> float:
     inside = 0.0
     for equal in range(checked + 1):
-        found = wilson(equal, checked)
-        assert found is not None
-        if found.low <= share <= found.high:
+        interval = wilson(equal, checked)
+        assert interval is not None
+        if interval.low <= share <= interval.high:
             inside += comb(checked, equal) * share**equal * (1 - share) ** (checked - equal)
     return inside

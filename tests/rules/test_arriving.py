@@ -2,25 +2,25 @@
 
 import pytest
 
-from app.rules.inbox.arriving import came_to, differs, is_elsewhere
+from app.rules.inbox.arriving import differs, is_elsewhere, sent_to
 
 OURS = "https://hooks.example.com/webhooks/shop"
 
 
 def test_what_the_proxy_says_goes_before_what_we_see() -> None:
     headers = {"host": "10.0.0.7:8000", "x-forwarded-host": "hooks.example.com, inner", "x-forwarded-proto": "https"}
-    assert came_to(headers, "/webhooks/shop/", "http") == "https://hooks.example.com/webhooks/shop/"
+    assert sent_to(headers, "/webhooks/shop/", "http") == "https://hooks.example.com/webhooks/shop/"
 
 
-def test_an_address_without_a_host_is_told_as_such_and_a_long_one_is_cut() -> None:
-    assert came_to({}, "/webhooks/shop", "http") == "http://nowhere/webhooks/shop"
-    assert len(came_to({"host": "x" * 1000}, "/", "http")) == 200
+def test_an_address_without_a_host_is_shown_as_such_and_a_long_one_is_cut() -> None:
+    assert sent_to({}, "/webhooks/shop", "http") == "http://nowhere/webhooks/shop"
+    assert len(sent_to({"host": "x" * 1000}, "/", "http")) == 200
 
 
 @pytest.mark.parametrize(
     "host", ["", "127.0.0.1:8000", "localhost", "web", "[::1]:80", "app.internal", "[broken", "10.1.2.3"]
 )
-def test_a_name_of_this_network_tells_nothing(host: str) -> None:
+def test_a_name_of_this_network_shows_nothing(host: str) -> None:
     assert not is_elsewhere(host, OURS)
 
 

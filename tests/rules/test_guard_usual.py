@@ -8,7 +8,7 @@ from app.rules.guard.usual import unusual, usual_of
 BUSY = {"zeroed": 30, "repriced": 200}
 
 
-def told(rule: str, rows: int, measure: str) -> list[Finding]:
+def findings_of(rule: str, rows: int, measure: str) -> list[Finding]:
     return list(unusual([None, Finding(rule, "would", Trait.ZEROED, {"rows": rows}, measure)], BUSY))
 
 
@@ -25,19 +25,19 @@ def test_a_day_on_which_nothing_happened_counts() -> None:
 
 
 def test_twice_the_usual_number_is_believed_where_a_rule_only_counts() -> None:
-    assert told("zeroed", 60, "zeroed") == []
+    assert findings_of("zeroed", 60, "zeroed") == []
 
 
-def test_more_is_told_with_what_is_usual() -> None:
-    (finding,) = told("zeroed", 61, "zeroed")
+def test_more_is_shown_with_what_is_usual() -> None:
+    (finding,) = findings_of("zeroed", 61, "zeroed")
     assert (finding.reason, finding.figures) == ("would; usually 30 a day", {"rows": 61, "usually a day": 30})
 
 
 @pytest.mark.parametrize("rule", ["powers of ten", "price jump", "rate of exchange"])
 def test_a_disaster_that_is_known_by_its_looks_is_held_however_much_is_usual(rule: str) -> None:
-    (finding,) = told(rule, 24, "repriced")
+    (finding,) = findings_of(rule, 24, "repriced")
     assert finding.figures["usually a day"] == 200
 
 
-def test_where_nothing_is_known_nothing_is_told() -> None:
-    assert [one.figures for one in told("currency", 24, "")] == [{"rows": 24}]
+def test_where_nothing_is_known_nothing_is_shown() -> None:
+    assert [one.figures for one in findings_of("currency", 24, "")] == [{"rows": 24}]

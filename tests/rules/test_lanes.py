@@ -15,28 +15,28 @@ LANES = st.sampled_from(Lane)
 HIGHER = st.sampled_from([Lane.PERSON, Lane.WEBHOOK, Lane.POLL])
 
 
-def play(asked: list[Lane], calls: int) -> list[int]:
+def play(wishes: list[Lane], calls: int) -> list[int]:
     """What each lane has of an empty window after these wishes for one call each, in this order."""
     used = [0 for _ in Lane]
-    for wish in asked:
+    for wish in wishes:
         used[wish] += free(wish, used, calls) > 0
     return used
 
 
 @given(st.lists(LANES, max_size=60), st.integers(1, 30))
-def test_a_window_is_never_overfilled(asked: list[Lane], calls: int) -> None:
-    assert sum(play(asked, calls)) <= calls
+def test_a_window_is_never_overfilled(wishes: list[Lane], calls: int) -> None:
+    assert sum(play(wishes, calls)) <= calls
 
 
 @given(st.lists(LANES, max_size=60), st.integers(1, 30))
-def test_a_person_gets_every_call_that_is_left(asked: list[Lane], calls: int) -> None:
-    used = play(asked, calls)
+def test_a_person_gets_every_call_that_is_left(wishes: list[Lane], calls: int) -> None:
+    used = play(wishes, calls)
     assert free(Lane.PERSON, used, calls) == calls - sum(used)
 
 
 @given(st.lists(LANES, max_size=60), st.integers(1, 30))
-def test_where_a_lane_may_go_every_higher_one_may(asked: list[Lane], calls: int) -> None:
-    used = play(asked, calls)
+def test_where_a_lane_may_go_every_higher_one_may(wishes: list[Lane], calls: int) -> None:
+    used = play(wishes, calls)
     may = [free(each, used, calls) > 0 for each in Lane]
     assert may == sorted(may, reverse=True)
 

@@ -72,24 +72,24 @@ def test_the_cause_follows_from_the_traces(traces: Traces, cause: DriftCause) ->
 
 
 def test_a_missed_edit_made_our_copy_wrong_after_it_was_last_right_and_at_the_edit_at_the_latest() -> None:
-    found = reason_of(EDIT)
-    assert (found.since, found.latest) == (LAST_NIGHT, NOON)
+    reason = reason_of(EDIT)
+    assert (reason.since, reason.latest) == (LAST_NIGHT, NOON)
 
 
 def test_a_local_edit_is_not_dated_by_the_source() -> None:
-    found = reason_of(replace(EDIT, edited=True, changed=LAST_NIGHT - timedelta(days=9)))
-    assert (found.since, found.latest) == (LAST_NIGHT, NIGHT)
+    reason = reason_of(replace(EDIT, edited=True, changed=LAST_NIGHT - timedelta(days=9)))
+    assert (reason.since, reason.latest) == (LAST_NIGHT, NIGHT)
 
 
 def test_a_restored_row_is_wrong_since_the_restore() -> None:
-    found = reason_of(replace(EDIT, restores=[Restore(NOON - HOUR, NIGHT - HOUR, NIGHT - MINUTE)]))
-    assert (found.since, found.latest) == (NIGHT - HOUR, NIGHT - MINUTE)
+    reason = reason_of(replace(EDIT, restores=[Restore(NOON - HOUR, NIGHT - HOUR, NIGHT - MINUTE)]))
+    assert (reason.since, reason.latest) == (NIGHT - HOUR, NIGHT - MINUTE)
 
 
 def test_a_span_never_ends_before_it_begins() -> None:
-    found = reason_of(replace(EDIT, right_at=NIGHT))
-    assert found.since is not None
-    assert found.since <= found.latest
+    reason = reason_of(replace(EDIT, right_at=NIGHT))
+    assert reason.since is not None
+    assert reason.since <= reason.latest
 
 
 def test_a_row_that_is_older_than_our_memory_of_writing_it_went_back() -> None:
@@ -99,7 +99,7 @@ def test_a_row_that_is_older_than_our_memory_of_writing_it_went_back() -> None:
     assert not went_back(replace(NEW, settled=applied, removed=NOON + HOUR))
 
 
-def heard(minutes: float, outcome: str = "unchanged", cause: str = "webhook") -> list[SettledChange]:
+def settled_after(minutes: float, outcome: str = "unchanged", cause: str = "webhook") -> list[SettledChange]:
     moment = NIGHT + timedelta(minutes=minutes)
     return [SettledChange(outcome, cause, moment, moment)]
 
@@ -107,13 +107,13 @@ def heard(minutes: float, outcome: str = "unchanged", cause: str = "webhook") ->
 @pytest.mark.parametrize(
     ("cause", "events", "hours", "after"),
     [
-        ("missed", heard(300), 6, "late"),
-        ("missed", heard(300, "applied"), 6, None),
-        ("missed", heard(300, cause="poll"), 6, None),
-        ("missed", heard(60 * 50), 60, None),
-        ("local", heard(300), 6, None),
-        ("down", heard(300), 6, "late"),
-        ("unknown", heard(1), 0.1, "late"),
+        ("missed", settled_after(300), 6, "late"),
+        ("missed", settled_after(300, "applied"), 6, None),
+        ("missed", settled_after(300, cause="poll"), 6, None),
+        ("missed", settled_after(60 * 50), 60, None),
+        ("local", settled_after(300), 6, None),
+        ("down", settled_after(300), 6, "late"),
+        ("unknown", settled_after(1), 0.1, "late"),
         ("unknown", [], 0.5, None),
         ("unknown", [], 2, "missed"),
     ],
@@ -121,8 +121,8 @@ def heard(minutes: float, outcome: str = "unchanged", cause: str = "webhook") ->
 def test_later_evidence_corrects_a_reason(
     cause: str, events: list[SettledChange], hours: float, after: str | None
 ) -> None:
-    found = corrected(cause, NIGHT, events, NIGHT + timedelta(hours=hours))
-    assert (None if found is None else found.cause) == after
+    reason = corrected(cause, NIGHT, events, NIGHT + timedelta(hours=hours))
+    assert (None if reason is None else reason.cause) == after
 
 
 @pytest.mark.parametrize("cause", DriftCause)
@@ -145,7 +145,7 @@ def test_a_dry_run_advises_nothing() -> None:
         (None, None, ""),
     ],
 )
-def test_since_is_told_with_how_exactly_it_is_known(since: datetime, latest: datetime, words: str) -> None:
+def test_since_is_shown_with_how_exactly_it_is_known(since: datetime, latest: datetime, words: str) -> None:
     assert since_words(since, latest) == words
 
 

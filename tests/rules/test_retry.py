@@ -14,7 +14,15 @@ from app.errors import (
     Unmappable,
     VendorForbidden,
 )
-from app.rules.letters.retry import ITEM_REFUSED, RATE_LIMITED, TRANSIENT, UNEXPECTED, wait_before_retry
+from app.rules.letters.retry import (
+    ITEM_REFUSED,
+    LIMITED_FIRST,
+    LIMITED_LONGEST,
+    TRANSIENT,
+    UNEXPECTED,
+    wait_before_retry,
+    wait_while_limited,
+)
 
 
 @pytest.mark.parametrize("error", [Refused("x"), Unmappable("x"), KilledWorker("x")])
@@ -31,7 +39,6 @@ def test_an_error_that_waiting_may_cure_is_tried_again(error: Exception) -> None
     ("error", "attempts"),
     [
         (Unavailable("x"), TRANSIENT.attempts),
-        (RateLimited("x"), RATE_LIMITED.attempts),
         (KeyError("x"), UNEXPECTED.attempts),
         (AuthRejected("x"), ITEM_REFUSED.attempts),
         (VendorForbidden("x"), ITEM_REFUSED.attempts),
@@ -46,6 +53,12 @@ def test_patience_ends_with_the_last_attempt(error: Exception, attempts: int) ->
 def test_a_vendors_wish_is_the_least_we_wait() -> None:
     wait = wait_before_retry(RateLimited("x", retry_after=120.0), failures=1, jitter=0.0)
     assert wait == 120.0
+
+
+@given(limited_for=st.floats(0, 10**7), jitter=st.floats(0, 1, exclude_max=True))
+def test_a_limit_is_waited_for_as_long_again_and_never_given_up(limited_for: float, jitter: float) -> None:
+    step = min(LIMITED_LONGEST, max(LIMITED_FIRST, limited_for))
+    assert step / 2 <= wait_while_limited(RateLimited("x"), limited_for, jitter) <= step
 
 
 @given(failures=st.integers(1, TRANSIENT.attempts - 1), jitter=st.floats(0, 1, exclude_max=True))

@@ -28,6 +28,6 @@ def test_a_preview_reads_like_a_sentence(rows: list[Row], said: str) -> None:
     assert summed(rows, []) == said
 
 
-def test_ids_that_names_come_from_are_not_told() -> None:
+def test_ids_that_names_come_from_are_not_shown() -> None:
     fields = {"category": ["Bath", "Bathroom"], "mentions": ['["C1"]', '["C2"]']}
     assert summed([Row("product", "differs", fields)], []) == "category Bath to Bathroom on 1 item"

@@ -25,11 +25,11 @@ def main() -> None:
     rows = [row for row in policy.rows() if chosen.row.lower() in row.threat.lower()]
     with tempfile.TemporaryDirectory(prefix="tallyhook-security-") as folder:
         trees = [Tree(Path(folder) / str(hand)) for hand in range(chosen.hands)]
-        told = trees[0].trouble_with([test for row in rows for one in mutations.of(row) for test in one.tests])
-        if told is not None:
-            sys.exit(f"{told}\nwith every guard in place the tests fail already: nothing can be proven so")
+        result = trees[0].trouble_with([test for row in rows for one in mutations.of(row) for test in one.tests])
+        if result is not None:
+            sys.exit(f"{result}\nwith every guard in place the tests fail already: nothing can be proven so")
         verdicts = [verdict for row in rows for verdict in _prove(row, trees)]
-    missed = [one for one in verdicts if not one.noticed]
+    missed = [verdict for verdict in verdicts if not verdict.noticed]
     minutes = (time.monotonic() - began) / 60
     print(
         f"\n{len(rows)} rows, {len(verdicts)} guards taken away, {len(missed)} of them unnoticed; {minutes:.1f} minutes"

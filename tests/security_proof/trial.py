@@ -53,22 +53,22 @@ class Tree:
 
     def trouble_with(self, tests: Sequence[str]) -> str | None:
         """What pytest says of these tests with every guard in place; ``None`` when they pass."""
-        code, told = self._run(tests)
-        return None if code == PASSED else told or "they did not end"
+        code, output = self._run(tests)
+        return None if code == PASSED else output or "they did not end"
 
     def try_(self, mutation: Mutation) -> Verdict:
         """Run a mutation's tests without the guard."""
         began = time.monotonic()
         try:
             with self._without(mutation):
-                code, told = self._run(mutation.tests)
+                code, output = self._run(mutation.tests)
         except Misplaced as error:
             return Verdict(mutation, False, str(error), 0.0)
         said = {PASSED: "SURVIVED: its tests stay green", FAILED: "noticed", None: "noticed (never ended)"}
         return Verdict(
             mutation,
             code in (FAILED, None),
-            said.get(code, f"BROKEN: the tests could not be run: {told[-500:]}"),
+            said.get(code, f"BROKEN: the tests could not be run: {output[-500:]}"),
             time.monotonic() - began,
         )
 
@@ -112,10 +112,10 @@ class Tree:
 
 def _ended(process: subprocess.Popen[str]) -> tuple[int | None, str]:
     try:
-        told, _ = process.communicate(timeout=LONGEST)
+        output, _ = process.communicate(timeout=LONGEST)
     except subprocess.TimeoutExpired:
         return None, ""
-    return process.returncode, told
+    return process.returncode, output
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -15,5 +15,5 @@ from app.sources import complaint
         (b'{"errors": [{"code": "BAD", "detail": "Not so."}]}', "BAD: Not so."),
     ],
 )
-def test_a_complaint_is_told_once(body: bytes, said: str) -> None:
+def test_a_complaint_is_reported_once(body: bytes, said: str) -> None:
     assert complaint.words(body) == said

@@ -26,9 +26,13 @@ def test_a_refusal_carries_what_was_asked_and_answered() -> None:
     http = client(httpx.Response(401, text="go away"))
     with pytest.raises(AuthRejected) as raised, exchanges.watched():
         http.request("POST", "/items", json={"id": 1})
-    told = raised.value.exchange  # type: ignore[attr-defined]
-    assert (told["method"], told["url"], told["request"]["body"]) == ("POST", "http://vendor/items", '{"id":1}')
-    assert (told["response"]["status"], told["response"]["body"]) == (401, "go away")
+    exchange = raised.value.exchange  # type: ignore[attr-defined]
+    assert (exchange["method"], exchange["url"], exchange["request"]["body"]) == (
+        "POST",
+        "http://vendor/items",
+        '{"id":1}',
+    )
+    assert (exchange["response"]["status"], exchange["response"]["body"]) == (401, "go away")
 
 
 def test_a_credential_in_a_header_is_not_kept() -> None:
@@ -67,7 +71,7 @@ def test_an_error_without_a_call_does_not_carry_an_earlier_exchange() -> None:
     assert not hasattr(raised.value, "exchange")
 
 
-def test_a_long_body_is_cut_and_its_size_told() -> None:
+def test_a_long_body_is_cut_and_its_size_shown() -> None:
     http = client(httpx.Response(401, text="x" * 20_000))
     with pytest.raises(AuthRejected) as raised, exchanges.watched():
         http.request("GET", "/")
@@ -80,7 +84,7 @@ def test_bytes_that_are_no_text_are_counted() -> None:
     http = client(httpx.Response(401, content=b"\xff\xfe"))
     with pytest.raises(AuthRejected) as raised, exchanges.watched():
         http.request("GET", "/")
-    assert raised.value.exchange["response"]["body"] == "(2 bytes that are no text)"  # type: ignore[attr-defined]
+    assert raised.value.exchange["response"]["body"] == "(2 bytes that are not text)"  # type: ignore[attr-defined]
 
 
 def test_of_an_answer_that_goes_to_a_file_the_beginning_is_kept() -> None:

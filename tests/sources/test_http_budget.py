@@ -99,8 +99,8 @@ OPTIONS = {
     ("source", "limits"), [("finale", {"get": 120, "collection": 300}), ("square", {"calls": 10})]
 )
 def test_a_source_names_every_limit_it_counts_against(source: str, limits: dict[str, int]) -> None:
-    told = connect(source, Context("here", Unlimited()), OPTIONS[source]).budget()
-    assert {limit.name: limit.calls for limit in told} == limits
+    result = connect(source, Context("here", Unlimited()), OPTIONS[source]).budget()
+    assert {limit.name: limit.calls for limit in result} == limits
 
 
 def test_an_account_without_limits_names_none() -> None:

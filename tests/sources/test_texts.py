@@ -84,12 +84,12 @@ def test_every_answer_is_cleaned_before_it_is_given_away(coding: str, streamed: 
 
 def test_what_is_nested_too_deep_becomes_a_text_that_says_so() -> None:
     body = b'{"a": [' + b"[" * 5_000 + b'"]", {"b": "[\\"["}' + b"]" * 5_000 + b', 7], "c": "[[["}'
-    found = json.loads(shallow(body))
-    here = found["a"][0]
+    result = json.loads(shallow(body))
+    here = result["a"][0]
     depth = 3  # of what stands in it
     while isinstance(here, list):
         here, depth = here[0], depth + 1
-    assert (here, depth, found["a"][1], found["c"]) == (TOO_DEEP, DEEPEST + 1, 7, "[[[")
+    assert (here, depth, result["a"][1], result["c"]) == (TOO_DEEP, DEEPEST + 1, 7, "[[[")
 
 
 @given(st.recursive(st.none() | st.text(), lambda each: st.lists(each) | st.dictionaries(st.text(), each)))

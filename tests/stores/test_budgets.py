@@ -5,23 +5,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import text
 
-from app.rules.calls.lanes import Lane, lane
+from app.rules.calls.lanes import Lane, Limit, lane
 from app.stores.runs.budgets import LimitUse, SharedBudget, usage
 from app.stores.sql.engine import Database, open_database
 from tests.stores.racing import at_once
-
-
-@dataclass(frozen=True)
-class Limit:
-    name: str
-    calls: int
-    seconds: float
 
 
 class Clock:
@@ -111,10 +103,9 @@ def test_threads_with_limits_in_opposite_orders_all_get_through(database: Databa
 
 _PROGRAM = """
 import json, sys, threading, time
-from app.rules.calls.lanes import Lane, lane
+from app.rules.calls.lanes import Lane, Limit, lane
 from app.stores.runs.budgets import SharedBudget
 from app.stores.sql.engine import open_database
-from tests.stores.test_budgets import Limit
 from tests.stores.racing import at_once
 
 database = open_database(sys.argv[1])

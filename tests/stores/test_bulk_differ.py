@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, select
 
 from app.domain import Kind, Listing, MissingPolicy, Record, Ref, Scope, StockCount, micros
+from app.domain.collector import collector_paused
 from app.errors import DatabaseFault
 from app.stores import catalog
 from app.stores.catalog import bulk, stored_rows
 from app.stores.catalog.diff import Diff
 from app.stores.catalog.differ import Differ
-from app.stores.sql.collector import collector_paused
 from app.stores.sql.engine import Database
 from app.stores.tables import CATALOG
 

@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 
 from app.domain import Cause, Change, ItemKey, Kind, Listing, Ref, micros
 from app.errors import DatabaseFault
-from app.flows.items.leases import LEASE, LeaseKeeper
-from app.flows.items.sync_item import blameless, sync_item
+from app.flows.items.leases import LEASE, LeaseKeeper, blameless
+from app.flows.items.sync_item import sync_item
 from app.flows.reports.condition import skewed
 from app.flows.reports.status import readiness
 from app.flows.runs.request_run import check_stuck
@@ -270,8 +270,8 @@ def test_a_host_that_is_off_is_not_ready_and_says_by_how_much(postgres: Database
     for role in ("worker", "clock"):
         record_heartbeat(replace(world.deps, worker=f"{role}@here"), role)
     report = readiness(world.deps)
-    assert report["ready"] is ready
-    assert abs(report["clock_ahead_seconds"] - ahead) < 2
+    assert report.ready is ready
+    assert abs(report.clock_ahead_seconds - ahead) < 2
 
 
 def test_how_far_a_host_is_off_is_said_in_words() -> None:

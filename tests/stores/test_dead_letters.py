@@ -8,6 +8,7 @@ from app.domain import Cause, Change, ItemKey, Kind
 from app.errors import Refused
 from app.stores import owed
 from app.stores.letters import attempts, dead_letters
+from app.stores.letters.dead_letters import DyingMessage
 from app.stores.letters.rows import Letter
 from app.stores.sql.engine import Database
 from tests.stores.racing import at_once
@@ -25,17 +26,8 @@ def _error(words: str = "no such thing") -> BaseException:
 
 def _bury(database: Database, key: ItemKey | None = KEY, message_id: str = "m1", words: str = "no such thing") -> int:
     with database.begin() as conn:
-        id = dead_letters.record(
-            conn,
-            message_id=message_id,
-            actor="sync_item",
-            queue="live",
-            args=["shop", "product", "A"],
-            key=key,
-            error=_error(words),
-            worker="w1",
-            now=NOW,
-        )
+        message = DyingMessage(message_id, "sync_item", "live", ["shop", "product", "A"], key)
+        id = dead_letters.record(conn, message, _error(words), worker="w1", now=NOW)
     assert id is not None
     return id
 
@@ -189,12 +181,8 @@ def test_a_secret_does_not_get_into_a_letter(database: Database) -> None:
     with database.begin() as conn:
         id = dead_letters.record(
             conn,
-            message_id="m1",
-            actor="sync_item",
-            queue="live",
-            args=["hunter2"],
-            key=None,
-            error=_error("the key hunter2 was refused"),
+            DyingMessage("m1", "sync_item", "live", ["hunter2"]),
+            _error("the key hunter2 was refused"),
             worker="w1",
             now=NOW,
             redact=lambda text: text.replace("hunter2", "(removed)"),

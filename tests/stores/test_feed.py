@@ -62,7 +62,7 @@ def test_the_cursor_moves_past_what_the_feed_does_not_show(database: Database) -
         put(conn, Listing("A"))
     _, cursor = follow(database)
     with database.begin() as conn:
-        history.past.put(conn, "shop", [PastCount("A", "L1", ON_HAND, T0, None, Decimal(3))], T0)
+        history.past.put(conn, "shop", [PastCount("A", "L1", ON_HAND, T0, None, Decimal(3))])
     shown, moved = follow(database, cursor)
     with database.begin() as conn:
         newest = history.end(conn)

@@ -9,6 +9,7 @@ from sqlmodel import SQLModel
 
 from app.stores.runs import drift, history, runs
 from app.stores.runs.drift import Difference
+from app.stores.runs.history import DriftWanted, RunsWanted
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, Clock
 
@@ -39,12 +40,12 @@ def add_drift(database: Database, *rows: dict[str, Any]) -> None:
 
 def run_ids(database: Database, **asked: Any) -> list[int]:
     with database.read() as conn:
-        return [run.id for run in history.runs_page(conn, SHOP, **asked)]
+        return [run.id for run in history.runs_page(conn, SHOP, RunsWanted(**asked))]
 
 
 def items(database: Database, **asked: Any) -> list[str]:
     with database.read() as conn:
-        return [row.item for row in history.drift_page(conn, SHOP, **asked)]
+        return [row.item for row in history.drift_page(conn, SHOP, DriftWanted(**asked))]
 
 
 # --- runs ---
@@ -116,7 +117,9 @@ def test_pages_of_differences_follow_one_another_without_gap_or_repeat(database:
     add_drift(database, *({"item": str(number)} for number in range(7)))
     seen: list[Difference] = []
     with database.read() as conn:
-        while page := history.drift_page(conn, SHOP, run_id=1, limit=3, before_id=seen[-1].id if seen else None):
+        while page := history.drift_page(
+            conn, SHOP, DriftWanted(run_id=1, limit=3, before_id=seen[-1].id if seen else None)
+        ):
             seen += page
     assert [row.item for row in seen] == ["6", "5", "4", "3", "2", "1", "0"]
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import insert
 from sqlmodel import SQLModel
 
-from app.stores.reports import metrics, settled
+from app.stores.reports import counts, metrics, settled
 from app.stores.reports.settled import LATE, SLOT, Settled
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, Clock
@@ -174,7 +174,8 @@ def test_all_connections_are_told_apart(database: Database) -> None:
     add_run(database)
     add_run(database, connection="other")
     with database.read() as conn:
-        assert [row.connection for row in metrics.runs_ever(conn)] == ["other", SHOP]
+        runs = [one for one in counts.counts(conn) if one.name == "runs_total"]
+    assert [one.labels["connection"] for one in runs] == ["other", SHOP]
 
 
 def test_runs_ever_are_counted_however_old_but_no_rehearsals(database: Database) -> None:
@@ -182,7 +183,9 @@ def test_runs_ever_are_counted_however_old_but_no_rehearsals(database: Database)
     add_run(database, ago=86_400 * 800, calls=4)
     add_run(database, dry=True, calls=5)
     with database.read() as conn:
-        assert metrics.runs_ever(conn) == [metrics.RunCount(SHOP, "full", "completed", 2, 7)]
+        found = [one for one in counts.counts(conn) if "connection" in one.labels]
+    of_run = {"connection": SHOP, "strategy": "full", "status": "completed"}
+    assert found == [counts.Count("runs_total", of_run, 2), counts.Count("run_api_calls_total", of_run, 7)]
 
 
 def test_items_and_seconds_are_of_finished_runs_that_told(database: Database) -> None:

@@ -38,7 +38,7 @@ def test_a_question_ends_with_its_limit(database: Database) -> None:
 
 
 def test_who_asked_too_much_is_told_to_narrow_it(database: Database) -> None:
-    with pytest.raises(TakesTooLong, match=r"longer than the 0\.1 s that one may take; narrow it"):
+    with pytest.raises(TakesTooLong, match=r"longer than the 0\.1 s that a query may take; narrow it"):
         ask(database.limited(TimeLimit(0.1)), question(database))
 
 

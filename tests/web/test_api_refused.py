@@ -51,7 +51,7 @@ def test_an_unknown_connection_is_404_and_named_those_there_are(client: httpx.Cl
     response = client.get(f"/api/sync-{name}/status")
     assert (response.status_code, error_of(response)["message"]) == (
         404,
-        "no connection of this name; there are shop",
+        "no connection of this name; use one of: shop",
     )
 
 
@@ -112,7 +112,7 @@ def test_a_wrong_option_is_400(client: httpx.Client, options: dict[str, Any]) ->
 
 def test_an_unknown_option_is_400_and_named_those_there_are(client: httpx.Client) -> None:
     response = post(client, "/inventory", dry_run=True)
-    assert (response.status_code, "there are dryRun, filterYear" in error_of(response)["message"]) == (400, True)
+    assert (response.status_code, "use one of: dryRun, filterYear" in error_of(response)["message"]) == (400, True)
 
 
 def test_an_unknown_strategy_is_named_those_there_are(client: httpx.Client) -> None:
@@ -179,7 +179,7 @@ def test_a_wrong_parameter_is_400(client: httpx.Client, query: str) -> None:
 
 def test_an_unknown_parameter_is_named_those_there_are(client: httpx.Client) -> None:
     message = error_of(client.get(f"{API}/metrics?day=1"))["message"]
-    assert message == "unknown parameter `day`; there are days"
+    assert message == "unknown parameter `day`; use one of: days"
 
 
 def test_a_wrong_status_is_told_the_right_ones(client: httpx.Client) -> None:

@@ -131,7 +131,7 @@ def test_the_pages_button_dismisses(held: Held) -> None:
 def test_the_page_believes_the_like_until_a_day(held: Held) -> None:
     day = (held.world.clock() + timedelta(days=3)).date().isoformat()
     assert held.submit("meant", until=day).status_code == 303
-    assert f"believed until <time>{day}" in held.client.get(f"/holds/{held.id}").text
+    assert f"accepted until <time>{day}" in held.client.get(f"/holds/{held.id}").text
 
 
 def test_a_day_that_is_none_is_refused(held: Held) -> None:

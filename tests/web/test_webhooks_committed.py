@@ -138,7 +138,7 @@ def test_an_accepted_delivery_wakes_the_workers(world: World) -> None:
     with serving(replace(world.deps, queue=queue)) as client:
         deliver(client, body_of("e1", "A"))
         assert queue.heard.wait(60)
-    assert queue.woken == [ItemKey(SHOP, Kind.PRODUCT, "A")]
+    assert queue.enqueued == [ItemKey(SHOP, Kind.PRODUCT, "A")]
 
 
 class StuckQueue(ListQueue):

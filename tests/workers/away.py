@@ -74,11 +74,11 @@ class Shop(World):
     def status(self, run_id: int) -> str:
         try:
             with self.database.read() as conn:
-                found = runs.get(conn, run_id)
+                row = runs.get(conn, run_id)
         except DatabaseFault:
             return "unknown"
-        assert found is not None
-        return str(found.status)
+        assert row is not None
+        return str(row.status)
 
     def await_trouble(self) -> None:
         """Until this process has seen the database in trouble, which may be over already."""

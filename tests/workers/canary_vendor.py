@@ -22,10 +22,10 @@ class Echo(BaseHTTPRequestHandler):
 
     def answer(self) -> None:
         """Say all that was heard."""
-        asked = self.rfile.read(int(self.headers.get("content-length") or 0)).decode()
-        word = next((word for word in ANSWERS if word in self.path + asked), "AS400")
+        sent = self.rfile.read(int(self.headers.get("content-length") or 0)).decode()
+        word = next((word for word in ANSWERS if word in self.path + sent), "AS400")
         heard = self._heard()
-        kind, body = "application/json", json.dumps({"errors": [{"detail": heard, "body": asked}], "error": heard})
+        kind, body = "application/json", json.dumps({"errors": [{"detail": heard, "body": sent}], "error": heard})
         if word == "ASHTML":
             kind, body = "text/html", f"<html><title>Sign in</title>{heard}</html>"
         is_check = self.path.endswith(CHECKS)

@@ -173,14 +173,14 @@ def test_no_canary_comes_out_anywhere(installation: Installation) -> None:
     deliver(installation)
     token = collect(installation)
     installation.canaries["token"] = token
-    found = [
+    result = [
         f"{name} in {where}: ...{output[max(0, at - 150) : at + 80]!r}"
         for where, output in installation.outputs.items()
         for name, secret in installation.canaries.items()
         for trace in traces(secret)
         if (at := output.find(trace)) >= 0
     ]
-    assert found == [], "\n".join(found)
+    assert result == [], "\n".join(result)
     letter = next(where for where in installation.outputs if re.fullmatch(r"answer /api/dead-letters/\d+", where))
     for where in ("table dead_letters", "table runs", "log worker", letter, "answer preview", "commands"):
         assert REMOVED in installation.outputs[where], f"nothing was taken out of {where}: was there anything in it?"

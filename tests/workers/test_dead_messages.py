@@ -169,11 +169,11 @@ def test_a_message_that_cannot_be_read_leaves_the_worker_working(world: World, b
 
 
 def _eventually_held(world: World) -> bool:
-    def woken() -> bool:
+    def enqueued() -> bool:
         world.deps.queue.enqueue([KEY])  # as the sweep does
         return is_held(world)
 
-    return bool(eventually(woken, within=60, every=0.1))
+    return bool(eventually(enqueued, within=60, every=0.1))
 
 
 def test_a_replayed_letter_reaches_its_row(world: World, broker: RedisBroker) -> None:

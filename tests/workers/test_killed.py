@@ -67,9 +67,9 @@ class Crew:
     def lease_until(self, external_id: str) -> datetime:
         with self._database.read() as conn:
             query = select(col(OwedItem.lease_until)).where(col(OwedItem.external_id) == external_id)
-            found = conn.execute(query).scalar_one()
-        assert found is not None
-        return found
+            moment = conn.execute(query).scalar_one()
+        assert moment is not None
+        return moment
 
     def letters(self) -> list[Letter]:
         return all_letters(self._database)
@@ -82,8 +82,8 @@ class Crew:
             nonlocal worker
             if worker.poll() is not None:
                 worker = self.hire()
-            found = self.letters()
-            return found if len(found) >= letters else []
+            result = self.letters()
+            return result if len(result) >= letters else []
 
         return list(eventually(buried, within=240, every=0.05))
 

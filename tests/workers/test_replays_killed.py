@@ -109,8 +109,8 @@ def test_a_replay_whose_workers_are_killed_25_times_replays_each_letter_once(wor
     assert kills == KILLS, "the replay was over before the last kill"
     zygote.worker()
     assert eventually(lambda: show_replay(deps, replay_id).status != "running", within=300, every=0.1)
-    told = show_replay(deps, replay_id)
-    assert (told.status, told.reason, told.progress.done) == ("completed", None, LETTERS)
+    replay = show_replay(deps, replay_id)
+    assert (replay.status, replay.reason, replay.progress.done) == ("completed", None, LETTERS)
     letters = rows(world, "SELECT state, replays, count(*) FROM dead_letters GROUP BY state, replays")
     assert [tuple(row) for row in letters] == [("replayed", 1, LETTERS)]
     settled = rows(world, "SELECT external_id, cause, outcome FROM settlements")

@@ -6,13 +6,16 @@ import pytest
 from sqlalchemy import text
 
 from app.config import Settings
+from app.domain import Cause, Change, ItemKey, Kind
 from app.flows.deps import Deps
 from app.flows.runs.request_run import STUCK_AFTER
-from app.stores.runs import runs
+from app.stores import owed
+from app.stores.runs import runs, schedules
 from app.stores.sql.engine import Database
 from tests.asking import request_reconcile
 from tests.fakes import SHOP, World
 from tests.letters import all_letters, die
+from tests.refusing import refusing
 from workers.schedule import Rounds, rounds_of, tick_once
 
 DAY = 86_400.0
@@ -66,3 +69,16 @@ def test_only_a_clock_that_has_run_for_a_while_fails_a_run_without_a_worker(
     tick_once(world.deps, world.clock() - timedelta(seconds=seconds_ago))
     with database.read() as conn:
         assert [run.status for run in runs.latest(conn, SHOP)] == [status]
+
+
+def test_a_tick_that_fails_does_not_keep_the_sweep_from_going(database: Database) -> None:
+    world = World(database)
+    with database.begin() as conn:
+        schedules.ensure(conn, SHOP, "poll", "*/5 * * * *", "UTC")
+        owed.owe(conn, SHOP, [Change(Kind.PRODUCT, "A")], Cause.WEBHOOK, world.clock())
+    tick_once(world.deps, world.clock())
+    world.queue.enqueued.clear()
+    world.clock.pass_(600)
+    with refusing(database, "UPDATE", "schedules", "NEW.last_slot <> OLD.last_slot"):
+        tick_once(world.deps, world.clock())
+    assert world.queue.enqueued == [ItemKey(SHOP, Kind.PRODUCT, "A")]

@@ -60,14 +60,14 @@ class Installation:
 
     def run(self, run_id: int) -> Run:
         with self.deps.database.read() as conn:
-            found = runs.get(conn, run_id)
-        assert found is not None
-        return found
+            row = runs.get(conn, run_id)
+        assert row is not None
+        return row
 
     def differences(self) -> list[str]:
         """But for orders older than a week, which a full run leaves alone."""
-        found = [line for kind in KINDS for line in difference(self.stack, NAME, kind)]
-        return [line for line in found if not (line.startswith("order ") and line.endswith("we lack it"))]
+        result = [line for kind in KINDS for line in difference(self.stack, NAME, kind)]
+        return [line for line in result if not (line.startswith("order ") and line.endswith("we lack it"))]
 
     def calls(self) -> int:
         return int(self.stack.simulated[NAME].status()["calls"]["total"])

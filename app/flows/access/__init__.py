@@ -1,1 +1,1 @@
-"""Who may come in and what they did: accounts, sign-in, the audit log."""
+"""Who may sign in, and what they did: accounts, sign-in, the audit log."""

@@ -1,4 +1,4 @@
-"""Who may come in: tokens for programs, users with passwords, and the first key of an installation."""
+"""Who may sign in: tokens for programs, users with passwords, and the first key of an installation."""
 
 import hashlib
 import re
@@ -109,7 +109,7 @@ def set_password(deps: Deps, name: str, password: str) -> None:
 
 
 def disable_user(deps: Deps, name: str) -> None:
-    """Let a user sign in no more; every session of the user ends."""
+    """Keep a user from signing in; every session of the user ends."""
     _change(deps, name, "users.disable", disabled_at=deps.now())
 
 
@@ -196,6 +196,6 @@ def _scope(deps: Deps, connections: Iterable[str] | None) -> frozenset[str] | No
     unknown = sorted(scope - set(deps.sources))
     if unknown or not scope:
         raise InvalidRequest(
-            f"no connection {', '.join(unknown) or 'named'}; there are {', '.join(sorted(deps.sources))}"
+            f"no connection {', '.join(unknown) or 'named'}; use one of: {', '.join(sorted(deps.sources))}"
         )
     return scope

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from sqlalchemy import Connection
 
 from app.flows.deps import Deps
 from app.rules.access.chain import BEGINNING, Entry, link
 from app.stores.access import archives, audit
-from app.stores.access.audit import Archive, ReadableEntry
+from app.stores.access.audit import Archive, Details, ReadableEntry
 
 ACTIONS = (
     *("audit.archive", "connections.check", "connections.pause", "connections.resume", "events.replay"),
@@ -43,25 +43,14 @@ def note(
     subject: str,
     *,
     connection: str | None = None,
-    before: Any = None,
-    after: Any = None,
-    why: str | None = None,
+    **details: Unpack[Details],
 ) -> None:
     """Append what ``deps.principal`` does to the audit log, as the last step of the transaction ``conn`` that does it.
 
-    Secrets that we know are removed. ``before`` and ``after`` are JSON-ready values.
+    Secrets that we know are removed from the details.
     """
-    audit.record(
-        conn,
-        deps.principal,
-        action,
-        subject,
-        now=deps.now(),
-        connection=connection,
-        before=_clean(deps, before),
-        after=_clean(deps, after),
-        why=_clean(deps, why),
-    )
+    now, cleaned = deps.now(), _clean(deps, details)
+    audit.record(conn, deps.principal, action, subject, now=now, connection=connection, **cleaned)
 
 
 def list_entries(

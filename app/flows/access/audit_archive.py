@@ -15,7 +15,7 @@ FOLDER = "archive"
 """The name of the folder in the data folder."""
 
 FILE_SIZE = 5_000
-"""Entries of a file."""
+"""Entries per file."""
 
 BATCH_SIZE = 500
 """Entries removed in one transaction."""
@@ -79,5 +79,5 @@ def _remove(deps: Deps, until: int) -> int:
 
 
 def _month(moment: datetime) -> datetime:
-    """When its month began: all clocks of a month thus cut at the same entry."""
+    """The beginning of an entry's month: so all clocks cut at the same entry."""
     return moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0)

@@ -117,7 +117,8 @@ def sign_out(deps: Deps, cookie: str) -> None:
 
 @cache
 def _hash_of_nobody() -> str:
-    """Verified against for names that do not exist, so that they take as long as those that do."""
+    """The hash that passwords for unknown names are verified against, so that an unknown name takes as long as a known
+    one."""
     return HASHER.hash(secrets.token_urlsafe())
 
 

@@ -25,7 +25,8 @@ EVERYWHERE = "everywhere"
 with many addresses fills no log."""
 
 MOST_PLACES = 20
-"""From so many places an hour a wrong password for a name is noted at once; from further ones only the sum is."""
+"""If wrong passwords for a name come from this many places within an hour, the next one is noted at once; from further ones
+only the sum is."""
 
 
 def place_of(conn: Connection, user_id: int, origin: str, browser: str) -> str:
@@ -53,7 +54,7 @@ def is_held_off(conn: Connection, user: User, place: str, now: datetime) -> bool
 
 
 def count_wrong(deps: Deps, conn: Connection, user: User | None, place: str, origin: str) -> None:
-    """Count one more wrong password. One that comes during a wait is noted, but makes the wait no longer."""
+    """Count one more wrong password. One that comes during a wait is noted, but does not lengthen the wait."""
     now = deps.now()
     row = sign_ins.place(conn, NOBODY if user is None else user.id, EVERYWHERE if user is None else place, now)
     counts = user is not None and not is_held_off(conn, user, place, now)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+import msgspec
 import structlog
 from sqlalchemy import Connection
 
@@ -23,6 +24,15 @@ from app.sources.base import InventoryLedger, Source
 from app.stores.catalog import watermarks
 from app.stores.history import CREATED, HAND, PAST, known_since, past
 from app.stores.history.past import HeldCount, OwnChange, PastCount, PastNote
+
+
+class PastState(msgspec.Struct, frozen=True):
+    """How far a source's own record of its counts is read: ``state`` is ``waiting``, ``reading``, ``failing`` (with the
+    ``error``) or ``read``."""
+
+    state: str
+    error: str | None
+
 
 DAYS = 400
 """So far back the record is read, in days."""
@@ -96,15 +106,14 @@ def read_past(deps: Deps, connection: str, days: int = DAYS) -> None:
         _rest(deps, connection, LATER, deps.redact(str(error)))
 
 
-def describe(conn: Connection, connection: str, source: Source) -> dict[str, str | None] | None:
-    """How far the past is read: ``state`` (``waiting``, ``reading``, ``failing`` or ``read``) and the ``error``; ``None``
-    for a source without a record."""
+def describe(conn: Connection, connection: str, source: Source) -> PastState | None:
+    """How far the past is read; ``None`` for a source without a record."""
     if not isinstance(source, InventoryLedger):
         return None
     note = past.note(conn, connection)
     if note is None:
-        return {"state": "waiting", "error": None}
-    return {"state": "read" if note.done else "failing" if note.error else "reading", "error": note.error}
+        return PastState("waiting", None)
+    return PastState("read" if note.done else "failing" if note.error else "reading", note.error)
 
 
 def _logged(deps: Deps, connection: str, days: int) -> None:
@@ -215,7 +224,7 @@ def _write(
             now = deps.now()
             if not past.move(conn, note, id, now):
                 return False
-            past.put(conn, connection, waiting, now)
+            past.put(conn, connection, waiting)
             past.rest(conn, note, now + CLAIM)
         note, waiting = note._replace(place=id), []
     return True

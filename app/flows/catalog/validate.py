@@ -2,11 +2,11 @@
 
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
-from typing import Any
 
+import msgspec
 from sqlalchemy import Connection
 
-from app.domain import Kind
+from app.domain import JsonObject, Kind
 from app.flows.catalog.cache import age_of, cached
 from app.flows.deps import Deps, source_of
 from app.stores import validation
@@ -59,8 +59,8 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
     ),
     "order_without_its_sum": (
         "The lines of every order add up to its total.",
-        "One order's lines do not add up to its total, as the source tells them.",
-        "The lines of {} orders do not add up to their totals, as the source tells them.",
+        "One order's lines do not add up to its total, as the source reports them.",
+        "The lines of {} orders do not add up to their totals, as the source reports them.",
     ),
     "owed_too_long": (
         "Nothing has been owed for over an hour.",
@@ -79,8 +79,8 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
     ),
     "unknown_time_zones": (
         "The time zone of every location is known.",
-        "One location has an unknown time zone; its days are reckoned in UTC.",
-        "{} locations have unknown time zones; their days are reckoned in UTC.",
+        "One location has an unknown time zone; its days are computed in UTC.",
+        "{} locations have unknown time zones; their days are computed in UTC.",
     ),
     "failed_items": (
         "Every item that failed in a run was synced since.",
@@ -88,7 +88,7 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
         "{} items failed in runs and were not synced since.",
     ),
     "not_read_lately": (
-        "Every row was read within a week, or a complete read spoke for it.",
+        "Every row was read within a week, or a complete read confirmed it.",
         "One row was not read for a week although its kind was.",
         "{} rows were not read for a week although their kinds were.",
     ),
@@ -111,24 +111,42 @@ _SENTENCES: Mapping[str, tuple[str, str, str]] = {
 """A check's sentences for none, one and many."""
 
 
-def validate(deps: Deps, connection: str, *, samples: int = 5, anew: bool = False) -> dict[str, Any]:
-    """What is wrong with a connection's data; JSON-ready.
+class Check(msgspec.Struct, frozen=True):
+    """How many rows a check found wrong, some of them, and a sentence."""
 
-    ``checks`` are ``{"check", "count", "samples", "says"}`` with at most ``samples`` (0 to 100) each, ``problems`` is
-    the sum of their counts, ``found_at`` when they were made (ISO 8601) and ``took_ms`` how long that took. The result is
-    at most ten minutes old, or with ``anew`` made now, as at the end of a run, so that nobody has to wait later. Raises
-    ``NotFound`` for an unknown connection.
+    check: str
+    count: int
+    samples: list[JsonObject]
+    says: str
+
+
+class Validation(msgspec.Struct, frozen=True):
+    """What is wrong with a connection's data: ``problems`` is the sum of all counts. ``found_at`` (ISO 8601) is when it was
+    found, ``took_ms`` how long that took."""
+
+    connection: str
+    found_at: str
+    age_seconds: float
+    took_ms: int
+    problems: int
+    checks: list[Check]
+
+
+def validate(deps: Deps, connection: str, *, samples: int = 5, anew: bool = False) -> Validation:
+    """What is wrong with a connection's data, with at most ``samples`` (0 to 100) of each check.
+
+    The result is at most ten minutes old, or with ``anew`` made now, as at the end of a run, so that nobody has to wait
+    later. Raises ``NotFound`` for an unknown connection.
     """
     source_of(deps, connection)
     fresh = timedelta() if anew else FRESH
-    answer = cached(deps, connection, "validate", lambda conn: _measure(deps, conn, connection), fresh=fresh)
-    checks = [_check(*finding, samples=samples) for finding in answer.answer]
-    return {
-        "connection": connection,
-        **age_of(deps, answer),
-        "problems": sum(check["count"] for check in checks),
-        "checks": checks,
-    }
+    answer = cached(
+        deps, connection, "validate", lambda conn: _measure(deps, conn, connection), list[Finding], fresh=fresh
+    )
+    checks = [_check(finding, samples) for finding in answer.answer]
+    age = age_of(deps, answer)
+    problems = sum(check.count for check in checks)
+    return Validation(connection, age.found_at, age.age_seconds, age.took_ms, problems, checks)
 
 
 def _measure(deps: Deps, conn: Connection, connection: str) -> list[Finding]:
@@ -142,7 +160,7 @@ def _confirmed(conn: Connection, connection: str, since: datetime) -> Collection
     return {Kind(row.kind) for row in metrics.agreement(conn, since) if row.connection == connection}
 
 
-def _check(name: str, count: int, examples: list[dict[str, Any]], *, samples: int) -> dict[str, Any]:
-    none, one, many = _SENTENCES[name]
-    says = none if count == 0 else one if count == 1 else many.format(f"{count:,}")
-    return {"check": name, "count": count, "samples": examples[:samples], "says": says}
+def _check(finding: Finding, samples: int) -> Check:
+    none, one, many = _SENTENCES[finding.check]
+    says = none if finding.rows == 0 else one if finding.rows == 1 else many.format(f"{finding.rows:,}")
+    return Check(finding.check, finding.rows, finding.samples[:samples], says)

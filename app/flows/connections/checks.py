@@ -31,6 +31,9 @@ from app.stores.connections import Evidence
 VERDICT_FOR = timedelta(seconds=5)
 """How long the result of a check counts for other failures in the same process."""
 
+SHOWN = 3
+"""How many items are fetched before we conclude that the vendor shows none."""
+
 LONGEST_REASON = 500
 
 log = structlog.get_logger()
@@ -75,8 +78,9 @@ def call(deps: Deps, connection: str) -> Verdict:
 
 
 def _check(deps: Deps, connection: str) -> tuple[ConnectionState | None, str]:
-    """The state and the reason. A vendor that limits us, or forbids only this call, has answered. One that refuses even its
-    cheapest call, and shows no item either, refuses everything: the account is not paid for, or its API has changed."""
+    """The state and the reason. A vendor that limits us, or forbids only this call, has answered. One that fails even its
+    cheapest call, and shows no item either, fails every call: it is down, the account is not paid for, or its API has
+    changed."""
     source = deps.sources[connection]
     if not isinstance(source, Checkable):
         return None, "this source cannot be checked"
@@ -96,7 +100,9 @@ def _check(deps: Deps, connection: str) -> tuple[ConnectionState | None, str]:
     except Permanent:
         return ConnectionState.OK, ""
     except Transient as error:
-        return ConnectionState.UNANSWERED, str(error)
+        failed_before = row_of(deps, connection) is not None  # else an outage would cost these calls at its beginning
+        shows = failed_before and _shows_an_item(deps, connection)
+        return (ConnectionState.OK, "") if shows else (ConnectionState.UNANSWERED, str(error))
     except Exception as error:  # a bug of ours says nothing about the vendor, and is no item's fault
         log.exception("check_failed", source=source.name)
         return None, f"{type(error).__name__}: {error}"
@@ -104,22 +110,27 @@ def _check(deps: Deps, connection: str) -> tuple[ConnectionState | None, str]:
 
 
 def _shows_an_item(deps: Deps, connection: str) -> bool:
-    """Whether the vendor still shows some item that we hold: then it refuses the cheap call for that call's own sake."""
+    """Whether the vendor still shows some item that we hold: then it fails the cheap call for that call's own sake."""
     source = deps.sources[connection]
-    for kind in (kind for kind in source.kinds if kind not in source.listed_kinds):  # a list is no cheap call
-        with deps.database.read() as conn:
-            ids = catalog.lately_read(conn, connection, kind, 1)
-        if not ids:
-            continue
+    for ref in _held_items(deps, connection)[:SHOWN]:
         try:
             with exchanges.unwatched(), calling_for(PROBE):
-                if source.fetch([Ref(kind, ids[0])]).records:
+                if source.fetch([ref]).records:
                     return True
         except DatabaseFault:
             raise
-        except TallyhookError:  # this kind is refused as well
+        except TallyhookError:  # this one is refused or not answered as well
             continue
     return False
+
+
+def _held_items(deps: Deps, connection: str) -> list[Ref]:
+    """Items that we hold: of each kind one, then of each another one, which are not lists."""
+    source = deps.sources[connection]
+    kinds = [kind for kind in source.kinds if kind not in source.listed_kinds]  # a list is no cheap call
+    with deps.database.read() as conn:
+        held = [[Ref(kind, id) for id in catalog.lately_read(conn, connection, kind, 2)] for kind in kinds]
+    return [of_kind[place] for place in range(2) for of_kind in held if place < len(of_kind)]
 
 
 def record_failure(deps: Deps, connection: str, verdict: Verdict) -> None:

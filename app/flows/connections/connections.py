@@ -74,7 +74,7 @@ def show_connection(deps: Deps, connection: str) -> ConnectionView:
 def pause(deps: Deps, connection: str, reason: str | None = None) -> ConnectionView:
     """Make no calls to the vendor until somebody resumes the connection; webhooks are still accepted, and items stay owed.
 
-    Raises ``NotFound`` for an unknown connection, and for one that is paused already.
+    Raises ``NotFound`` for an unknown connection, and ``Conflict`` for one that is paused already.
     """
     before = show_connection(deps, connection)
     why = None if reason is None else one_line(deps.redact(reason))
@@ -90,7 +90,7 @@ def pause(deps: Deps, connection: str, reason: str | None = None) -> ConnectionV
 def resume(deps: Deps, connection: str) -> ConnectionView:
     """End a pause; within seconds the vendor is called and the owed items are synced.
 
-    Raises ``NotFound`` for an unknown connection, and for one that nobody paused.
+    Raises ``NotFound`` for an unknown connection, and ``Conflict`` for one that nobody paused.
     """
     source_of(deps, connection)
     with deps.database.begin() as conn:

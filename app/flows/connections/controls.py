@@ -66,7 +66,7 @@ def _answers(source: Source, kind: Kind, ids: Sequence[str]) -> Iterator[bool | 
 
 
 def _answer(source: Source, ref: Ref) -> bool | None:
-    """Whether the vendor answers for an item, be it with an error about this item; ``None`` if it limits us."""
+    """Whether the vendor answers for an item, even if it answers with an error about this item; ``None`` if it limits us."""
     try:
         with exchanges.unwatched():
             source.fetch([ref])
@@ -76,6 +76,6 @@ def _answer(source: Source, ref: Ref) -> bool | None:
         return None
     except (Unavailable, BadAnswer, AuthRejected):
         return False
-    except Exception:  # whatever its answer makes of our code, there was one
+    except Exception:  # the vendor answered, even if our code could not handle the answer
         return True
     return True

@@ -14,6 +14,7 @@ from app.domain import ConnectionState, Kind
 from app.errors import AuthRejected, BadAnswer, DatabaseFault, Unavailable, VendorForbidden, VendorRefused
 from app.flows.connections.checks import Verdict, allow, record_answer, record_failure, record_kind, verdict_on
 from app.flows.connections.controls import is_answered
+from app.flows.connections.limited import not_limited
 from app.flows.connections.per_database import InProgress
 from app.flows.connections.states import blocking, forget, known, sentence
 from app.flows.deps import Deps
@@ -94,7 +95,9 @@ def is_silent(deps: Deps, connection: str, kind: Kind) -> bool:
 
 
 def answered(deps: Deps, connection: str, kind: Kind, began: datetime) -> None:
-    """Record that a call that began then read items of a kind: older evidence against the kind no longer counts."""
+    """Record that a call that began then read items of a kind: older evidence against the kind no longer counts, and the
+    vendor does not limit us."""
+    not_limited(deps, connection, kind)
     if any((row.connection, row.kind) == (connection, kind) and row.seen_at < began for row in known(deps)):
         allow(deps, connection, kind, began)
 

@@ -4,11 +4,11 @@ A vendor's application may send events of several accounts to one address. Witho
 to fetch another merchant's orders again and again.
 """
 
-import structlog
+from functools import partial
 
-from app.errors import TallyhookError
 from app.flows.connections import health
 from app.flows.deps import Deps
+from app.flows.isolated import isolated
 from app.rules.calls.calling import PROBE, calling_for
 from app.sources.base import Identified
 from app.stores.reports import cache
@@ -16,23 +16,21 @@ from app.stores.reports.cache import CachedAnswer
 
 QUESTION = "account"
 
-log = structlog.get_logger()
-
 
 def find_accounts(deps: Deps) -> None:
     """Ask every source that knows its account; those that cannot be called now are asked in the next round."""
-    for connection, source in deps.sources.items():
-        if not isinstance(source, Identified) or connection in health.paused(deps):
-            continue
-        try:
-            with calling_for(PROBE):
-                account = source.account()
-        except TallyhookError as error:
-            log.info("account_unknown", connection=connection, error=str(error))
-            continue
-        if account:
-            with deps.database.begin() as conn:
-                cache.put(conn, connection, QUESTION, CachedAnswer(account, deps.now(), 0))
+    isolated(partial(_find_account, deps), deps.sources, event="account_unknown")
+
+
+def _find_account(deps: Deps, connection: str) -> None:
+    source = deps.sources[connection]
+    if not isinstance(source, Identified) or connection in health.paused(deps):
+        return
+    with calling_for(PROBE):
+        account = source.account()
+    if account:
+        with deps.database.begin() as conn:
+            cache.put(conn, connection, QUESTION, CachedAnswer(account, deps.now(), 0))
 
 
 def learn_accounts(deps: Deps) -> None:
@@ -41,7 +39,7 @@ def learn_accounts(deps: Deps) -> None:
     if not sources:
         return
     with deps.database.read() as conn:
-        accounts = {name: cache.get(conn, name, QUESTION) for name in sources}
+        accounts = {name: cache.get(conn, name, QUESTION, str) for name in sources}
     for name, account in accounts.items():
         if account is not None:
-            sources[name].learn(str(account.answer))
+            sources[name].learn(account.answer)

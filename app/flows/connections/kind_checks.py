@@ -16,7 +16,7 @@ LOOK_BACK = timedelta(days=1)
 """A read of what changed so recently shows whether the kind may be read, and costs next to nothing."""
 
 ORDERS_BACK = timedelta(days=7)
-"""Orders only grow in number: those of these days are counted."""
+"""Orders only grow in number, so only those of this many days are counted."""
 
 MAX_CALLS = 5
 """Calls after which counting a kind ends; the number is then a lower limit."""
@@ -62,7 +62,8 @@ def may_read(source: Source, kind: Kind, now: datetime, redact: Callable[[str], 
 
 
 def count(source: Source, kind: Kind, now: datetime, redact: Callable[[str], str]) -> KindCheck:
-    """How many rows there are, in at most ``MAX_CALLS`` calls, and the first of them; of orders those of seven days."""
+    """Count the rows of a kind in at most ``MAX_CALLS`` calls, and keep the first ones; only orders of the last seven days
+    count."""
     return _checked(kind, lambda: _counted(source, kind, now), redact)
 
 
@@ -70,7 +71,7 @@ def _checked(kind: Kind, check: Callable[[], KindCheck], redact: Callable[[str],
     try:
         return check()
     except AuthRejected as error:
-        todo = "allow it to these credentials, or leave it: everything else is synced"
+        todo = "grant these credentials the right, or leave it: everything else is synced"
         return KindCheck(kind, State.WRONG, f"may not be read: {one_line(redact(str(error)))}", todo)
     except TallyhookError as error:
         return KindCheck(kind, State.WRONG, one_line(redact(str(error))))
@@ -85,13 +86,13 @@ def _counted(source: Source, kind: Kind, now: datetime) -> KindCheck:
         count += len(page.records) + len(page.changes) + len(page.failed)
         expected = max(expected, page.expected or 0)
         records += page.records[: size - len(records)]
-        named += [Ref(one.kind, one.external_id) for one in page.changes[: size - len(named)]]
+        named += [Ref(change.kind, change.external_id) for change in page.changes[: size - len(named)]]
         is_last = page.watermark is not None or page.complete is not None
         if source.calls() - before >= MAX_CALLS and not is_last:
             is_all = expected >= count
             break
     records += _fetched(source, named[: size - len(records)])
-    lines = [one_line(line_of(one)) for one in records]
+    lines = [one_line(line_of(record)) for record in records]
     return KindCheck(kind, State.WELL, "may be read", "", max(count, expected), is_all, lines)
 
 
@@ -100,7 +101,7 @@ def _pages(source: Source, kind: Kind, now: datetime) -> Iterator[Page]:
 
 
 def _fetched(source: Source, refs: Sequence[Ref]) -> Iterator[Record]:
-    """The records of which a page told only the ids."""
+    """The records of which a page has only the ids."""
     size = source.batch_size(refs[0].kind) if refs else 1
     for start in range(0, len(refs), size):
         yield from source.fetch(refs[start : start + size]).records

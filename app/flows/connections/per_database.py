@@ -1,4 +1,4 @@
-"""What this process remembers of a database; there may be several in one process."""
+"""What this process remembers of a database; one process may use several databases."""
 
 import threading
 from collections.abc import Callable
@@ -12,7 +12,7 @@ K = TypeVar("K")
 
 
 class PerDatabase(Generic[T]):
-    """One value for each database, made when it is first asked for; it goes with the database."""
+    """One value for each database, made at its first use and dropped with the database."""
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make
@@ -47,7 +47,7 @@ class Shared(Generic[K, T]):
                 raise InProgress
             self._in_progress.add(key)
         try:
-            self.results[key] = found = find()
-            return found
+            self.results[key] = result = find()
+            return result
         finally:
             self._in_progress.discard(key)

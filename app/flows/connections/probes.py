@@ -58,7 +58,7 @@ def make_probe(deps: Deps, claimed: Probe) -> Verdict:
 
 
 def check_now(deps: Deps, connection: str) -> Verdict:
-    """Call the vendor at once, whatever the state, and record the verdict (a person's pause stays).
+    """Call the vendor at once, in any state, and record the verdict (a person's pause stays).
 
     Returns the verdict; its ``state`` is ``None`` if our call budget is spent or the source cannot be checked.
     """

@@ -1,6 +1,6 @@
 """Sets up a connection before anything else exists: checks the options, counts what is there, registers webhooks.
 
-Nothing here needs a database: the few calls count against no budget of ours.
+Nothing here needs a database: its few calls count against none of our budgets.
 """
 
 from collections.abc import Callable, Mapping

@@ -49,7 +49,7 @@ def row_of(deps: Deps, connection: str) -> StateRow | None:
 
 
 def forget(deps: Deps) -> None:
-    """Have the states read again at the next question."""
+    """Read the states again at the next use."""
     _known_rows.of(deps.database).loaded_at = None
 
 

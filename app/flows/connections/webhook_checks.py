@@ -28,8 +28,8 @@ class WebhookCheck(NamedTuple):
 def check_webhooks(deps: Deps, slug: str, source: Source) -> Iterator[WebhookCheck]:
     """What we know of a connection's webhooks; calls the vendor if it can list its subscriptions."""
     if source.receiver is None:
-        todo = f"`tallyhook init {source.name} --name {slug} --replace` sees to them"
-        yield WebhookCheck(State.NOTE, "no secret is set: none are taken, changes come by polls", todo)
+        todo = f"`tallyhook init {source.name} --name {slug} --replace` sets them up"
+        yield WebhookCheck(State.NOTE, "no secret is set: none are accepted, changes arrive by polls", todo)
         return
     yield _sent(deps, slug, source)
     arrived = _arrived(deps, slug, source)
@@ -39,19 +39,21 @@ def check_webhooks(deps: Deps, slug: str, source: Source) -> Iterator[WebhookChe
 
 def _sent(deps: Deps, slug: str, source: Source) -> WebhookCheck:
     if not isinstance(source, Subscriptions):
-        return WebhookCheck(State.WELL, "are taken; whether anybody sends them only `tallyhook inbox list` can show")
+        return WebhookCheck(
+            State.WELL, "are accepted; only `tallyhook inbox list` can show whether anybody sends them"
+        )
     try:
         if isinstance(source, Addressed):
             return agreed(slug, source.name, source.signed_url, source.registrations(), deps.public_url)
         return _enabled(source.subscriptions())
     except AuthRejected:
-        return WebhookCheck(State.NOTE, "are taken; these credentials may not ask whether the vendor sends any")
+        return WebhookCheck(State.NOTE, "are accepted; these credentials may not ask whether the vendor sends any")
     except TallyhookError as error:
         return WebhookCheck(State.WRONG, one_line(deps.redact(str(error))))
 
 
 def _enabled(subscriptions: Sequence[Subscription]) -> WebhookCheck:
-    enabled = [one.name for one in subscriptions if one.enabled]
+    enabled = [subscription.name for subscription in subscriptions if subscription.enabled]
     if enabled:
         return WebhookCheck(State.WELL, f"the vendor sends them for {', '.join(enabled)}")
     if subscriptions:
@@ -63,26 +65,32 @@ def _enabled(subscriptions: Sequence[Subscription]) -> WebhookCheck:
 
 def agreed(slug: str, name: str, signed: str, registered: Sequence[Subscription], public: str | None) -> WebhookCheck:
     """Whether the registered URL is the one we expect, byte for byte, because it is part of what is signed."""
-    exact = [one for one in registered if one.url == signed]
+    exact = [subscription for subscription in registered if subscription.url == signed]
     if exact:
         return _exact(slug, name, exact, signed, public)
     again = f"`tallyhook init {name} --name {slug} --replace` registers ours"
-    here = [one for one in registered if one.url.rstrip("/").endswith(f"/webhooks/{slug}")]
+    here = [subscription for subscription in registered if subscription.url.rstrip("/").endswith(f"/webhooks/{slug}")]
     if not here:
-        there = f" (there are {', '.join(one.url for one in registered[:3])})" if registered else ""
+        there = (
+            f" (registered: {', '.join(subscription.url for subscription in registered[:3])})" if registered else ""
+        )
         return WebhookCheck(State.WRONG, f"the vendor has no subscription that leads to {signed}{there}", again)
-    other = min(here, key=lambda one: (one.url.rstrip("/") != signed.rstrip("/"), not one.enabled))
+    other = min(
+        here, key=lambda subscription: (subscription.url.rstrip("/") != signed.rstrip("/"), not subscription.enabled)
+    )
     said = (
         f"{other.url} is registered at the vendor, but signatures are expected over {signed}: the "
         f"{differs(other.url, signed)} differs, so every delivery is refused"
     )
     if public is None:
-        return WebhookCheck(State.WRONG, said, f"set TALLYHOOK_PUBLIC_URL to how the outside reaches us, or {again}")
+        return WebhookCheck(
+            State.WRONG, said, f"set TALLYHOOK_PUBLIC_URL to the address by which the outside reaches us, or {again}"
+        )
     return WebhookCheck(State.WRONG, said, f"set {prefix_of(slug)}WEBHOOK_URL={other.url}, or {again}")
 
 
 def _exact(slug: str, name: str, exact: Sequence[Subscription], signed: str, public: str | None) -> WebhookCheck:
-    on = [one for one in exact if one.enabled]
+    on = [subscription for subscription in exact if subscription.enabled]
     again = f"`tallyhook init {name} --name {slug} --replace`"
     if not on:
         return WebhookCheck(
@@ -95,9 +103,11 @@ def _exact(slug: str, name: str, exact: Sequence[Subscription], signed: str, pub
     if ours is not None and (parts := differs(signed, ours)) not in ("", "slash at the end"):
         said = f"{signed} is registered and signed over, while the public URL makes it {ours}: the {parts} differs"
         return WebhookCheck(
-            State.NOTE, said, "that is well as long as both lead here; else set TALLYHOOK_PUBLIC_URL anew"
+            State.NOTE, said, "this is fine as long as both lead here; otherwise change TALLYHOOK_PUBLIC_URL"
         )
-    return WebhookCheck(State.WELL, f"the vendor sends them to {signed} for {', '.join(one.name for one in on)}")
+    return WebhookCheck(
+        State.WELL, f"the vendor sends them to {signed} for {', '.join(subscription.name for subscription in on)}"
+    )
 
 
 def _arrived(deps: Deps, slug: str, source: Source) -> WebhookCheck | None:
@@ -110,12 +120,12 @@ def _arrived(deps: Deps, slug: str, source: Source) -> WebhookCheck | None:
     if refused is not None and refused.at > now - RECENT and (last is None or last.received_at < refused.at):
         heard = last is not None and last.received_at > now - RECENT
         said = f"the last delivery was refused at {refused.at:%F %T}: {one_line(deps.redact(refused.reason))}"
-        todo = "is the secret the one of this subscription, and the registered URL the one that is expected?"
+        todo = "check that the secret belongs to this subscription, and that the registered URL is the expected one"
         return WebhookCheck(State.NOTE if heard else State.WRONG, said, todo)
     if last is None:
         return None
-    said, host = f"the last delivery came at {last.received_at:%F %T}", host_in(last.headers)
+    said, host = f"the last delivery arrived at {last.received_at:%F %T}", host_in(last.headers)
     if signed is not None and is_elsewhere(host, signed):
-        said = f"{said} to {host}, though {signed} is expected; its signature was right, so that is well"
-        return WebhookCheck(State.NOTE, said, "where a proxy does not rename it, somebody still uses an old address")
+        said = f"{said} to {host}, though {signed} is expected; its signature was right, so this is fine"
+        return WebhookCheck(State.NOTE, said, "unless a proxy changes the host, somebody still uses an old address")
     return WebhookCheck(State.WELL, said)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from app.domain import MissingPolicy, batches, key_of
 from app.flows.deps import Deps
-from app.flows.holds.hold_back import Held, give_up, keep, leave_unread
+from app.flows.holds.hold_back import Held, KindRead, give_up, keep, leave_unread
 from app.flows.holds.holds import finish_released, held_batch
 from app.flows.holds.plausible import Verdict, examine, learn
 from app.rules.guard.guard import FIRST_LOAD
@@ -21,7 +21,7 @@ from app.stores.guard.holds import Hold
 
 
 class Doubt(NamedTuple):
-    """What the guard says of a batch; ``hold`` is the one that waits, ``touches`` says whether the batch shows some of its
+    """What the guard says of a batch; ``hold`` is the open hold, ``touches`` says whether the batch shows some of its
     items."""
 
     batch: Batch
@@ -40,8 +40,8 @@ def doubted(
     unread: Set[str],
     run_id: int | None = None,
 ) -> Held | None:
-    """What is held now of an incomplete read, if that is implausible together with what is held already. ``unread`` are the
-    ids of rows that the read showed but that could not be read."""
+    """The rows of an incomplete read that are held now, if they are implausible together with the rows that are held
+    already. ``unread`` are the ids of rows that the read showed but that could not be read."""
     finish_released(deps, connection, spool.kind)
     leave_unread(deps, connection, spool.kind, unread, read_at)
     doubt = judged(deps, connection, Batch(spool.kind, (spool,), first=checks == FIRST_LOAD), checks)
@@ -74,25 +74,13 @@ def settled(
 ) -> Held | None:
     """Hold what is doubted, or end the hold that the batch has made plausible. ``absent`` says what becomes of rows without
     a record, unless the hold that waits says so. What a later read showed is asked for again."""
-    kind, hold = doubt.batch.kind, doubt.hold
-    shown = {*map(key_of, doubt.batch), *doubt.batch.vanished}
+    hold, shown = doubt.hold, {*map(key_of, doubt.batch), *doubt.batch.vanished}
+    absent = hold.absent if hold is not None and hold.absent else absent
+    read = KindRead(connection, doubt.batch.kind, read_at, shown, run_id, absent)
     if doubt.verdict.reason is not None:
-        absent_now = hold.absent if hold is not None and hold.absent else absent
-        summary = {"rows_read": sum(map(len, doubt.batch.records))}
-        return keep(
-            deps,
-            connection,
-            kind,
-            doubt.verdict,
-            read_at=read_at,
-            absent=absent_now,
-            summary=summary,
-            run_id=run_id,
-            shown=shown,
-            before=hold,
-        )
+        return keep(deps, read, doubt.verdict, {"rows_read": sum(map(len, doubt.batch.records))}, hold)
     if doubt.touches:
-        give_up(deps, connection, kind, shown, read_at)
+        give_up(deps, read)
     return None
 
 

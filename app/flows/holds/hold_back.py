@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import reduce
 from operator import xor
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import structlog
 from sqlalchemy import Connection
@@ -27,67 +27,57 @@ TRIES = 50
 """How often we try to store a hold while other transactions are in the way."""
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-"""When a row that left its hold meanwhile counts as read: whatever was written since is newer."""
+"""When a row that left its hold meanwhile counts as read: rows that were written since are newer."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class Held:
-    """What is held now: the keys of the rows, the reason, and the rules that spoke."""
+    """What is held now: the keys of the rows, the reason, and the rules that objected."""
 
     keys: set[Key]
     reason: str
     rules: Sequence[str]
 
 
+class KindRead(NamedTuple):
+    """A read of a kind, which began at ``read_at`` and has ``shown`` these rows; ``None``: the whole kind. ``absent`` says
+    what becomes of rows without a record."""
+
+    connection: str
+    kind: Kind
+    read_at: datetime
+    shown: Set[Key] | None = None
+    run_id: int | None = None
+    absent: MissingPolicy | None = None
+
+
 def keep(
     deps: Deps,
-    connection: str,
-    kind: Kind,
+    read: KindRead,
     verdict: Verdict,
-    *,
-    read_at: datetime,
-    absent: MissingPolicy | None,
-    summary: dict[str, Any],
-    run_id: int | None = None,
-    shown: Set[Key] | None = None,
+    summary: Mapping[str, int],
     before: Hold | None = None,
 ) -> Held:
     """Store the rows that a verdict holds and let them wait for a person: a release writes exactly what is shown.
 
     The same batch again stays the same hold; another batch takes its place once all of its rows are stored. Items that
-    were held until then and were not ``shown`` are fetched again, except rows that are held as before; ``shown`` is
-    ``None`` if the whole kind was read. Rows that waited in the hold ``before`` keep the time of their read, and are
-    stored once."""
-    rows, reason = _summed(verdict, shown), verdict.reason or ""
+    were held until then and were not shown are fetched again, except rows that are held as before. Rows that waited in the
+    hold ``before`` keep the time of their read, and are stored once."""
+    rows = _summed(verdict, read.shown)
+    held = Held(rows.keys, verdict.reason or "", verdict.rules)
     with deps.database.begin() as conn:
-        waiting = holds.waiting(conn, connection=connection, kind=kind, digest=rows.digest)
-        seen = None if shown is None else rows.keys & shown
-        if waiting is not None and holds.confirm(conn, waiting, seen, read_at):
-            return Held(rows.keys, reason, verdict.rules)
-        hold_id = holds.hold(
-            conn,
-            connection=connection,
-            kind=kind,
-            run_id=run_id,
-            reason=reason,
-            summary=summary,
-            now=deps.now(),
-            findings=verdict.findings,
-            rows=len(rows.keys),
-            digest=rows.digest,
-            absent=absent,
-            read_at=read_at,
-            waits=False,
-        )
+        if _waits_already(conn, read, rows):
+            return held
+        hold_id = _add_hold(deps, conn, read, verdict, summary, rows)
     for some in batches(verdict.held(), BATCH_SIZE):
-        _keep_rows(deps, connection, kind, hold_id, some, _read_before(deps, kind, some, shown, before))
-    _start_waiting(deps, connection, kind, hold_id, shown, read_at, rows.carried)
+        _keep_rows(deps, read, hold_id, some, before)
+    _start_waiting(deps, read, hold_id, rows.carried)
     if before is not None:
         _forget_carried(deps, before.id, sorted(rows.carried))
-    log.error("batch_held", connection=connection, kind=kind, reason=reason, rows=len(rows.keys))
-    return Held(rows.keys, reason, verdict.rules)
+    log.error("batch_held", connection=read.connection, kind=read.kind, reason=held.reason, rows=len(rows.keys))
+    return held
 
 
 class _Rows(NamedTuple):
@@ -105,86 +95,117 @@ def _summed(verdict: Verdict, shown: Set[Key] | None) -> _Rows:
     return _Rows(set(digests), reduce(xor, digests.values(), 0), carried)
 
 
-def _start_waiting(
-    deps: Deps,
-    connection: str,
-    kind: Kind,
-    hold_id: int,
-    shown: Set[Key] | None,
-    read_at: datetime,
-    carried: Mapping[Key, int],
-) -> None:
+def _waits_already(conn: Connection, read: KindRead, rows: _Rows) -> bool:
+    """Whether exactly this batch waits; if so, the read confirms it."""
+    waiting = holds.waiting(conn, connection=read.connection, kind=read.kind, digest=rows.digest)
+    seen = None if read.shown is None else rows.keys & read.shown
+    return waiting is not None and holds.confirm(conn, waiting, seen, read.read_at)
+
+
+def _add_hold(
+    deps: Deps, conn: Connection, read: KindRead, verdict: Verdict, summary: Mapping[str, int], rows: _Rows
+) -> int:
+    return holds.hold(
+        conn,
+        connection=read.connection,
+        kind=read.kind,
+        run_id=read.run_id,
+        reason=verdict.reason or "",
+        summary=summary,
+        now=deps.now(),
+        findings=verdict.findings,
+        rows=len(rows.keys),
+        digest=rows.digest,
+        absent=read.absent,
+        read_at=read.read_at,
+        waits=False,
+    )
+
+
+def _keep_rows(deps: Deps, read: KindRead, hold_id: int, some: Sequence[JudgedRow], before: Hold | None) -> None:
+    read_at = _read_before(deps, read, some, before)
+    old = stored_rows(deps.database, read.connection, read.kind, [row.key for row in some])
+    kept = [NewRow(row.key, _fields(old.get(row.key), row.record), row.record, read_at.get(row.key)) for row in some]
+    with deps.database.begin() as conn:
+        held_rows.add(conn, hold_id, kept)
+
+
+def _read_before(deps: Deps, read: KindRead, some: Sequence[JudgedRow], before: Hold | None) -> dict[Key, datetime]:
+    """When the rows that this read did not show were read; long ago for those that left the hold meanwhile, so that a
+    release fetches them again."""
+    shown = read.shown
+    if shown is None or before is None:
+        return {}
+    waited = [row.key for row in some if row.key not in shown]
+    with deps.database.read() as conn:
+        kept = held_rows.of_items(conn, before.id, read.kind, sorted({key[0] for key in waited}))
+    return dict.fromkeys(waited, LONG_AGO) | {row.key: row.read_at or before.began_at for row in kept}
+
+
+def _start_waiting(deps: Deps, read: KindRead, hold_id: int, carried: Mapping[Key, int]) -> None:
     """Let a hold wait whose rows are stored, in place of the one that waits, and owe the rest of that one's items."""
 
     def start(conn: Connection) -> list[ItemKey]:
-        rest = _owe_rest(deps, conn, connection, kind, shown, read_at, carried)
-        holds.mark_waiting(conn, hold_id, connection=connection, kind=kind)
+        rest = _owe_rest(deps, conn, read, carried)
+        holds.mark_waiting(conn, hold_id, connection=read.connection, kind=read.kind)
         return rest
 
-    deps.queue.enqueue(_in_turn(deps, connection, kind, start))
+    deps.queue.enqueue(_in_turn(deps, read, start))
 
 
 def _forget_carried(deps: Deps, hold_id: int, keys: Sequence[Key]) -> None:
-    """Remove the rows that the new hold has too: where rows are doubted one by one, each makes a new hold."""
+    """Remove rows that the new hold also has: where rows are held one by one, each makes a new hold."""
     for some in batches(keys, BATCH_SIZE):
         with deps.database.begin() as conn:
             holds.forget_rows(conn, hold_id, some)
 
 
-def give_up(deps: Deps, connection: str, kind: Kind, shown: Set[Key], read_at: datetime) -> None:
-    """End the hold that waits, because it is plausible with what a read from ``read_at`` on has ``shown``; owe the rest of
-    its items."""
+def give_up(deps: Deps, read: KindRead) -> None:
+    """End the hold that waits, because it is plausible with what a read has shown; owe the rest of its items."""
 
     def end(conn: Connection) -> list[ItemKey]:
-        rest = _owe_rest(deps, conn, connection, kind, shown, read_at, {})
-        holds.expire(conn, connection=connection, kind=kind)
+        rest = _owe_rest(deps, conn, read, {})
+        holds.expire(conn, connection=read.connection, kind=read.kind)
         return rest
 
-    deps.queue.enqueue(_in_turn(deps, connection, kind, end))
+    deps.queue.enqueue(_in_turn(deps, read, end))
 
 
-def pass_by(deps: Deps, connection: str, kind: Kind, read_at: datetime) -> None:
-    """End the hold that waits, because a complete read from ``read_at`` on was plausible; owe the items that a later read
-    showed as they waited."""
+def pass_by(deps: Deps, read: KindRead) -> None:
+    """End the hold that waits, because a complete read was plausible; owe the items that a later read showed as they
+    waited."""
 
     def end(conn: Connection) -> list[ItemKey]:
-        later = holds.pass_(conn, connection=connection, kind=kind, read_at=read_at)
-        return _owe(deps, conn, connection, kind, later)
+        later = holds.pass_(conn, connection=read.connection, kind=read.kind, read_at=read.read_at)
+        return _owe(deps, conn, read, later)
 
-    deps.queue.enqueue(_in_turn(deps, connection, kind, end))
+    deps.queue.enqueue(_in_turn(deps, read, end))
 
 
-def _owe_rest(
-    deps: Deps,
-    conn: Connection,
-    connection: str,
-    kind: Kind,
-    shown: Set[Key] | None,
-    read_at: datetime,
-    carried: Mapping[Key, int],
-) -> list[ItemKey]:
-    """Owe the items of the hold that waits, except rows that a read from ``read_at`` on has ``shown`` (``None``: the whole
-    kind); but rows that wait as a later read showed them are owed. Their changes were settled as held, so this must be in
-    the transaction that ends the hold. Rows that are ``carried`` into another hold (their digests by key) are owed only
-    if they differ by now: somebody has read them since."""
-    hold = holds.lock_open(conn, connection, kind)
-    rows = {} if hold is None else {row.key: row for row in _rows_of(conn, hold.id, kind)}
-    later = {key for key, row in rows.items() if hold is not None and hold.began_at_of(row) > read_at}
+def _owe_rest(deps: Deps, conn: Connection, read: KindRead, carried: Mapping[Key, int]) -> list[ItemKey]:
+    """Owe the items of the hold that waits, except rows that the read has shown; but rows that wait as a later read showed
+    them are owed. Their changes were settled as held, so this must be in the transaction that ends the hold. Rows that are
+    ``carried`` into another hold (their digests by key) are owed only if they differ by now: somebody has read them
+    since."""
+    hold = holds.lock_open(conn, read.connection, read.kind)
+    rows = {} if hold is None else {row.key: row for row in _rows_of(conn, hold.id, read.kind)}
+    later = {key for key, row in rows.items() if hold is not None and hold.began_at_of(row) > read.read_at}
     differing = {key for key, _ in {key: _digest(row) for key, row in rows.items()}.items() ^ carried.items()}
+    shown = read.shown
     ids = {key[0] for key in differing if key in later or (shown is not None and key not in shown)}
-    return _owe(deps, conn, connection, kind, sorted(ids))
+    return _owe(deps, conn, read, sorted(ids))
 
 
-def _owe(deps: Deps, conn: Connection, connection: str, kind: Kind, ids: Sequence[str]) -> list[ItemKey]:
-    changes = [Change(kind, id) for id in ids]
+def _owe(deps: Deps, conn: Connection, read: KindRead, ids: Sequence[str]) -> list[ItemKey]:
+    changes = [Change(read.kind, id) for id in ids]
     return [
         key
         for some in batches(changes, BATCH_SIZE)
-        for key in owed.owe(conn, connection, some, Cause.LOOKUP, deps.now())
+        for key in owed.owe(conn, read.connection, some, Cause.LOOKUP, deps.now())
     ]
 
 
-def _in_turn(deps: Deps, connection: str, kind: Kind, work: Callable[[Connection], list[ItemKey]]) -> list[ItemKey]:
+def _in_turn(deps: Deps, read: KindRead, work: Callable[[Connection], list[ItemKey]]) -> list[ItemKey]:
     """Do ``work`` in a transaction; retry if the database refuses it because another read holds the kind at this moment, or
     because a release is being written."""
 
@@ -195,34 +216,12 @@ def _in_turn(deps: Deps, connection: str, kind: Kind, work: Callable[[Connection
     return Retrying(
         retry=retry_if_exception_type(runs.CLASHES),
         stop=stop_after_attempt(TRIES),
-        before_sleep=lambda _: finish_released(deps, connection, kind),
+        before_sleep=lambda _: finish_released(deps, read.connection, read.kind),
         reraise=True,
     )(attempt)
 
 
-def _read_before(
-    deps: Deps, kind: Kind, some: Sequence[JudgedRow], shown: Set[Key] | None, before: Hold | None
-) -> dict[Key, datetime]:
-    """When the rows that this read did not show were read; long ago for those that left the hold meanwhile, so that a
-    release fetches them again."""
-    if shown is None or before is None:
-        return {}
-    waited = [row.key for row in some if row.key not in shown]
-    with deps.database.read() as conn:
-        kept = held_rows.of_items(conn, before.id, kind, sorted({key[0] for key in waited}))
-    return dict.fromkeys(waited, LONG_AGO) | {row.key: row.read_at or before.began_at for row in kept}
-
-
-def _keep_rows(
-    deps: Deps, connection: str, kind: Kind, hold_id: int, some: Sequence[JudgedRow], read_at: Mapping[Key, datetime]
-) -> None:
-    old = stored_rows(deps.database, connection, kind, [row.key for row in some])
-    kept = [NewRow(row.key, _fields(old.get(row.key), row.record), row.record, read_at.get(row.key)) for row in some]
-    with deps.database.begin() as conn:
-        held_rows.add(conn, hold_id, kept)
-
-
-def _fields(old: StoredRow | None, record: Record | None) -> dict[str, Any]:
+def _fields(old: StoredRow | None, record: Record | None) -> Mapping[str, Sequence[object]]:
     return {} if record is None else drift.field_changes(old and old.record, record)
 
 
@@ -255,8 +254,8 @@ def leave_unread(deps: Deps, connection: str, kind: Kind, ids: Set[str], read_at
 
 
 def leave_out(deps: Deps, hold: Hold, read_at: Mapping[Key, datetime]) -> None:
-    """Take rows that an answer has shown otherwise out of a hold, so that a release does not write them; except those that
-    a later read showed as they wait. ``read_at`` tells when the reads of the rows began."""
+    """Take rows that an answer has shown with other content out of a hold, so that a release does not write them; except
+    those that a later read showed as they wait. ``read_at`` is when the reads of the rows began."""
     if not read_at:
         return
     with deps.database.begin() as conn:

@@ -35,8 +35,8 @@ log = structlog.get_logger()
 
 
 class SampleRow(msgspec.Struct, frozen=True):
-    """A row of a hold for people: ``fields`` are ``{field: [before, after]}``, of a ``new`` row only what it says beside its
-    key; ``ends`` says that the row would go."""
+    """A row of a hold for people: ``fields`` are ``{field: [before, after]}``, for a ``new`` row only the fields besides its
+    key; ``ends`` says that the row would be deleted or become zero."""
 
     key: str
     new: bool
@@ -53,12 +53,12 @@ class HoldView(Hold, frozen=True, kw_only=True):
 def release(deps: Deps, hold_id: int, *, believed_until: datetime | None = None) -> HoldView:
     """Write exactly the rows of a hold, except those for which something newer was written since; returns the hold.
 
-    Until ``believed_until`` the rules that spoke do not hold this kind again. Raises ``Conflict`` for a hold that does
+    Until ``believed_until`` the rules that objected do not hold this kind again. Raises ``Conflict`` for a hold that does
     not wait or whose rows are not all stored yet, and for a moment that has passed or is more than 90 days away.
     """
     now = deps.now()
     if believed_until is not None and not now < believed_until <= now + LONGEST_BELIEF:
-        raise InvalidRequest(f"it can be believed until a day to come, at most {LONGEST_BELIEF.days} days from now")
+        raise InvalidRequest(f"the day must be in the future, at most {LONGEST_BELIEF.days} days from now")
     show(deps, hold_id)
     with deps.database.begin() as conn:
         if not holds.is_kept(conn, hold_id):
@@ -108,9 +108,7 @@ def _decide(deps: Deps, conn: Connection, hold_id: int, state: str, believed_unt
         raise NotFound(f"there is no open hold {hold_id}", "hold")
     if not holds.close(conn, hold_id, state, believed_until=believed_until):
         raise Conflict(f"there is no open hold {hold_id}; it is {hold.state}")
-    after: dict[str, Any] = {"state": state}
-    if believed_until is not None:
-        after["believed_until"] = believed_until.isoformat()
+    until = {} if believed_until is None else {"believed_until": believed_until.isoformat()}
     audit.note(
         deps,
         conn,
@@ -118,7 +116,7 @@ def _decide(deps: Deps, conn: Connection, hold_id: int, state: str, believed_unt
         f"hold {hold_id}",
         connection=hold.connection,
         before={"state": holds.HELD, "rows": hold.rows, "reason": hold.reason},
-        after=after,
+        after={"state": state, **until},
     )
     return hold
 
@@ -131,8 +129,8 @@ def _write(deps: Deps, hold: Hold) -> None:
 
 
 def _write_rows(deps: Deps, hold: Hold, batch: Sequence[HeldRow], conn: Connection) -> list[ItemKey]:
-    """Write rows as of when they were read: deletions as concluded when they were held, so that what a read has shown since
-    then lives. Owe the items of those for which something newer was written since."""
+    """Write rows as of when they were read: deletions as concluded when they were held, so that an item that a read has
+    shown since then stays. Owe the items of those for which something newer was written since."""
     connection, kind, now = hold.connection, hold.kind, deps.now()
     absent, left = hold.absent or MissingPolicy.DELETED, set[Key]()
     for read_at in sorted({hold.began_at_of(row) for row in batch}):

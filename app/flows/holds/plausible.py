@@ -41,7 +41,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the guard says of a batch; ``judge`` tells which rows the findings hold."""
+    """What the guard says of a batch; ``judge`` knows which rows the findings hold."""
 
     findings: Sequence[Finding] = ()
     judge: Judge | None = None
@@ -53,7 +53,7 @@ class Verdict:
 
     @property
     def rules(self) -> list[str]:
-        """The names of the rules that spoke."""
+        """The names of the rules that objected."""
         return [finding.rule for finding in self.findings]
 
     def held(self) -> Iterator[JudgedRow]:
@@ -64,7 +64,7 @@ class Verdict:
 
 
 def learn(deps: Deps, connection: str, kind: Kind, verdict: Verdict) -> None:
-    """Count what a plausible batch did as usual; what a person has to decide counts only when it is released."""
+    """Count what a plausible batch did as usual; rows that wait for a person count only when they are released."""
     if verdict.reason is None:
         _add_usual(deps, connection, kind, {} if verdict.judge is None else verdict.judge.changes())
 
@@ -96,8 +96,8 @@ def batch_of(diff: Diff, scope: Scope | None, *, first: bool) -> Batch:
 def examine(
     deps: Deps, connection: str, batch: Batch, checks: Collection[str], foreseen: Foreseen = NOTHING
 ) -> Verdict:
-    """Judge a batch by its content, by these ``checks`` (``rules.guard.guard``). Rules that a person has told us to believe
-    for now do not speak. What is ``foreseen`` counts as if it were written."""
+    """Judge a batch by its content, by these ``checks`` (``rules.guard.guard``). Rules that a person has switched off for
+    now find nothing. What is ``foreseen`` counts as if it were written."""
     if not checks or not (any(map(len, batch.records)) or batch.vanished):
         return Verdict()
     with deps.database.read() as conn:
@@ -158,7 +158,8 @@ def _prove(deps: Deps, connection: str, batch: Batch, judge: ProductJudge) -> No
         answered = _ask(
             deps, connection, Kind.PRODUCT, live_ids(deps.database, connection, MAX_PROBED, sorted(shown)[:500])
         )
-        seen.probed, seen.strange = len(answered.living | answered.gone), len(answered.gone)
+        strange = answered.gone | answered.unknown
+        seen.probed, seen.strange = len(answered.living | strange), len(strange)
 
 
 def _prove_stock(deps: Deps, connection: str, batch: Batch, judge: StockJudge) -> None:
@@ -170,20 +171,23 @@ def _prove_stock(deps: Deps, connection: str, batch: Batch, judge: StockJudge) -
         seen = judge.evidence
     if seen.unknown_products >= 3 and seen.unknown_products > NEW_SHARE * seen.total:
         answered = _ask(deps, connection, Kind.PRODUCT, judge.strangers(MAX_PROBED))
-        seen.strangers_asked, seen.strangers = len(answered.living | answered.gone), len(answered.gone)
+        strangers = answered.gone | answered.unknown
+        seen.strangers_asked, seen.strangers = len(answered.living | strangers), len(strangers)
 
 
 class _Answered(NamedTuple):
-    """Ids that live according to the source, and ids that do not."""
+    """Ids that live according to the source, ids that do not, and ids that it does not show: they ended unseen, or were
+    never its own. Those that it shows unreadably are in none."""
 
     living: set[str]
     gone: set[str]
+    unknown: set[str]
 
 
 def _ask(deps: Deps, connection: str, kind: Kind, ids: Sequence[str]) -> _Answered:
     source = deps.bulk_sources[connection]
     size = source.batch_size(kind)
-    answered = _Answered(set(), set())
+    answered = _Answered(set(), set(), set())
     for some in batches(_spread(ids, MAX_CALLS * size), size):
         try:
             answer = source.fetch([Ref(kind, id) for id in some])
@@ -195,9 +199,10 @@ def _ask(deps: Deps, connection: str, kind: Kind, ids: Sequence[str]) -> _Answer
         # An answer about an item shows its other variations and says nothing of one that is gone.
         living = {key_of(record)[0] for record in answer.records if not record.deleted} & set(some)
         unknown = {ref.external_id for ref in answer.not_yet}
-        unknown |= {name for bad in answer.failed for name in (bad.external_id, bad.owner)}
+        unread = {name for bad in answer.failed for name in (bad.external_id, bad.owner)}
         answered.living.update(living)
-        answered.gone.update(set(some) - living - unknown)
+        answered.unknown.update(unknown)
+        answered.gone.update(set(some) - living - unknown - unread)
     return answered
 
 

@@ -18,7 +18,7 @@ from app.stores.inbox.rows import DeliveryRow, ListedDelivery, StoredDelivery
 from app.stores.inbox.rows import ItemOutcome as ItemOutcome
 
 DEFAULT = Term("since", ("7d",))
-"""The time that a filter means if it names none, but a key that no index knows (``SLOW``)."""
+"""The span of time for a filter that names none and has a key without an index (``SLOW``)."""
 
 SLOW = ("item", "kind", "type", "outcome")
 

@@ -18,12 +18,13 @@ from app.domain import batches
 from app.domain.decoding import decode
 from app.flows.access import audit
 from app.flows.deps import Deps
+from app.flows.inbox.accepting import accept
 from app.flows.inbox.inbox import conditions
 from app.flows.inbox.receive import check_ids
 from app.rules.access.redaction import safe_headers
 from app.rules.filters import parse
 from app.sources.base import PayloadInvalid, SignatureInvalid
-from app.stores.inbox import inbox, inbox_search
+from app.stores.inbox import inbox_search
 from app.stores.inbox.inbox import Arrival
 from app.stores.inbox.inbox_search import KEYS
 from app.stores.inbox.rows import StoredDelivery
@@ -89,14 +90,15 @@ def _import(
 ) -> None:
     numbered = ((number, line.strip()) for number, line in enumerate(lines, 1) if line.strip())
     for batch in batches(numbered, BATCH_SIZE):
-        arrivals = []
+        arrivals: list[tuple[int, str, Arrival]] = []
         for number, line in batch:
             try:
-                arrivals.append(_arrival(deps, line, trust))
+                arrivals.append((number, line, _arrival(deps, line, trust)))
             except _InvalidLine as error:
                 result.bad.append(BadLine(number, line, str(error)))
-        with deps.database.begin() as conn:
-            accepted = inbox.accept(conn, arrivals)
+        accepted, unwritable = accept(deps.database, [arrival for _, _, arrival in arrivals])
+        errors = {id(arrival): f"it cannot be stored: {error}" for arrival, error in unwritable}
+        result.bad += [BadLine(number, line, errors[id(one)]) for number, line, one in arrivals if id(one) in errors]
         deps.queue.enqueue(accepted.owed)
         result.new += accepted.new
         result.duplicates += accepted.duplicates

@@ -1,6 +1,7 @@
 """Outages: found by silence or after a downtime, and filled from the source's ledger of events or by a delta pull."""
 
 from datetime import datetime, timedelta
+from functools import partial
 
 import msgspec
 import structlog
@@ -10,8 +11,11 @@ from app.domain import ALL_ITEMS, Cause, Change, batches
 from app.errors import TallyhookError
 from app.flows.connections.health import blocked, readable
 from app.flows.deps import Deps
+from app.flows.inbox.accepting import accept
+from app.flows.isolated import isolated
 from app.flows.upkeep import alerts
 from app.flows.upkeep.raise_alert import close_alert
+from app.rules.drift.drift import Span
 from app.rules.inbox.silence import DAYS, DOWN_AFTER, expected, lasting
 from app.sources.base import EventLedger, LedgerUnavailable, Source
 from app.stores import owed
@@ -43,18 +47,13 @@ def watch(deps: Deps) -> None:
     If a source cannot be asked now, its outages are tried again later, and those of other sources are healed. Outages
     of a connection that must not be called wait.
     """
-    for connection, source in deps.sources.items():
-        if source.receiver is not None:
-            _find_downtime(deps, connection)
-            _find_silence(deps, connection)
+    heard = [name for name, source in deps.sources.items() if source.receiver is not None]
+    isolated(partial(_find, deps), heard, event="gap_not_looked_for")
     with deps.database.read() as conn:
         unfinished = outages.unfinished(conn)
-    for outage in unfinished:
-        if outage.connection in deps.sources and blocked(deps, outage.connection) is None:
-            try:
-                _advance(deps, outage)
-            except TallyhookError as error:
-                log.warning("gap_not_healed", gap=outage.id, connection=outage.connection, error=str(error))
+    gaps = {f"gap {one.id} of {one.connection}": one for one in unfinished if one.connection in deps.sources}
+    may_call = [name for name, one in gaps.items() if blocked(deps, one.connection) is None]
+    isolated(lambda name: _advance(deps, gaps[name]), may_call, event="gap_not_healed")
 
 
 def list_outages(deps: Deps, *, limit: int = 50, before_id: int | None = None) -> list[OutageView]:
@@ -78,7 +77,12 @@ def sentence(outage: Outage, now: datetime) -> str:
             return f"{began}, a delta pull covered it: {outage.note}"
         case "quiet":
             return f"{began}, nothing had happened"
-    return f"{began}, missed {outage.missed} so far" if outage.missed else f"{began}, and still"
+    return f"{began}, missed {outage.missed} so far" if outage.missed else f"{began}, ongoing"
+
+
+def _find(deps: Deps, connection: str) -> None:
+    _find_downtime(deps, connection)
+    _find_silence(deps, connection)
 
 
 def _find_downtime(deps: Deps, connection: str) -> None:
@@ -89,7 +93,7 @@ def _find_downtime(deps: Deps, connection: str) -> None:
         first = heartbeats.first_start(conn, "web")
         heard = None if first is None else inbox.last_received(conn, connection, first)
     if first is not None and heard is not None and heard < first - DOWN_AFTER and first > deps.now() - DAY:
-        down.append(heartbeats.Silence(heard, first))
+        down.append(Span(heard, first))
     for began_at, ended_at in down:
         _open(deps, connection, "downtime", began_at, ended_at, 0)
 
@@ -171,8 +175,9 @@ def _fetch(deps: Deps, outage: Outage, ledger: EventLedger) -> int:
     until = deps.now() if outage.ended_at is None else min(outage.ended_at + OVERLAP, deps.now())
     for batch in batches(ledger.missed(outage.began_at - OVERLAP, until), BATCH_SIZE):
         arrivals = [Arrival(outage.connection, event.delivery, headers, event.body, deps.now()) for event in batch]
-        with deps.database.begin() as conn:
-            accepted = inbox.accept(conn, arrivals)
+        accepted, unwritable = accept(deps.database, arrivals)
+        for arrival, error in unwritable:  # its webhook could not be written either; the polls see what it was about
+            log.warning("event_not_stored", gap=outage.id, id=arrival.delivery.event_id, error=str(error))
         new += accepted.new
         deps.queue.enqueue(accepted.owed)
     log.info("gap_healed", connection=outage.connection, events=new)

@@ -1,6 +1,6 @@
 """Receives deliveries: they are written by group commit and acknowledged only after it.
 
-One writer thread takes all deliveries that came during its last commit. There is no wait window: a lone delivery is
+One writer thread takes all deliveries that came during its last commit. It does not wait for more: a lone delivery is
 written at once, and a burst shares one commit. Items are enqueued after the acknowledgement.
 """
 
@@ -15,9 +15,9 @@ from app.domain import Delivery, ItemKey
 from app.errors import DatabaseFault
 from app.flows.connections.health import doubt
 from app.flows.deps import Deps
+from app.flows.inbox.accepting import accept
 from app.flows.inbox.refused import RefusedDeliveries
 from app.sources.base import PayloadInvalid
-from app.stores.inbox import inbox
 from app.stores.inbox.inbox import Arrival as Arrival
 from app.stores.sql.engine import DATABASE_ERRORS
 
@@ -27,6 +27,9 @@ MAX_ID_LENGTH = 500
 
 CHECKPOINT_EVERY = 0.25
 """Seconds between two checkpoints of SQLite's write-ahead log."""
+
+_Group = list[tuple[Arrival, asyncio.Future[None]]]
+"""Deliveries that are committed together, each with what its sender waits for."""
 
 log = structlog.get_logger()
 
@@ -38,7 +41,7 @@ class Full(Exception):
 def check_ids(delivery: Delivery) -> None:
     """Raise ``PayloadInvalid`` for an id that an index cannot hold: it would fail the whole batch it is committed with."""
     if len(delivery.event_id) > MAX_ID_LENGTH or any(
-        len(one.external_id) > MAX_ID_LENGTH for one in delivery.changes
+        len(change.external_id) > MAX_ID_LENGTH for change in delivery.changes
     ):
         raise PayloadInvalid(f"an id has more than {MAX_ID_LENGTH} characters")
 
@@ -53,7 +56,7 @@ class Intake:
         self._deps = deps
         self._capacity = capacity
         self._waiting: deque[tuple[Arrival, asyncio.Future[None]]] = deque()
-        self._wakeups: deque[ItemKey] = deque()
+        self._to_enqueue: deque[ItemKey] = deque()
         self._arrived = threading.Event()
         self._committed = threading.Event()
         self._stopping = False
@@ -62,10 +65,10 @@ class Intake:
         self.refused = RefusedDeliveries(deps)
 
     def start(self) -> None:
-        """Start the writer, the waker and the checkpoints."""
+        """Start the threads that write, enqueue and checkpoint."""
         for name, work in (
             ("intake", self._write_groups),
-            ("wakeups", self._send_wakeups),
+            ("enqueuing", self._enqueue_committed),
             ("checkpoints", self._checkpoint),
         ):
             thread = threading.Thread(target=work, name=name, daemon=True)
@@ -103,21 +106,20 @@ class Intake:
             if self._stopping and not self._waiting:
                 return
 
-    def _write(self, group: list[tuple[Arrival, asyncio.Future[None]]]) -> None:
-        loop = group[0][1].get_loop()
-        error: Exception | None = None
+    def _write(self, group: _Group) -> None:
+        """Commit a group. What is not committed is not acknowledged, and whoever waits for it logs why."""
+        errors: dict[int, Exception] = {}
         try:
-            with self._deps.database.once() as conn:
-                accepted = inbox.accept(conn, [arrival for arrival, _ in group])
-            self._wakeups.extend(accepted.owed)
-        except Exception as failure:  # none of these deliveries is acknowledged
-            error = failure
-            if not isinstance(failure, DatabaseFault):  # the database has logged that
-                log.error("inbox_commit_failed", deliveries=len(group), error=str(failure))
-        loop.call_soon_threadsafe(_answer, [done for _, done in group], error)
+            accepted, unwritable = accept(self._deps.database, [arrival for arrival, _ in group])
+            errors = {id(arrival): error for arrival, error in unwritable}
+            self._to_enqueue.extend(accepted.owed)
+        except DatabaseFault as fault:
+            errors = {id(arrival): fault for arrival, _ in group}
+        outcomes = [(done, errors.get(id(arrival))) for arrival, done in group]
+        group[0][1].get_loop().call_soon_threadsafe(_answer, outcomes)
         self._committed.set()
-        if error is None:
-            self._doubt({one.connection for one, _ in group if one.delivery.alarm and one.delivery.set_aside is None})
+        written = [one for one, _ in group if id(one) not in errors]
+        self._doubt({one.connection for one in written if one.delivery.alarm and one.delivery.set_aside is None})
 
     def _doubt(self, connections: set[str]) -> None:
         """Have the connections of alarming deliveries checked; if a crash loses this, the next call shows the same."""
@@ -135,20 +137,22 @@ class Intake:
                 self.refused.write()
             except DATABASE_ERRORS:  # the next checkpoint makes up for it
                 continue
-        with suppress(*DATABASE_ERRORS):
+            except Exception as error:  # the thread must live on
+                log.warning("refusals_not_noted", error=f"{type(error).__name__}: {error}")
+        with suppress(Exception):
             self.refused.write(now=True)
 
-    def _send_wakeups(self) -> None:
+    def _enqueue_committed(self) -> None:
         while not self._stopping:
             self._committed.wait()
             self._committed.clear()
-            keys = [self._wakeups.popleft() for _ in range(len(self._wakeups))]
+            keys = [self._to_enqueue.popleft() for _ in range(len(self._to_enqueue))]
             if keys:
                 self._deps.queue.enqueue(keys)
 
 
-def _answer(waiting: list[asyncio.Future[None]], error: Exception | None) -> None:
-    for done in waiting:
+def _answer(waiting: list[tuple[asyncio.Future[None], Exception | None]]) -> None:
+    for done, error in waiting:
         if done.done():  # the sender went away meanwhile
             continue
         if error is None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from app.domain import Ref
 from app.flows.deps import Deps
-from app.sources.base import LONGEST_ID, PayloadInvalid
+from app.sources.base import LONGEST_ID
 from app.stores.inbox import refusals
 
 WRITE_INTERVAL = 30.0
@@ -49,12 +49,12 @@ class RefusedDeliveries:
         read: Counter[str] = Counter()
         unread: Counter[str] = Counter()
         with self._deps.database.begin() as conn:
-            for one in batch:
-                if read[one.connection] < MOST_READ:
-                    read[one.connection] += 1
-                    refusals.note(conn, one.connection, one.at, one.reason, self._claimed(one))
+            for delivery in batch:
+                if read[delivery.connection] < MOST_READ:
+                    read[delivery.connection] += 1
+                    refusals.note(conn, delivery.connection, delivery.at, delivery.reason, self._claimed(delivery))
                 else:
-                    unread[one.connection] += 1
+                    unread[delivery.connection] += 1
             for connection, count in unread.items():
                 refusals.note(conn, connection, batch[-1].at, "more of them", count=count)
 
@@ -65,7 +65,7 @@ class RefusedDeliveries:
             return []
         try:
             changes = source.receiver.parse(refused.headers, refused.body).changes
-        except (PayloadInvalid, ValueError):
+        except Exception:  # whatever a stranger's body makes of our code: it was refused, and claims nothing
             return []
-        named = [Ref(one.kind, one.external_id) for one in changes if len(one.external_id) <= LONGEST_ID]
+        named = [Ref(change.kind, change.external_id) for change in changes if len(change.external_id) <= LONGEST_ID]
         return named[:MOST_READ]

@@ -17,7 +17,7 @@ from app.stores.sql.engine import DATABASE_ERRORS
 from app.stores.sql.statements import storable
 
 MAX_RECORDED = 1_000
-"""Failed items that are written per kind and read; the run's counts have the number of all."""
+"""At most this many failed items are written per kind and read; the run's counts include all of them."""
 
 _SHOWN = 80
 """Characters of a key that a message shows."""
@@ -133,9 +133,25 @@ def isolated(
         isolated(records[half:], write, fail, passing)
 
 
+def storable_ones(
+    deps: Deps, records: Sequence[Record], write: Callable[[Connection, Sequence[Record]], object]
+) -> tuple[list[Record], list[Failure]]:
+    """The records that can be written, and failures for the others: found by writes that are undone, so that one commit can
+    write what is left. Raises ``DatabaseFault``, which no record causes."""
+    failures: dict[int, Failure] = {}
+
+    def attempt(some: Sequence[Record]) -> None:
+        with deps.database.begin() as conn:
+            write(conn, some)
+            conn.rollback()
+
+    isolated(records, attempt, lambda record, error: failures.update({id(record): unstorable(record, error)}))
+    return [record for record in records if id(record) not in failures], list(failures.values())
+
+
 @dataclass
 class Healing:
-    """Finds the items that failed before and that a read shows well. ``known`` are their external ids."""
+    """Finds the items that failed before and that a read shows without an error. ``known`` are their external ids."""
 
     known: Collection[str]
     shown: set[str] = field(default_factory=set)
@@ -146,7 +162,7 @@ class Healing:
             self.shown.update(name for record in records for name in names_of(record) if name in self.known)
 
     def healed(self, failing: Collection[str], *, complete: bool) -> list[str]:
-        """The items that are well now, or that a complete read does not show any more."""
+        """The items that are readable now, or that a complete read no longer shows."""
         well = set(self.known) if complete else self.shown
         return sorted(well - set(map(storable, failing)))
 
@@ -158,7 +174,7 @@ def healing(deps: Deps, connection: str, kind: Kind) -> Healing:
 
 
 def _misfit(record: Record) -> str | None:
-    """The first field that no database of ours can hold, or what is wrong with the key."""
+    """The first field that one of our databases cannot store, or what is wrong with the key."""
     try:
         check_storable(record)
     except ValueError as error:

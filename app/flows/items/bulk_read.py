@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Iterator, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import count
 
 import structlog
 from sqlalchemy import Connection
@@ -10,7 +11,7 @@ from sqlalchemy import Connection
 from app.domain import FIRST_LOAD_WRITER, Change, Kind, Page, Scope, micros
 from app.errors import Transient, Unavailable
 from app.flows.deps import Deps
-from app.flows.holds.hold_back import keep, pass_by
+from app.flows.holds.hold_back import KindRead, keep, pass_by
 from app.flows.holds.holds import finish_released
 from app.flows.holds.plausible import Verdict, batch_of, examine, learn, only, without
 from app.flows.items.bad_records import Failure, healing, unread, unstorable
@@ -23,13 +24,13 @@ from app.stores.guard.foreseen import NOTHING, Foreseen
 from app.stores.history.rows import begin_load, end_load
 
 MAX_READS = 4
-"""How often one comparison may start its read again because the source lost the place."""
+"""How often one comparison may read again, because the source lost the place, without getting further than ever."""
 
 log = structlog.get_logger()
 
 
 class ReadAgain(Exception):
-    """Raised by a reader that lost its place, from the error that says so: all that it has shown no longer counts."""
+    """Raised by a reader that lost its place, with the error that says so as its cause: its pages so far no longer count."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ class BulkResult:
     """The result of a bulk read. If ``held_rows`` of its rows are held, ``held`` says why, ``held_rules`` by which rules,
     and ``diff`` has only the other rows; a dry run has the held ones in ``doubtful``.
 
-    ``failures`` are records that cannot be read or stored, ``healed`` the external ids of items that failed before and
-    are well again. While an unreadable record has no id (``nameless``), no row counts as vanished.
+    ``failures`` are records that cannot be read or stored, ``healed`` the external ids of items that failed before and are
+    readable again. While an unreadable record has no id (``nameless``), no row counts as vanished.
     """
 
     diff: Diff
@@ -62,7 +63,7 @@ class BulkResult:
 
 
 BeforeWrite = Callable[[Diff, datetime], None]
-"""Called with a believed diff just before it is written, while the old values can still be read."""
+"""Called with the accepted diff just before it is written, while the old values can still be read."""
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,10 @@ class BulkRead:
     """A read of everything of a kind (``pages``), to which our rows are to be made equal, made for ``by``
     (``SyncColumns.written_by``).
 
-    ``checks`` are those that the guard makes (``rules.guard.guard``). ``began`` tells when a resumed read began.
-    ``restart`` is called before the read is repeated, ``on_commit`` in each commit of the write (``bulk.write``).
-    ``edited`` rows count as edited by hand though they are not marked. With ``foreseen`` this is a dry run: it holds and
-    writes nothing, and returns what would be.
+    ``checks`` are those that the guard makes (``rules.guard.guard``). ``began`` returns when a resumed read began.
+    ``restart`` is called before the read is repeated, ``on_commit`` in each commit of the write (``bulk.write``). ``edited``
+    rows count as edited by hand though they are not marked. With ``foreseen`` this is a dry run: it holds and writes
+    nothing, and returns what a real run would do.
     """
 
     deps: Deps
@@ -115,7 +116,7 @@ class BulkRead:
         if self.checks > FIRST_LOAD and (self.run_id is not None or verdict.judge is not None):
             learn(self.deps, self.connection, self.kind, verdict)
         if result.held is None:
-            pass_by(self.deps, self.connection, self.kind, result.read_at)
+            pass_by(self.deps, KindRead(self.connection, self.kind, result.read_at))
         return result
 
     def _attempt(self) -> tuple[BulkResult, Scope | None, Verdict]:
@@ -125,17 +126,22 @@ class BulkRead:
     def _compare(self) -> tuple[BulkResult, Scope | None]:
         """What the read would change, and the scope that it was complete for. A read that lost its place starts again, and
         then counts from its new beginning."""
-        for _ in range(MAX_READS):
+        reads, most = 0, 0
+        while reads < MAX_READS:
+            number = count()
             try:
-                return self._compare_once((self.began or self.deps.now)())
+                pages = (page for page, _ in zip(self.pages(), number, strict=False))
+                return self._compare_once((self.began or self.deps.now)(), pages)
             except ReadAgain as lost:
                 cause = lost.__cause__
                 log.warning("read_anew", connection=self.connection, kind=self.kind, error=str(cause))
+            shown = next(number)
+            reads, most = (1, shown) if shown > most else (reads + 1, most)
         if isinstance(cause, Transient):
             raise cause
         raise Unavailable(f"the read lost its place again and again: {cause}")
 
-    def _compare_once(self, read_at: datetime) -> tuple[BulkResult, Scope | None]:
+    def _compare_once(self, read_at: datetime, pages: Iterator[Page]) -> tuple[BulkResult, Scope | None]:
         deps = self.deps
         differ = Differ(deps.database, self.connection, self.kind, read_at, deps.now(), self.edited)
         healer = healing(deps, self.connection, self.kind)
@@ -143,7 +149,7 @@ class BulkRead:
         changes: list[Change] = []
         watermark: str | None = None
         scope: Scope | None = None
-        for page in self.pages():
+        for page in pages:
             misfits = [unstorable(misfit.record, misfit.error) for misfit in differ.feed(page.records, deps.now())]
             healer.note(page.records)
             failures |= {_identity(failure): failure for failure in [*map(unread, page.failed), *misfits]}
@@ -178,20 +184,13 @@ class BulkRead:
             "zeroed": diff.zeroed,
             "vanished": len(diff.vanished),
         }
-        held = keep(
-            self.deps,
-            self.connection,
-            self.kind,
-            verdict,
-            read_at=result.read_at,
-            absent=None if scope is None else scope.absent,
-            summary=summary,
-            run_id=self.run_id,
-        )
+        absent = None if scope is None else scope.absent
+        read = KindRead(self.connection, self.kind, result.read_at, run_id=self.run_id, absent=absent)
+        held = keep(self.deps, read, verdict, summary)
         return _without(result, held.keys, held.reason, verdict.rules)
 
     def _write(self, result: BulkResult, scope: Scope | None) -> BulkResult:
-        """Write the believed diff; records that the database refused join those that could not be read."""
+        """Write the accepted diff; records that the database refused join those that could not be read."""
         deps, connection = self.deps, self.connection
         now = deps.now()
         is_first = result.diff.total_local == 0

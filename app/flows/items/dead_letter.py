@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from app.domain import ItemKey, Kind
 from app.flows.deps import Deps
 from app.stores.letters import dead_letters
+from app.stores.letters.dead_letters import DyingMessage
 from app.stores.owed import Claim
 from app.stores.runs import runs
 
@@ -22,30 +23,22 @@ def record_dead_letter(
 ) -> None:
     """Record the message with every attempt; idempotent by message id.
 
-    Only what the claim covered is settled: later changes stay owed, and an item that somebody else has taken over is
-    left to him. If this write fails, the item stays owed and is tried again after its lease: it dies later, and is not
+    Only what the claim covered is settled: later changes stay owed, and an item that another worker has taken over is left
+    to that worker. If this write fails, the item stays owed and is tried again after its lease: it dies later, and is not
     lost.
     """
     key = item_of_message(actor, args)
     claim = getattr(error, "claim", None)
-    letter = deps.database.transact(
-        lambda conn: dead_letters.record(
-            conn,
-            message_id=message_id,
-            actor=actor,
-            queue=queue,
-            args=args,
-            key=key,
-            connection=connection_of_run(conn, actor, args),
-            claim=claim if isinstance(claim, Claim) and claim.key == key else None,
-            error=error,
-            worker=deps.worker,
-            now=deps.now(),
-            redact=deps.redact,
-        )
-    )
+    covered = claim if isinstance(claim, Claim) and claim.key == key else None
+
+    def write(conn: Connection) -> int | None:
+        connection = connection_of_run(conn, actor, args)
+        message = DyingMessage(message_id, actor, queue, args, key, connection, covered)
+        return dead_letters.record(conn, message, error, worker=deps.worker, now=deps.now(), redact=deps.redact)
+
+    letter = deps.database.transact(write)
     if letter is None:
-        log.info("not_dead", actor=actor, item="/".join(key) if key else None, error=str(error))
+        log.info("dead_letter_not_needed", actor=actor, item="/".join(key) if key else None, error=str(error))
         return
     log.error("dead_letter", letter=letter, actor=actor, item="/".join(key) if key else None, error=str(error))
 

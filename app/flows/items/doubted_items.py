@@ -22,7 +22,7 @@ from app.flows.holds.doubted import Doubt, judged, settled
 from app.flows.holds.hold_back import leave_out, leave_unread
 from app.flows.holds.plausible import Verdict
 from app.flows.items.bad_records import split_storable, sure_scopes
-from app.flows.items.fetching import Fetched, read_of
+from app.flows.items.fetched import Fetched, read_of
 from app.flows.items.held_items import BelievedRows, HeldItems, split
 from app.rules.guard.guard import FIRST_LOAD, POLL
 from app.rules.guard.traits import OldListing
@@ -34,7 +34,7 @@ from app.stores.guard.held_rows import HeldRow
 from app.stores.guard.holds import Hold
 
 JUDGED = (Kind.PRODUCT, Kind.STOCK)
-"""The rules for the other kinds judge only numbers of rows, and somebody asked for so many by id."""
+"""The rules for the other kinds judge only numbers of rows, and here somebody asked for that many by id."""
 
 MIN_ROWS = 3
 """No rule doubts fewer rows than this."""
@@ -57,7 +57,7 @@ def hold_back(deps: Deps, fetched: Sequence[Fetched]) -> list[Fetched]:
 
 
 def judge_named(deps: Deps, connection: str, kind: Kind, ids: Sequence[str]) -> None:
-    """Fetch and judge, before they are owed, items that a list only names and that one call cannot fetch: doubtful rows
+    """Fetch and judge items that a list only names and that do not fit into one call, before they are owed: doubtful rows
     wait then, and the item path writes the rest. Raises what the source raises unless it concerns single items."""
     source = deps.bulk_sources[connection]
     size = source.batch_size(kind)
@@ -102,7 +102,7 @@ class ItemReads:
     """Reads of items by id that are judged as one batch.
 
     ``held_ids`` are items of these reads that were held before: a row of theirs that is missing now is not unreadable. With
-    ``foreseen`` (a dry run) nothing is written, and rows that would be believed are added to ``believed``.
+    ``foreseen`` (a dry run) nothing is written, and rows that would be accepted are added to ``believed``.
     """
 
     deps: Deps
@@ -115,7 +115,7 @@ class ItemReads:
     believed: BelievedRows | None = None
 
     def held(self) -> HeldItems | None:
-        """What is held of these items now, or in a dry run would be."""
+        """The rows of these items that are held now, or that would be held in a real run."""
         if self.kind not in JUDGED:
             return None
         records = self._storable()
@@ -160,13 +160,15 @@ class ItemReads:
             for read in self.reads
             for key in catalog.ending(conn, self.connection, self.kind, read, now)
         ]
-        of_kind = ((one, read) for read in self.reads for one in read.records if KINDS[type(one)] is self.kind)
+        of_kind = (
+            (record, read) for read in self.reads for record in read.records if KINDS[type(record)] is self.kind
+        )
         began = dict(sorted([*((key_of(one), read.began) for one, read in of_kind), *ends]))
         return _Shown(records, sorted({key for key, _ in ends}), began)
 
     def _judge(self, batch: Batch) -> tuple[Doubt | None, set[Key]]:
         """The guard's verdict on a batch (``None`` if too few rows are doubtful), and the rows that it holds. The doubtful
-        rows that it believes are noted, to be judged together with later ones."""
+        rows that it accepts are noted, to be judged together with later ones."""
         doubts, trickled = _doubts(self.deps, self.connection, batch)
         is_counted = self.believed is not None and batch.kind is Kind.PRODUCT and doubts
         earlier = self.believed if self.believed is not None and is_counted else BelievedRows()
@@ -175,7 +177,7 @@ class ItemReads:
             whole = replace(
                 batch,
                 trickled=trickled,
-                records=(*batch.records, [one for one in earlier.records if key_of(one) not in doubts]),
+                records=(*batch.records, [record for record in earlier.records if key_of(record) not in doubts]),
                 vanished=[*batch.vanished, *(key for key in earlier.vanished if key not in doubts)],
             )
             doubt = self._judged(whole)

@@ -1,21 +1,16 @@
 """Fetches leased items from their source and applies the answers to the catalog, several in one commit."""
 
 import random
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-import msgspec
 from sqlalchemy import Connection
 
 from app.domain import (
     ALL_ITEMS,
-    KINDS,
     SKU_PREFIX,
-    UNKNOWN_WRITER,
     Answer,
-    BadRecord,
     Cause,
     ItemKey,
     Kind,
@@ -26,106 +21,14 @@ from app.domain import (
 )
 from app.flows.deps import Deps
 from app.flows.items.bad_records import Failure, isolated, unstorable
+from app.flows.items.fetched import Fetched, Outcome, read_of
 from app.rules.letters.retry import wait_for_item, wait_for_version
 from app.sources import exchanges
 from app.sources.base import Source
 from app.stores import catalog, owed
-from app.stores.catalog import Applied, Key, Read, watermarks
+from app.stores.catalog import Applied, HeldVersion, Key, Read, watermarks
 from app.stores.owed import Claim
 from app.stores.runs import failed_items, run_pages, runs
-
-WAITS_FOR_A_PERSON = "it waits for a person"
-"""The error of a failed record that is only held: it was shown, and counts neither as read nor as unreadable."""
-
-Outcome = tuple[Claim, str]
-"""A claim, and the ``outcome`` of its settlement."""
-
-
-@dataclass(frozen=True)
-class Fetched:
-    """An answer, the claims that it is for, and when the read of it began. Of ``held`` items it shows only the rows that
-    are beyond doubt."""
-
-    claims: Sequence[Claim]
-    refs: Mapping[str, Ref]
-    answer: Answer
-    began: datetime
-    held: frozenset[str] = frozenset()
-
-    def failed(self) -> list[tuple[Claim, str]]:
-        """Claims of items that were shown but could not be read, each with the error. An unreadable record without an id
-        may belong to any item of which the answer shows nothing else."""
-        unread = [bad for bad in self.answer.failed if bad.error != WAITS_FOR_A_PERSON]
-        errors = {name: bad.error for bad in unread for name in (bad.external_id, bad.owner)}
-        nameless = next((bad.error for bad in unread if not bad.owner), None)
-        answered = self._answered() if nameless is not None else set()
-        ids = ((claim, self._ref(claim).external_id) for claim in self.claims)
-        found = [(claim, errors.get(id, None if id in answered else nameless)) for claim, id in ids]
-        return [(claim, error) for claim, error in found if error is not None]
-
-    def _answered(self) -> set[str]:
-        """The external ids of items of which the answer says something readable."""
-        shown = {name for record in self.answer.records for name in (item_of(record), key_of(record)[0])}
-        return shown | {ref.external_id for ref in (*self.answer.gone, *self.answer.not_yet)}
-
-    def not_yet(self) -> list[Claim]:
-        """Claims of items that the vendor announced but cannot show yet."""
-        late = set(self.answer.not_yet)
-        return [claim for claim in self.claims if self._ref(claim) in late]
-
-    def outcomes(self, changed: set[str]) -> list[Outcome]:
-        """The outcome of every claim that could be read; ``changed`` are the external ids of items that changed."""
-        gone = set(self.answer.gone)
-        unread = {claim.key for claim in self.not_yet()} | {claim.key for claim, _ in self.failed()}
-        outcomes = []
-        for claim in self.claims:
-            ref = self._ref(claim)
-            applied = "applied" if ref.external_id in changed else "unchanged"
-            outcome = "held" if ref.external_id in self.held else "gone" if ref in gone else applied
-            if claim.key not in unread:
-                outcomes.append((claim, outcome))
-        return outcomes
-
-    def behind(self) -> list[Claim]:
-        """Claims whose hint names a newer version than the answer shows, or of which it shows nothing: it came from a
-        replica that lags."""
-        shown: dict[str, int] = defaultdict(int)
-        for record in self.answer.records:
-            shown[item_of(record)] = max(shown[item_of(record)], record.version)
-        known = {ref.external_id for ref in (*self.answer.gone, *self.answer.not_yet)}
-        known |= {str(scope.value) for scope in self.answer.covers} - set(shown) | self.held
-        unread = {claim.key for claim, _ in self.failed()}
-        return [
-            claim
-            for claim, ref in ((claim, self._ref(claim)) for claim in self.claims)
-            if ref.external_id not in known and claim.key not in unread and claim.version > shown[ref.external_id]
-        ]
-
-    def without(self, failures: Sequence[Failure]) -> "Fetched":
-        """The answer with the records of these items turned into failed ones."""
-        errors = {failure.ref: str(failure.error) for failure in failures}
-        good: list[Record] = []
-        bad = list(self.answer.failed)
-        for record in self.answer.records:
-            item = Ref(KINDS[type(record)], item_of(record))
-            if item in errors:
-                bad.append(BadRecord(item.kind, key_of(record)[0], errors[item], item.external_id))
-            else:
-                good.append(record)
-        return replace(self, answer=msgspec.structs.replace(self.answer, records=good, failed=bad))
-
-    def read(self) -> Read:
-        """The answer as a read of the catalog's; each item was fetched for what its claim says."""
-        by_item = {self._ref(claim).external_id: claim.cause for claim in self.claims}
-        return replace(read_of(self.answer, self.began, self.claims[0].cause), by_item=by_item)
-
-    def read_of(self, records: Sequence[Record]) -> Read:
-        """Some records of the answer as a read that says nothing about others."""
-        whole = self.read()
-        return Read(records, whole.began, by=whole.by, by_item=whole.by_item)
-
-    def _ref(self, claim: Claim) -> Ref:
-        return self.refs[claim.key.external_id]
 
 
 @dataclass
@@ -194,7 +97,7 @@ def _commit(deps: Deps, conn: Connection, fetched: Sequence[Fetched]) -> Committ
 
 
 def _is_beside_bulk(conn: Connection, key: ItemKey, reads: Sequence[Read]) -> bool:
-    """Whether an older bulk read, under way or suspended, may still bring parts of these items. A run that reads pages or
+    """Whether an older bulk read, under way or suspended, may still write parts of these items. A run that reads pages or
     ids holds no lease on the kind."""
     if not any(scope.field == "parent_id" for read in reads for scope in read.covers):
         return False
@@ -211,9 +114,15 @@ def _ask_again(conn: Connection, fetched: Fetched, now: datetime, *, fenced: Seq
     """Release, for a while, claims of items that the source could not show yet; after that they are settled, and polls
     find the rest.
 
-    Returns ``_WAITS`` for each such claim, or its outcome if it waited long enough.
+    Returns ``_WAITS`` for each such claim, or its outcome if it waited long enough: that an item of ours was not shown is no
+    deletion.
     """
-    late = [(claim, wait_for_item(claim.asks, random.random()), "gone") for claim in fetched.not_yet()]  # noqa: S311
+    unshown = fetched.not_yet()
+    held = _held(conn, fetched, unshown)
+    late = [
+        (claim, wait_for_item(claim.asks, random.random()), "stale" if claim.key in held else "gone")  # noqa: S311
+        for claim in unshown
+    ]
     behind = _really_behind(conn, fetched)
     behind += [claim for claim in fenced if claim not in behind]
     late += [(claim, wait_for_version(claim.asks, random.random()), "stale") for claim in behind]  # noqa: S311
@@ -226,19 +135,23 @@ def _ask_again(conn: Connection, fetched: Fetched, now: datetime, *, fenced: Seq
 def _really_behind(conn: Connection, fetched: Fetched) -> list[Claim]:
     """Claims that are behind, except those whose newer version another read has brought."""
     behind = fetched.behind()
-    if not behind:
-        return []
-    key = behind[0].key
-    ids = {claim.key: fetched.refs[claim.key.external_id].external_id for claim in behind}
+    held = _held(conn, fetched, behind)
+    return [claim for claim in behind if claim.key not in held or held[claim.key].version < claim.version]
+
+
+def _held(conn: Connection, fetched: Fetched, claims: Sequence[Claim]) -> dict[ItemKey, HeldVersion]:
+    """What we hold of the items of some claims, by their keys."""
+    if not claims:
+        return {}
+    key = claims[0].key
+    ids = {claim.key: fetched.refs[claim.key.external_id].external_id for claim in claims}
     held = catalog.versions(conn, key.connection, key.kind, sorted(set(ids.values())))
-    return [
-        claim for claim in behind if (held[ids[claim.key]].version if ids[claim.key] in held else 0) < claim.version
-    ]
+    return {item: held[id] for item, id in ids.items() if id in held}
 
 
 def _fenced(conn: Connection, fetched: Fetched) -> list[Claim]:
-    """Claims of items that the answer shows, but that another read has found gone since this one began. Only a later
-    fetch tells which is true."""
+    """Claims of items that the answer shows, but that another read has found gone since this one began. Only a later fetch
+    shows which is true."""
     kind = fetched.claims[0].key.kind
     living = {key_of(record): item_of(record) for record in fetched.answer.records if not record.deleted}
     if not living:
@@ -249,8 +162,8 @@ def _fenced(conn: Connection, fetched: Fetched) -> list[Claim]:
 
 
 def _overtaken(conn: Connection, fetched: Fetched) -> Sequence[Claim]:
-    """All claims, if their whole kind was read while this answer was under way: what that read no longer showed, and we
-    never held, left no tombstone. Only a later fetch tells whether it lives."""
+    """All claims, if their whole kind was read while this answer was under way: an item that the read no longer showed, and
+    that we never had, left no tombstone. Only a later fetch shows whether it exists."""
     connection, kind, _ = fetched.claims[0].key
     whole = watermarks.whole_read_at(conn, connection, kind)
     return fetched.claims if whole is not None and whole > fetched.began else []
@@ -278,12 +191,6 @@ def refs_of(deps: Deps, keys: Sequence[ItemKey]) -> dict[str, Ref]:
                 if id is not None:
                     refs[sku] = Ref(refs[sku].kind, id)
     return refs
-
-
-def read_of(answer: Answer, began: datetime, by: str = UNKNOWN_WRITER) -> Read:
-    """An answer as a read of the catalog's; ``by`` says what it was fetched for."""
-    failed = {bad.external_id or bad.item_id: bad.owner for bad in answer.failed}
-    return Read(answer.records, began, answer.covers, answer.gone, failed, by)
 
 
 def _changed(answer: Answer, written: set[Key], closed: Sequence[tuple[Kind, Key]]) -> set[str]:

@@ -1,4 +1,4 @@
-"""What is held of items that were fetched by id, what a dry run believed of them, and an answer without what is held."""
+"""The held rows of items that were fetched by id, the rows that a dry run accepted, and answers without held rows."""
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from app.domain import Answer, BadRecord, Kind, Record, key_of
-from app.flows.items.fetching import WAITS_FOR_A_PERSON
+from app.flows.items.fetched import WAITS_FOR_A_PERSON
 from app.stores.catalog import Key
 from app.stores.guard import Batch
 
@@ -27,7 +27,7 @@ class HeldItems:
 
 @dataclass
 class BelievedRows:
-    """Doubtful rows that a dry run would have believed so far: the guard judges the next ones together with them."""
+    """Implausible rows that a dry run has accepted so far: the guard judges the next ones together with them."""
 
     records: list[Record] = field(default_factory=list)
     vanished: list[Key] = field(default_factory=list)

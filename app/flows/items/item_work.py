@@ -20,15 +20,17 @@ from app.errors import (
 )
 from app.flows.connections import health
 from app.flows.connections.health import Fault
+from app.flows.connections.limited import limited_for
 from app.flows.deps import Deps
 from app.flows.items.bad_records import Failure, record_failures
 from app.flows.items.dead_letter import with_claim
 from app.flows.items.doubted_items import hold_back
-from app.flows.items.fetching import Fetched, commit, fetch, write_storable
+from app.flows.items.fetched import Fetched
+from app.flows.items.fetching import commit, fetch, write_storable
 from app.flows.items.leases import LeaseKeeper
 from app.flows.items.pull import pull
 from app.rules.calls.lanes import Lane, lane, lane_of
-from app.rules.letters.retry import MAX_KILLS, wait_before_retry
+from app.rules.letters.retry import MAX_KILLS, wait_before_retry, wait_while_limited
 from app.sources import exchanges
 from app.sources.base import Source
 from app.stores import owed
@@ -185,8 +187,8 @@ class ItemWork:
 
     def _fail(self, claims: Sequence[Claim], error: Exception) -> None:
         """Postpone what waiting may cure. Any other failure is final for the item that the message names; another item
-        gets a message of its own, which then raises it."""
-        if isinstance(error, BudgetSpent):
+        gets a message of its own, which then raises it. A limit on calls is the connection's, and no item's failure."""
+        if isinstance(error, RateLimited):
             self._postpone_blameless(claims, error)
             return
         for claim in claims:
@@ -204,11 +206,20 @@ class ItemWork:
         unlucky items would become a storm of calls."""
         if not claims:
             return
-        wait = wait_before_retry(error, 1, random.random()) or 0.0  # noqa: S311
+        wait = self._wait_of_the_blameless(error)
         next_at = self._deps.now() + timedelta(seconds=wait)
         with self._deps.database.begin() as conn:
             owed.postpone(conn, claims, next_at=next_at)
         log.info("given_back", item="/".join(claims[0].key), items=len(claims), wait=round(wait, 1), error=str(error))
+
+    def _wait_of_the_blameless(self, error: Exception) -> float:
+        """Seconds. Our own budget says itself when it has a call again; a vendor that limits us is left alone for longer and
+        longer."""
+        jitter = random.random()  # noqa: S311
+        if not isinstance(error, RateLimited):
+            return wait_before_retry(error, 1, jitter) or 0.0
+        limited = 0.0 if isinstance(error, BudgetSpent) else limited_for(self._deps, *self._named[:2])
+        return wait_while_limited(error, limited, jitter)
 
     def _postpone(self, claim: Claim, error: Exception, wait: float) -> None:
         now = self._deps.now()

@@ -14,10 +14,10 @@ import structlog
 from sqlalchemy import Connection
 
 from app.errors import DatabaseFault
-from app.flows.deps import utc_now
+from app.flows.deps import Deps, utc_now
 from app.flows.items.shares import Shares
 from app.stores import owed
-from app.stores.owed import Claim
+from app.stores.owed import NEVER, Claim
 from app.stores.runs import runs
 from app.stores.sql.engine import DATABASE_ERRORS, Database
 
@@ -167,6 +167,16 @@ class LeaseKeeper:
         except DatabaseFault:  # logged once, by the database; the next round tries again
             return False
         except DATABASE_ERRORS as error:  # a lost lease costs a second fetch, no data
-            log.warning("leases_not_touched", error=f"{type(error).__name__}: {error}")
+            log.warning("leases_not_updated", error=f"{type(error).__name__}: {error}")
             return False
         return True
+
+
+def blameless(deps: Deps) -> datetime:
+    """The moment from which on an expired lease counts as no crash: since then the database was away, so that nobody could
+    renew leases. ``NEVER`` if it was not away lately."""
+    trouble = deps.database.trouble()
+    if trouble is None:
+        return NEVER
+    began, ended = trouble  # seconds ago
+    return NEVER if ended > 2 * LEASE else deps.now() - timedelta(seconds=began)

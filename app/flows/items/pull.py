@@ -2,15 +2,13 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
-from typing import NamedTuple
 
 import structlog
 from sqlalchemy import Connection
 
 from app.domain import (
-    KINDS,
     SKU_PREFIX,
     Cause,
     Change,
@@ -20,11 +18,11 @@ from app.domain import (
     Page,
     Record,
     batches,
-    item_of,
     key_of,
 )
 from app.errors import DatabaseFault, RateLimited
 from app.flows.connections import health
+from app.flows.connections.limited import not_limited
 from app.flows.deps import Deps
 from app.flows.holds.doubted import doubted
 from app.flows.items.bad_records import (
@@ -40,10 +38,11 @@ from app.flows.items.bad_records import (
 )
 from app.flows.items.bulk_read import BulkRead
 from app.flows.items.doubted_items import judge_named
+from app.flows.items.owing import BATCH_SIZE, changes_by_mention, owe_refused, owe_unknown, unknown
 from app.rules.guard.guard import FIRST_LOAD, POLL
 from app.sources.base import Source
 from app.stores import catalog, owed
-from app.stores.catalog import Applied, HeldVersion, watermarks
+from app.stores.catalog import watermarks
 from app.stores.catalog.spool import Spool
 from app.stores.owed import Claim, Noted
 from app.stores.runs import failed_items
@@ -53,9 +52,6 @@ BLOCKED_PAUSE = timedelta(seconds=30)
 
 CheckLease = Callable[[Connection], None]
 """Called before each commit of a pull; raises ``_TakenOver`` if the pull has lost its lease."""
-
-BATCH_SIZE = 500
-"""Items per commit. One long transaction would make the receiver's acknowledgements wait."""
 
 log = structlog.get_logger()
 
@@ -93,9 +89,9 @@ class _Pulled:
 def pull(deps: Deps, claim: Claim) -> list[ItemKey]:
     """Catch up one kind of one connection; returns the items that now need a message.
 
-    The watermark moves only after the last page, when the items that need a fetch of their own are owed. If the vendor
-    does not answer us, or not for this kind, the pull is postponed without a failed attempt. Raises what else the source
-    raises: the items that wait for the pull are then fetched one by one. A pull that lost its lease writes nothing more.
+    The watermark moves only after the last page, when the items that need a fetch of their own are owed. If the vendor does
+    not answer us, or not for this kind, the pull is postponed without a failed attempt. Raises any other error of the
+    source: the items that wait for the pull are then fetched one by one. A pull that lost its lease writes nothing more.
     """
     try:
         return _pull(deps, claim)
@@ -209,6 +205,7 @@ def _spool(deps: Deps, connection: str, pages: Iterable[Page], read: _Pulled, he
 
 def _finish(deps: Deps, claim: Claim, read: _Pulled, noted: Sequence[Noted]) -> list[ItemKey]:
     connection, kind = claim.key.connection, claim.key.kind
+    not_limited(deps, connection, kind)
     fresh = _owe_named(deps, connection, kind, read.changes)
     now = deps.now()
     with deps.database.begin() as conn:
@@ -229,7 +226,7 @@ def _finish(deps: Deps, claim: Claim, read: _Pulled, noted: Sequence[Noted]) -> 
 def _owe_named(deps: Deps, connection: str, kind: Kind, changes: Sequence[Change]) -> list[ItemKey]:
     """Owe the items that the list only names, after the guard has judged them as one batch."""
     with deps.database.read() as conn:
-        some = [_unknown(conn, connection, kind, few) for few in batches(changes, BATCH_SIZE)]
+        some = [unknown(conn, connection, kind, few) for few in batches(changes, BATCH_SIZE)]
     judge_named(deps, connection, kind, [change.external_id for few in some for change in few])
     return owe_unknown(deps, connection, kind, changes, Cause.LOOKUP).fresh
 
@@ -241,61 +238,3 @@ def _covered(claim: Claim, read: _Pulled, noted: Sequence[Noted]) -> list[Noted]
     owed_before = [item for item in noted if item.key != claim.key and item.key.external_id not in hinted]
     shown = ((item, read.seen.get(item.key.external_id)) for item in owed_before)
     return [item for item, version in shown if read.everything or (version is not None and version >= item.version)]
-
-
-def owe_refused(
-    deps: Deps, conn: Connection, connection: str, records: Sequence[Record], applied: Applied
-) -> list[ItemKey]:
-    """Owe the items of records that a tombstone or a later read refused: only a new fetch tells which is true."""
-    if not applied.refused:
-        return []
-    refused = {key for _, key in applied.refused}
-    changes = {Change(KINDS[type(record)], item_of(record)) for record in records if key_of(record) in refused}
-    ordered = sorted(changes, key=lambda change: (change.kind, change.external_id))
-    return owed.owe(conn, connection, ordered, Cause.LOOKUP, deps.now())
-
-
-class NewlyOwed(NamedTuple):
-    """How many of the hinted items we do not hold, and those that were not owed before and need a message (``fresh``)."""
-
-    unseen: int
-    fresh: list[ItemKey]
-
-
-def changes_by_mention(deps: Deps, connection: str, page: Page) -> list[Change]:
-    """The items to read again because an object that their listings mention has changed."""
-    with deps.database.read() as conn:
-        return [Change(Kind.PRODUCT, item) for item in catalog.mentioning(conn, connection, page.mentioned)]
-
-
-def owe_unknown(deps: Deps, connection: str, kind: Kind, changes: Sequence[Change], cause: Cause) -> NewlyOwed:
-    """Owe the hinted items that we do not hold, a few per commit.
-
-    An overlapping read names many items that we hold in that very version.
-    """
-    owed_now = NewlyOwed(0, [])
-    for some in batches(changes, BATCH_SIZE):
-        with deps.database.begin() as conn:
-            more = owe_unknown_in(conn, connection, kind, some, cause, deps.now())
-        owed_now = NewlyOwed(owed_now.unseen + more.unseen, owed_now.fresh + more.fresh)
-    return owed_now
-
-
-def owe_unknown_in(
-    conn: Connection, connection: str, kind: Kind, changes: Sequence[Change], cause: Cause, now: datetime
-) -> NewlyOwed:
-    """``owe_unknown`` within one transaction."""
-    unknown = _unknown(conn, connection, kind, changes)
-    return NewlyOwed(len(unknown), owed.owe(conn, connection, unknown, cause, now))
-
-
-def _unknown(conn: Connection, connection: str, kind: Kind, changes: Sequence[Change]) -> list[Change]:
-    held = catalog.versions(conn, connection, kind, [change.external_id for change in changes])
-    return [change for change in changes if not _is_known(change, held.get(change.external_id))]
-
-
-def _is_known(change: Change, held: HeldVersion | None) -> bool:
-    if held is None or change.version == 0:
-        return False
-    edited = datetime.fromtimestamp(change.version / 1_000_000, UTC)
-    return held.version >= change.version and held.read_at >= edited + catalog.READ_LAG

@@ -31,7 +31,8 @@ class Shares:
 
     @property
     def all_threads(self) -> int:
-        """How many threads the process needs, so that one connection can hold ``threads`` beside all the others."""
+        """How many threads the process needs, so that one connection can use ``threads`` of them and the others still have
+        some."""
         threads = self.threads or 1
         return threads if self.connections < 2 else math.ceil(threads * 4 / 3) + self.connections - 2
 

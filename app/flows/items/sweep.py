@@ -8,7 +8,7 @@ import structlog
 from app.domain import ALL_ITEMS, Cause, Change, ItemKey, Kind
 from app.flows.connections import health
 from app.flows.deps import Deps
-from app.flows.items.sync_item import blameless
+from app.flows.items.leases import blameless
 from app.stores import owed, replays
 from app.stores.catalog import watermarks
 from app.stores.owed import Overdue

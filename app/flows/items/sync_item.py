@@ -5,7 +5,6 @@ so a backlog drains in batches. No transaction is open while the vendor is calle
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 from uuid import uuid4
 
 import structlog
@@ -17,10 +16,9 @@ from app.flows.connections import health
 from app.flows.deps import Deps
 from app.flows.items.dead_letter import ITEM_ACTOR, record_dead_letter
 from app.flows.items.item_work import ItemWork
-from app.flows.items.leases import LEASE, LeaseKeeper
+from app.flows.items.leases import LEASE, LeaseKeeper, blameless
 from app.sources.base import Source
 from app.stores import owed
-from app.stores.owed import NEVER
 
 log = structlog.get_logger()
 
@@ -28,9 +26,9 @@ log = structlog.get_logger()
 def sync_item(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str] = ()) -> None:
     """Bring an item up to date, and with it those ``also`` named of its kind, unless they are no longer owed.
 
-    Failures that waiting may cure are recorded and postponed here; a fault of the database is none. A final failure is
-    raised: the message is then dead, and ``flows.items.dead_letter`` records it. If the connection already holds its
-    share of this process's threads, the item is parked, and the next free one of them works on it.
+    Failures that waiting may cure are recorded and postponed here; a fault of the database does not count as one. A final
+    failure is raised: the message is then dead, and ``flows.items.dead_letter`` records it. If the connection already holds
+    its share of this process's threads, the item is parked, and the next free one of them works on it.
     """
     if not keeper.shares.enter(key, also):
         return
@@ -39,7 +37,7 @@ def sync_item(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str]
     try:
         while work is not None:
             try:
-                _work_off(deps, keeper, *work, is_parked=work[0] != key)
+                _sync_one(deps, keeper, *work, is_parked=work[0] != key)
             except DatabaseFault as error:
                 # no item's fault: the leases were released, and the sweep sends what is parked
                 log.debug("database_away", item="/".join(work[0]), error=str(error))
@@ -53,10 +51,11 @@ def sync_item(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str]
             deps.queue.enqueue([first, *(first._replace(external_id=id) for id in others)])
 
 
-def _work_off(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str], *, is_parked: bool) -> None:
-    """A parked item has no message that its failure could kill, so its dead letter is recorded here."""
+def _sync_one(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str], *, is_parked: bool) -> None:
+    """Sync an item and raise its final failure. A parked item has no message that could become a dead letter, so its dead
+    letter is recorded here."""
     try:
-        _sync(deps, keeper, key, also)
+        _sync_unless_blocked(deps, keeper, key, also)
     except DatabaseFault:
         raise
     except Exception as error:
@@ -66,13 +65,14 @@ def _work_off(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str]
         record_dead_letter(deps, message_id=uuid4().hex, actor=ITEM_ACTOR, queue=LIVE, args=args, error=error)
 
 
-def _sync(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str]) -> None:
+def _sync_unless_blocked(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str]) -> None:
+    """Claim the item and work on it, unless its connection or kind must not be called now."""
     source = deps.sources.get(key.connection)
     if source is None:
         raise BadConfiguration(f"item {key} belongs to connection {key.connection!r}, which is not configured")
     if health.blocked(deps, key.connection, key.kind) is not None:
-        return  # it stays owed, and comes again when the connection is well
-    if _work_on(deps, keeper, source, key, also):
+        return  # it stays owed, and the sweep sends it again when the connection is well
+    if _claim_and_work(deps, keeper, source, key, also):
         return
     with deps.database.read() as conn:
         is_candidate = owed.is_poison_candidate(conn, key, deps.now(), blameless=blameless(deps))
@@ -80,23 +80,15 @@ def _sync(deps: Deps, keeper: LeaseKeeper, key: ItemKey, also: Sequence[str]) ->
         _work_isolated(deps, keeper, source, key)
 
 
-def blameless(deps: Deps) -> datetime:
-    """From when on an expired lease is no crash: nobody could renew leases while the database was away."""
-    trouble = deps.database.trouble()
-    if trouble is None or trouble[1] > 2 * LEASE:
-        return NEVER
-    return deps.now() - timedelta(seconds=trouble[0])
-
-
 def _work_isolated(deps: Deps, keeper: LeaseKeeper, source: Source, key: ItemKey) -> None:
-    """Work on one poison candidate at a time in this process: all would be lost with the one that kills it. The sweep
-    sends the others again."""
+    """Work on at most one poison candidate at a time: if it kills this process, no other item is suspected with it. The
+    sweep sends the others again."""
     with keeper.isolated() as is_alone:
         if is_alone:
-            _work_on(deps, keeper, source, key, (), poison_candidates=True)
+            _claim_and_work(deps, keeper, source, key, (), poison_candidates=True)
 
 
-def _work_on(
+def _claim_and_work(
     deps: Deps,
     keeper: LeaseKeeper,
     source: Source,
@@ -105,7 +97,7 @@ def _work_on(
     *,
     poison_candidates: bool = False,
 ) -> bool:
-    """Lease and process; ``False`` if there was nothing to lease."""
+    """Lease the item, those named with it and due neighbours, and process them; ``False`` if nothing could be leased."""
     more = source.batch_size(key.kind) - 1
     with deps.database.begin() as conn:
         claims = owed.claim(

@@ -40,7 +40,7 @@ def restore(deps: Deps, letter_id: int) -> None:
         if letter.state != "discarded":
             raise Conflict(f"dead letter {letter_id} is {letter.state}, not discarded")
         if not dead_letters.restore(conn, letter_id, deps.now() - UNDO_WITHIN):
-            raise Conflict(f"dead letter {letter_id} was discarded more than a day ago; that stays")
+            raise Conflict(f"dead letter {letter_id} was discarded more than a day ago and cannot be restored")
         before = {"state": "discarded", "reason": letter.discard_reason, "by": letter.discarded_by}
         after = {"state": "dead"}
         subject, connection = f"letter {letter_id}", letter.connection

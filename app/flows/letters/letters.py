@@ -1,4 +1,4 @@
-"""What people ask about dead letters: which there are, how many causes they have, and everything about one."""
+"""What people ask about dead letters: a list, their causes, and everything about one letter."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime

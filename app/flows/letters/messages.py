@@ -33,7 +33,7 @@ def check_args(deps: Deps, conn: Connection, actor: str, args: Sequence[Any]) ->
         )
     if key.connection not in deps.sources or not deps.principal.can_see(key.connection):
         known = ", ".join(sorted(filter(deps.principal.can_see, deps.sources))) or "none"
-        raise InvalidRequest(f"no connection {key.connection!r}; there are {known}")
+        raise InvalidRequest(f"no connection {key.connection!r}; use one of: {known}")
     return key
 
 

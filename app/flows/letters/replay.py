@@ -182,7 +182,8 @@ def _visible_replay(deps: Deps, conn: Connection, replay_id: int) -> ReplayRow:
 
 
 def _may_see(deps: Deps, conn: Connection, replay_id: int) -> bool:
-    """A replay's name and progress tell of all its members, so only a person who sees all of them may see it."""
+    """A replay's name and progress say something about all its members, so only a person who may see all of them may see
+    it."""
     return deps.principal.connections is None or all(
         map(deps.principal.can_see, replays.connections(conn, replay_id))
     )

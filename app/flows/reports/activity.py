@@ -6,61 +6,20 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row
 
-from app.domain import ALL_ITEMS, Kind
+from app.domain import ALL_ITEMS, Kind, Verdict
 from app.stores.reports import activity
 from app.stores.sql.engine import Database
 
 
-class Delivered(NamedTuple):
-    """A delivery was received."""
-
-    at: datetime
-    connection: str
-    type: str
-    verdict: str
-
-
-class Settled(NamedTuple):
-    """An owed item was settled; ``item`` describes it, ``seconds`` is the time since it became owed."""
-
-    at: datetime
-    connection: str
-    item: str
-    outcome: str
-    changes: int
-    seconds: float
-
-
-class Drifted(NamedTuple):
-    """A run found a difference."""
-
-    at: datetime
-    connection: str
-    kind: str
-    item: str
-    change: str
-    cause: str
-
-
-class Died(NamedTuple):
-    """A message became a dead letter."""
+class Happened(NamedTuple):
+    """Something that happened. ``what`` is ``heard`` (a delivery), the outcome of an owed item, ``drift``, ``dead`` or
+    ``held``; ``text`` says it for people, ``note`` adds details."""
 
     at: datetime
     connection: str | None
-    letter_id: int
-    error: str
-
-
-class Held(NamedTuple):
-    """A batch waits for a person."""
-
-    at: datetime
-    connection: str
-    kind: str
-    reason: str
-
-
-Activity = Delivered | Settled | Drifted | Died | Held
+    what: str
+    text: str
+    note: str = ""
 
 
 class ActivityReader:
@@ -71,30 +30,34 @@ class ActivityReader:
         with database.read() as conn:
             self._since = {table: activity.newest(conn, table) for table in activity.TABLES}
 
-    def read(self) -> Iterator[Activity]:
+    def read(self) -> Iterator[Happened]:
         """What happened since the last call, but for items that were looked at and unchanged."""
         with self._database.read() as conn:
             for table in activity.TABLES:
                 for row in activity.since(conn, table, self._since[table]):
                     self._since[table] = row.id
                     if table != "settlements" or row.outcome != "unchanged":
-                        yield _activity(conn, table, row)
+                        yield _happened(conn, table, row)
 
 
-def _activity(conn: Connection, table: str, row: Row[Any]) -> Activity:
+def _happened(conn: Connection, table: str, row: Row[Any]) -> Happened:
     match table:
         case "inbox_events":
-            return Delivered(row.received_at, row.connection, row.type, row.verdict)
+            note = "" if row.verdict == Verdict.ACCEPTED else f"({row.verdict})"
+            return Happened(row.received_at, row.connection, "heard", row.type, note)
         case "settlements":
-            seconds = (row.settled_at - row.first_seen_at).total_seconds()
-            item = _described(conn, row)
-            return Settled(row.settled_at, row.connection, item, row.outcome, row.changes, seconds)
+            ms = (row.settled_at - row.first_seen_at).total_seconds() * 1000
+            note = f"{ms:.0f} ms" + (f", {row.changes} changes in one" if row.changes > 1 else "")
+            return Happened(row.settled_at, row.connection, row.outcome, _described(conn, row), note)
         case "drift":
-            return Drifted(row.found_at, row.connection, row.kind, row.item, row.change, row.cause)
+            text = f"{row.kind} {row.item} {row.change}, cause: {row.cause}"
+            return Happened(row.found_at, row.connection, "drift", text)
         case "dead_letters":
-            return Died(row.died_at, row.connection, row.id, row.error)
+            text = f"letter {row.id}: {row.error[:100]} (tallyhook dead show {row.id})"
+            return Happened(row.died_at, row.connection, "dead", text)
         case _:
-            return Held(row.held_at, row.connection, row.kind, row.reason)
+            text = f"{row.kind}: {row.reason} (tallyhook holds list)"
+            return Happened(row.held_at, row.connection, "held", text)
 
 
 def _described(conn: Connection, row: Row[Any]) -> str:

@@ -42,29 +42,29 @@ def check_all(deps: Deps, connection: str | None = None, *, mail: bool = False) 
 
 def _installation(deps: Deps) -> Iterator[Finding]:
     checks = readiness(deps)
-    if not checks["database"]:
+    if not checks.database:
         yield Finding("database", State.WRONG, "does not answer", "look at its log, and at TALLYHOOK_DATABASE_URL")
         return
-    if checks["migrations"]:
+    if checks.migrations:
         yield Finding("database", State.WELL, f"{deps.database.dialect}, with today's schema")
     else:
         yield Finding("database", State.WRONG, "its schema is not this program's", "run `tallyhook migrate`")
-    skew = checks["clock_ahead_seconds"]
-    if checks["clock"]:
+    skew = checks.clock_ahead_seconds
+    if checks.clock:
         yield Finding("clock", State.WELL, f"this host is within {MAX_SKEW:g} s of the database")
     else:
         yield Finding("clock", State.WRONG, f"this host is {skew:+} s off the database", "switch its time service on")
-    if checks["queue"]:
+    if checks.queue:
         yield Finding("queue", State.WELL, "answers")
     else:
         yield Finding(
             "queue",
             State.WRONG,
-            "does not answer: items are found by the sweep, some seconds later",
+            "does not answer: the sweep finds items, a few seconds later",
             "look at TALLYHOOK_REDIS_URL",
         )
-    if checks["workers"] and checks["clocks"]:
-        yield Finding("processes", State.WELL, f"workers: {checks['workers']}, clocks: {checks['clocks']}")
+    if checks.workers and checks.clocks:
+        yield Finding("processes", State.WELL, f"workers: {checks.workers}, clocks: {checks.clocks}")
     else:
         yield Finding("processes", State.NOTE, "no worker or no clock runs", "start them: `tallyhook up`")
 
@@ -79,7 +79,7 @@ def _mail(deps: Deps, *, send: bool) -> Finding:
         deps.mail("Tallyhook: a test mail", "Somebody ran `tallyhook check --mail`. Alerts arrive here.")
     except Unavailable as error:
         return Finding("mail", State.WRONG, one_line(str(error)), "look at the key and the sender's address")
-    return Finding("mail", State.WELL, "the mail service took a test mail")
+    return Finding("mail", State.WELL, "the mail service accepted a test mail")
 
 
 def _connection(deps: Deps, slug: str, source: Source) -> Iterator[Finding]:

@@ -30,8 +30,8 @@ def compare_kind(
     before_write: BeforeWrite | None = None,
     edited: Collection[Key] = (),
 ) -> BulkResult:
-    """Read ``pages_from`` the run's place on, judge by the guard's ``checks`` (with ``force`` by none), and write what is
-    believed. ``before_write`` and ``edited`` are those of ``BulkRead``."""
+    """Read ``pages_from`` the place where the run stopped, let the guard judge with these ``checks`` (with ``force``: none),
+    and write the rows that it accepts. ``before_write`` and ``edited`` are those of ``BulkRead``."""
     is_dry = run.options.dry_run
     result = BulkRead(
         run.deps,
@@ -56,8 +56,10 @@ def compare_kind(
 
 
 def finish_comparison(run: ActiveRun, conn: Connection, result: BulkResult) -> None:
-    """Drop the stored pages and count; the real run also notes which records failed and which are well again."""
+    """Drop the stored pages and count; the real run also notes which records failed and which are well again. What it wrote
+    before it was resumed is found equal now, and was counted then."""
     kind = result.diff.kind
+    before = run.checkpoint.wrote - (0 if run.options.dry_run else result.written.created + result.written.updated)
     drop(run, conn)
     if not run.options.dry_run:
         record_failures(run.deps, conn, run.connection, result.failures, run.id)
@@ -68,7 +70,7 @@ def finish_comparison(run: ActiveRun, conn: Connection, result: BulkResult) -> N
         KindCounts(
             created=written.created,
             updated=written.updated,
-            unchanged=result.diff.unchanged + len(result.diff.touched),
+            unchanged=max(0, result.diff.unchanged + len(result.diff.touched) - before),
             deleted=written.deleted,
             failed=len(result.failures),
         ),
@@ -76,27 +78,27 @@ def finish_comparison(run: ActiveRun, conn: Connection, result: BulkResult) -> N
     run.progress.held += result.held_rows
 
 
-def agreed(absorbed: BulkResult, *, unseen: int = 0, written: bool = True) -> Agreed:
-    """What a read says of the copy after its write, or (not ``written``) as it is.
+def agreed(result: BulkResult, *, unseen: int = 0, written: bool = True) -> Agreed:
+    """How true our copy is according to a read: after its write, or (not ``written``) as it is now.
 
-    Unknown when the read was not believed, when we held nothing before it, and when it only named rows that are new to
-    us (``unseen``): they are still to be asked for, and what they say is not known.
+    The agreement is unknown if the read was held, if we had nothing before it, or if it only named rows that are new to us
+    (``unseen``): these still have to be fetched.
     """
-    diff, wrote = absorbed.diff, absorbed.written
-    found = len(diff.created) + len(diff.changed) + len(diff.vanished)
+    diff, wrote = result.diff, result.written
+    differing = len(diff.created) + len(diff.changed) + len(diff.vanished)
     passed_gone = sum(record.deleted for record in diff.passed)
     only_here = len(diff.unshown) + len(wrote.kept) + passed_gone + (0 if written else len(diff.vanished))
-    rows = diff.read - diff.gone + only_here + len(absorbed.failures) - len(wrote.failed)
-    if (unknown := _unknown(absorbed, unseen)) is not None:
-        return Agreed(rows, None, found, unknown)
-    left = only_here + len(diff.passed) - passed_gone + len(wrote.refused) + len(absorbed.failures)
+    rows = diff.read - diff.gone + only_here + len(result.failures) - len(wrote.failed)
+    if (unknown := _unknown(result, unseen)) is not None:
+        return Agreed(rows, None, differing, unknown)
+    left = only_here + len(diff.passed) - passed_gone + len(wrote.refused) + len(result.failures)
     left += 0 if written else len(diff.created) + len(diff.changed)
-    return Agreed(rows, max(0, rows - left), found)
+    return Agreed(rows, max(0, rows - left), differing)
 
 
-def _unknown(absorbed: BulkResult, unseen: int) -> str | None:
-    if absorbed.held:
-        return f"the read was not believed: {absorbed.held}"
+def _unknown(result: BulkResult, unseen: int) -> str | None:
+    if result.held:
+        return f"the read was held: {result.held}"
     if unseen:
-        return f"{unseen} rows were only named, and are still to be asked for"
-    return None if absorbed.diff.total_local else "nothing was stored before: there was nothing to compare"
+        return f"{unseen} rows were only named, and still have to be fetched"
+    return None if result.diff.total_local else "nothing was stored before: there was nothing to compare"

@@ -7,6 +7,7 @@ import structlog
 
 from app.domain import Kind
 from app.flows.deps import Deps
+from app.flows.isolated import isolated
 from app.flows.runs.reasons import names_of_row
 from app.rules.drift.drift import Reason
 from app.rules.drift.reasons import CORRECTED_BY_AN_EVENT, MOST_LATE, UNDER_WAY, corrected
@@ -22,7 +23,11 @@ log = structlog.get_logger()
 def correct_reasons(deps: Deps) -> int:
     """Judge again the differences of the last two days that no event had announced; returns how many were corrected. Any
     number of processes may do it at once."""
-    return sum(_correct(deps, connection) for connection in deps.sources)
+    counts: list[int] = []
+    isolated(
+        lambda connection: counts.append(_correct(deps, connection)), deps.sources, event="reasons_not_corrected"
+    )
+    return sum(counts)
 
 
 def _correct(deps: Deps, connection: str) -> int:

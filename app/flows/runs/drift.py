@@ -32,8 +32,8 @@ def record_drift(
     *,
     cause: str | None = None,
 ) -> None:
-    """Write the drift rows of a believed diff, each with the reason that its traces and what is ``known`` of the kind
-    tell, or the given cause.
+    """Write the drift rows of an accepted diff: each with the reason that follows from its traces and from what is ``known``
+    of the kind, or with the given cause.
 
     A first load writes no rows, as nothing was wrong before it, unless a cause is given. A run that goes on after a
     crash writes no item twice.
@@ -42,15 +42,15 @@ def record_drift(
         return
     for rows in _unwritten(deps, connection, run_id, diff, read_at):
         if known is None:
-            found = [_plain(diff.kind, row, cause or DriftCause.UNKNOWN) for row in rows]
+            drift_rows = [_plain(diff.kind, row, cause or DriftCause.UNKNOWN) for row in rows]
         else:
-            found = explained(deps, connection, diff.kind, rows, read_at, known)
+            drift_rows = explained(deps, connection, diff.kind, rows, read_at, known)
         with deps.database.begin() as conn:
-            drift.write(conn, run_id, connection, found, now=deps.now())
+            drift.write(conn, run_id, connection, drift_rows, now=deps.now())
 
 
 def _unwritten(deps: Deps, connection: str, run_id: int, diff: Diff, read_at: datetime) -> Iterator[list[Differing]]:
-    """The differing rows that the run has not written yet, some hundred at a time."""
+    """The differing rows that the run has not written yet, a few hundred at a time."""
     with deps.database.read() as conn:
         written = drift.items(conn, run_id, diff.kind)
     chunks = (
@@ -83,7 +83,7 @@ def _of_keys(deps: Deps, connection: str, kind: Kind, keys: Sequence[Key]) -> It
 def explained(
     deps: Deps, connection: str, kind: Kind, rows: Sequence[Differing], read_at: datetime, known: Background
 ) -> list[DriftRow]:
-    """The drift rows of some hundred differing rows, each with its reason; ``read_at`` is when they were asked for."""
+    """The drift rows of a few hundred differing rows, each with its reason; ``read_at`` is when the read of them began."""
     whys = reasons(deps, connection, kind, rows, read_at, known)
     return [
         _plain(kind, row, why.cause)._replace(since=why.since, since_latest=why.latest, why=why.why)
@@ -104,34 +104,34 @@ def _plain(kind: Kind, row: Differing, cause: str) -> DriftRow:
     return DriftRow(kind, "/".join(row.key), row.change, fields, cause)
 
 
-def _write_anew(deps: Deps, connection: str, run_id: int, rows: Iterable[DriftRow]) -> None:
-    found = list(rows)
-    if found:
+def _replace(deps: Deps, connection: str, run_id: int, rows: Iterable[DriftRow]) -> None:
+    drift_rows = list(rows)
+    if drift_rows:
         with deps.database.begin() as conn:
-            drift.write_anew(conn, run_id, connection, found, now=deps.now())
+            drift.write_anew(conn, run_id, connection, drift_rows, now=deps.now())
 
 
-def record_left(deps: Deps, connection: str, run_id: int, absorbed: BulkResult) -> None:
+def record_left(deps: Deps, connection: str, run_id: int, result: BulkResult) -> None:
     """Write the drift rows of what a repaired kind still differs in: rows that are newer than the read, or that a
     newer one refused, and records that could not be read or stored."""
-    if absorbed.diff.total_local == 0:
+    if result.diff.total_local == 0:
         return
-    kind = absorbed.diff.kind
-    wanted = [_Left(key_of(record), record) for record in absorbed.diff.passed]
-    wanted += [_Left(key) for key in (*absorbed.diff.unshown, *absorbed.written.kept)]
-    refused = set(absorbed.written.refused)
+    kind = result.diff.kind
+    wanted = [_Left(key_of(record), record) for record in result.diff.passed]
+    wanted += [_Left(key) for key in (*result.diff.unshown, *result.written.kept)]
+    refused = set(result.written.refused)
     if refused:
-        changed = chain(absorbed.diff.created, absorbed.diff.changed, absorbed.diff.touched)
+        changed = chain(result.diff.created, result.diff.changed, result.diff.touched)
         wanted += [_Left(key_of(record), record) for record in changed if key_of(record) in refused]
     for some in batches(wanted, CHUNK):
-        _write_anew(deps, connection, run_id, _of_left(deps, connection, kind, some, absorbed.read_at))
-    for failures in batches(absorbed.failures[:MAX_RECORDED], CHUNK):
-        rows = (unreadable(one.ref.kind, one.ref.external_id) for one in failures)
-        _write_anew(deps, connection, run_id, rows)
+        _replace(deps, connection, run_id, _of_left(deps, connection, kind, some, result.read_at))
+    for failures in batches(result.failures[:MAX_RECORDED], CHUNK):
+        rows = (unreadable(failure.ref.kind, failure.ref.external_id) for failure in failures)
+        _replace(deps, connection, run_id, rows)
 
 
 _NEWER_HERE = "Our row was written while the run read, and is newer than what the run was shown."
-_OLDER_THERE = "The source shows an older version than we hold, and does not say why."
+_OLDER_THERE = "The source shows an older version than ours, and does not say why."
 
 
 class _Left(NamedTuple):

@@ -31,7 +31,7 @@ class Effects:
     counts: KindCounts = field(default_factory=KindCounts)
 
     def items(self) -> dict[Kind, list[str]]:
-        """What the written rows' keys begin with, by kind."""
+        """The first parts of the written rows' keys, by kind."""
         items: dict[Kind, set[str]] = defaultdict(set)
         for record in self.records:
             if key_of(record) in self.written:
@@ -43,23 +43,13 @@ class Effects:
         return {kind: sorted(ids) for kind, ids in sorted(items.items())}
 
 
-def preview(
-    run: ActiveRun, work: Callable[[Connection], Effects], *, held: bool = False, kind: Kind | None = None
-) -> KindCounts:
-    """Write down the drift rows of what ``work`` would write, or (``held``) what the guard would hold; returns its counts.
-
-    With a ``kind`` they are counted to it in the same commit, unless held.
-    """
+def preview(run: ActiveRun, work: Callable[[Connection], Effects], *, held: bool = False) -> KindCounts:
+    """Write down the drift rows of what ``work`` would write, or (``held``) what would be held; returns its counts."""
     rows, counts = would_write(run.deps, run.connection, work)
     if held:
         rows = [row._replace(cause=HELD) for row in rows]
 
-    def save(conn: Connection) -> None:
-        drift.write_anew(conn, run.id, run.connection, rows, now=run.deps.now())
-        if kind is not None and not held:
-            run.count(kind, counts)
-
-    run.commit(save)
+    run.commit(lambda conn: drift.write_anew(conn, run.id, run.connection, rows, now=run.deps.now()))
     return counts
 
 
@@ -92,7 +82,7 @@ def rolled_back(deps: Deps, work: Callable[[Connection], T]) -> T:
 
 
 def _differing(kind: Kind, before: Rows, after: Rows, closed: Set[tuple[Kind, Key]]) -> list[DriftRow]:
-    """One row for each that is another one afterwards. The tombstone of what we never held is no news."""
+    """One row for each record that differs afterwards. The tombstone of an item that we never had changes nothing."""
     rows = []
     for key in sorted(after):
         old, new = before.get(key), after[key]

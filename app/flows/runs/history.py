@@ -1,7 +1,6 @@
 """Runs, the items that failed in them and the differences that they found, as people and programs look at them."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from app.errors import NotFound
 from app.flows.deps import Deps, source_of
@@ -10,6 +9,9 @@ from app.stores.runs import budgets, drift, failed_items, history, runs
 from app.stores.runs.drift import Difference as Difference
 from app.stores.runs.drift import DriftCount as DriftCount
 from app.stores.runs.failed_items import FailedItem
+from app.stores.runs.failed_items import FailedItemsWanted as FailedItemsWanted
+from app.stores.runs.history import DriftWanted as DriftWanted
+from app.stores.runs.history import RunsWanted as RunsWanted
 
 
 def show_run(deps: Deps, run_id: int, connection: str | None = None) -> RunView:
@@ -22,20 +24,18 @@ def show_run(deps: Deps, run_id: int, connection: str | None = None) -> RunView:
     return run_view(run, deps.now())
 
 
-def list_runs(deps: Deps, connection: str, **wanted: Any) -> list[RunView]:
-    """A connection's runs as ``run_view`` shows them, newest first; ``wanted`` are the filters and the page of
-    ``runs_page``. Raises ``NotFound`` for an unknown connection."""
+def list_runs(deps: Deps, connection: str, wanted: RunsWanted) -> list[RunView]:
+    """A connection's runs as ``run_view`` shows them, newest first. Raises ``NotFound`` for an unknown connection."""
     source_of(deps, connection)
     with deps.database.read() as conn:
-        return [run_view(run, deps.now()) for run in history.runs_page(conn, connection, **wanted)]
+        return [run_view(run, deps.now()) for run in history.runs_page(conn, connection, wanted)]
 
 
-def list_failed_items(deps: Deps, connection: str, **wanted: Any) -> list[FailedItem]:
-    """Items that runs could not sync, newest first; ``wanted`` are the filters and the page of ``failed_items.page``.
-    Raises ``NotFound`` for an unknown connection."""
+def list_failed_items(deps: Deps, connection: str, wanted: FailedItemsWanted) -> list[FailedItem]:
+    """Items that runs could not sync, newest first. Raises ``NotFound`` for an unknown connection."""
     source_of(deps, connection)
     with deps.database.read() as conn:
-        return failed_items.page(conn, connection, **wanted)
+        return failed_items.page(conn, connection, wanted)
 
 
 def count_failed_items(deps: Deps, connection: str) -> Mapping[str, int]:
@@ -46,14 +46,14 @@ def count_failed_items(deps: Deps, connection: str) -> Mapping[str, int]:
 
 
 def list_differences(
-    deps: Deps, connection: str, *, run_id: int | None = None, **wanted: Any
+    deps: Deps, connection: str, wanted: DriftWanted
 ) -> tuple[list[Difference], list[DriftCount] | None]:
-    """Differences of a connection, newest first, and for one run also their summary; ``wanted`` are the other filters and
-    the page of ``drift_page``. Raises ``NotFound`` for an unknown connection."""
+    """Differences of a connection, newest first, and for one run also their summary. Raises ``NotFound`` for an unknown
+    connection."""
     source_of(deps, connection)
     with deps.database.read() as conn:
-        rows = history.drift_page(conn, connection, run_id=run_id, **wanted)
-        return rows, None if run_id is None else history.drift_summary(conn, connection, run_id)
+        rows = history.drift_page(conn, connection, wanted)
+        return rows, None if wanted.run_id is None else history.drift_summary(conn, connection, wanted.run_id)
 
 
 def differences_of(deps: Deps, run_id: int, limit: int) -> tuple[list[Difference], list[DriftCount]]:
@@ -70,4 +70,4 @@ def bulk_calls_left(deps: Deps, connection: str) -> int | None:
         return None
     with deps.database.read() as conn:
         used = budgets.usage(conn, connection, limits, deps.now())
-    return min(one.free_for["bulk"] for one in used)
+    return min(limit.free_for["bulk"] for limit in used)

@@ -1,7 +1,7 @@
 """One read of a whole kind at a time: a nightly read and a pull of the same kind must not overtake each other.
 
-Where a source has no versions, the moment a read began is the version, and two overlapping reads could leave the
-older one's rows. The lease on the kind's ``*`` item is the lock; pulls hold it anyway.
+Where a source has no versions, the moment a read began is the version, and of two overlapping reads the older one could
+write last. The lease on the kind's ``*`` item is the lock; pulls hold it anyway.
 """
 
 import threading
@@ -19,7 +19,7 @@ from app.stores.owed import Claim
 
 PATIENCE = 900.0
 RETRY_AFTER = 0.2
-"""Seconds, both."""
+"""How long to wait for the lock in all, and between two attempts; both in seconds."""
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from app.domain import Cause, Change, Kind, Ref, batches
 from app.flows.deps import Deps
-from app.flows.items.pull import NewlyOwed, owe_unknown_in
+from app.flows.items.owing import NewlyOwed, owe_unknown_in
 from app.flows.runs.dry_run import rolled_back
 from app.flows.runs.run_items import fetch_some
 from app.flows.runs.run_state import ActiveRun

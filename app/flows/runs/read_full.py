@@ -9,14 +9,16 @@ from datetime import datetime
 from functools import partial
 from typing import NamedTuple
 
+import msgspec
 import structlog
 from sqlalchemy import Connection
 
 from app.domain import Cause, Kind, Page, Ref, Strategy, batches
 from app.errors import AuthRejected, BadAnswer, Permanent, Transient, Unavailable
-from app.flows.items.bad_records import log_failures
+from app.flows.items.bad_records import log_failures, sure_scopes
 from app.flows.items.bulk_read import BulkResult
-from app.flows.items.pull import owe_unknown
+from app.flows.items.fetched import read_of
+from app.flows.items.owing import owe_unknown
 from app.flows.runs.compare_kind import agreed, compare_kind, finish_comparison
 from app.flows.runs.drift import record_drift, record_left
 from app.flows.runs.kind_lock import kind_lock
@@ -30,7 +32,8 @@ from app.rules.guard.guard import FIRST_LOAD, RUN
 from app.rules.runs.kind_counts import KindCounts
 from app.rules.runs.strategies import Stage
 from app.sources.fingerprint import mapping_of
-from app.stores.catalog import checksums, full_reads, watermarks
+from app.stores import catalog
+from app.stores.catalog import Key, checksums, full_reads, watermarks
 from app.stores.catalog.checksums import Edited
 from app.stores.catalog.diff import Diff
 from app.stores.runs import agreements
@@ -53,7 +56,7 @@ def read_full(run: ActiveRun, stage: Stage) -> None:
     kind = stage.kind
     with run.deps.database.read() as conn:
         first = watermarks.get(conn, run.connection, kind) is None
-    known = _check(run, kind, _Known(first, background(run.deps, run.connection, kind)))
+    known = _find_edited(run, kind, _Known(first, background(run.deps, run.connection, kind)))
     if run.options.dry_run:
         _preview(run, kind, known)
         return
@@ -63,7 +66,7 @@ def read_full(run: ActiveRun, stage: Stage) -> None:
         _repair(run, kind, known)
 
 
-def _check(run: ActiveRun, kind: Kind, known: _Known) -> _Known:
+def _find_edited(run: ActiveRun, kind: Kind, known: _Known) -> _Known:
     """The checksum pass of the nightly run. Rows that were hashed with other fields are left alone: the first complete read
     after a release that changed the fields hashes them again."""
     full = known.background.full
@@ -119,7 +122,7 @@ def _preview(run: ActiveRun, kind: Kind, known: _Known) -> None:
 
 
 def _compare(run: ActiveRun, kind: Kind, known: _Known, before: Callable[[Diff, datetime], None]) -> BulkResult:
-    """A dry run is told which rows are edited; before the real one they are marked."""
+    """A dry run passes on which rows are edited; for a real run they were marked before."""
     return compare_kind(
         run,
         kind,
@@ -154,19 +157,20 @@ def _before_write(run: ActiveRun, diff: Diff, read_at: datetime, known: _Known) 
 
 
 def _confirm_deletions(run: ActiveRun, diff: Diff) -> None:
-    """A deep run fetches every vanished row by its id. Rows that the source still has, or whose fetch it refuses, stay."""
+    """A deep run fetches every vanished row by its id. Rows that the source does not show to be gone stay, and those whose
+    fetch it refuses."""
     if not run.options.deep or diff.kind is Kind.STOCK:  # stock that vanished is zero, not deleted
         return
-    still: set[str] = set()
+    gone: set[Key] = set()
     for ids in batches(sorted({key[0] for key in diff.vanished}), run.source.batch_size(diff.kind)):
-        gone = _gone(run, [Ref(diff.kind, id) for id in ids])
-        still.update(id for id in ids if id not in gone)
+        gone.update(_gone(run, [Ref(diff.kind, id) for id in ids]))
         run.progress.batch = f"confirming {len(diff.vanished)} deletions"
         run.save()
-    diff.vanished = [key for key in diff.vanished if key[0] not in still]
+    diff.vanished = [key for key in diff.vanished if key in gone]
 
 
-def _gone(run: ActiveRun, refs: Sequence[Ref]) -> set[str]:
+def _gone(run: ActiveRun, refs: Sequence[Ref]) -> Sequence[Key]:
+    began = run.deps.now()
     try:
         answer = with_retries(run, partial(run.source.fetch, refs))
     except AuthRejected:
@@ -175,8 +179,10 @@ def _gone(run: ActiveRun, refs: Sequence[Ref]) -> set[str]:
         if isinstance(error, Transient):
             run.check_fault(refs[0].kind, error, [ref.external_id for ref in refs])
         log.warning("deletions_not_confirmed", run=run.id, items=len(refs), error=str(error))
-        return set()
-    return {ref.external_id for ref in answer.gone}
+        return ()
+    read = read_of(msgspec.structs.replace(answer, covers=sure_scopes(answer)), began)
+    with run.deps.database.read() as conn:
+        return catalog.ending(conn, run.connection, refs[0].kind, read, run.deps.now())
 
 
 def _finish(run: ActiveRun, conn: Connection, result: BulkResult, agreement: Agreed, owed: int) -> None:

@@ -8,6 +8,7 @@ from itertools import islice
 from sqlalchemy import Connection
 
 from app.domain import Cause, Change, Kind, Listing, Page, Record, batches, key_of
+from app.errors import DatabaseFault
 from app.flows.holds.doubted import doubted, judged
 from app.flows.items.bad_records import (
     Failure,
@@ -16,10 +17,11 @@ from app.flows.items.bad_records import (
     isolated,
     log_failures,
     split_storable,
+    storable_ones,
     unread,
     unstorable,
 )
-from app.flows.items.pull import BATCH_SIZE, NewlyOwed, changes_by_mention, owe_refused, owe_unknown
+from app.flows.items.owing import BATCH_SIZE, NewlyOwed, changes_by_mention, owe_refused, owe_unknown
 from app.flows.runs import resumable
 from app.flows.runs.dry_run import Effects, preview
 from app.flows.runs.named_items import dry_run_named, named_news
@@ -72,13 +74,13 @@ class _Outcome:
 
 
 def read_pages(run: ActiveRun, stage: Stage) -> None:
-    """Read every page, owe the items that they name, and apply what is believed of the records; then the watermark of a
+    """Read every page, owe the items that they name, and apply the records that the guard accepts; then the watermark of a
     delta moves. A dry run writes down what would be applied."""
     run.read_began()
     read = _read(run, stage)
     outcome = (_preview if run.options.dry_run else _apply)(run, stage.kind, read)
     log_failures(run.connection, read.failures, run.id)
-    healed = read.healer.healed({failure.ref.external_id for failure in read.failures}, complete=False)
+    failing = {failure.ref.external_id for failure in read.failures}
 
     def finish(conn: Connection) -> None:
         resumable.drop(run, conn)
@@ -87,6 +89,8 @@ def read_pages(run: ActiveRun, stage: Stage) -> None:
             run.hold(stage.kind, outcome.held, outcome.reason, outcome.rules)
         if run.options.dry_run:
             return
+        before = failed_items.open_ids(conn, run.connection, stage.kind, run_id=run.id)  # those of a resumed run
+        healed = read.healer.healed(failing | before, complete=False)
         failed_items.resolve(conn, run.connection, stage.kind, healed, run.deps.now())
         if stage.mode is ReadMode.DELTA and read.is_whole and read.watermark is not None:
             watermarks.put(conn, run.connection, stage.kind, read.watermark, run.deps.now())
@@ -156,7 +160,7 @@ def _add_page(run: ActiveRun, stage: Stage, page: Page, read: _Read, *, keep: bo
         run.count(stage.kind, KindCounts(processed=len(good) + len(changes), owed=len(news.fresh)))
         is_kept = keep and page.resume is not None and resumable.store(run, conn, shown)
         if run.options.dry_run:
-            run.checkpoint.after = None  # the items that the next page names begin anew
+            run.checkpoint.after = None  # the items of the next page start from the first
         return is_kept
 
     is_stored = run.commit(finish)
@@ -186,7 +190,7 @@ def _is_active(record: Record) -> bool:
 
 
 def _checks(run: ActiveRun, kind: Kind) -> Set[str]:
-    """What the guard judges."""
+    """The checks that the guard makes for this stage."""
     if run.options.force:
         return NOTHING
     with run.deps.database.read() as conn:
@@ -195,7 +199,7 @@ def _checks(run: ActiveRun, kind: Kind) -> Set[str]:
 
 
 def _apply(run: ActiveRun, kind: Kind, read: _Read) -> _Outcome:
-    """Write what is believed, from where a resumed run stopped."""
+    """Write the accepted records, from where a resumed run stopped."""
     held = doubted(
         run.deps,
         run.connection,
@@ -205,34 +209,38 @@ def _apply(run: ActiveRun, kind: Kind, read: _Read) -> _Outcome:
         unread={failure.shown for failure in read.failures},
         run_id=run.id,
     )
-    known_failures = len(read.failures)
     done = min(int(run.checkpoint.after or 0), read.stored)
     for records in batches(islice(read.records, done, None), BATCH_SIZE):
-        good = [record for record in records if held is None or key_of(record) not in held.keys]
         done += len(records)
-        isolated(good, partial(_write, run, kind, whole=len(good), after=done), read.fail, (Stopped,))
-        with run.transaction():
-            run.checkpoint.after = str(done)
-    if unwritten := read.failures[known_failures:]:
-        with run.transaction() as conn:
-            note_failures(run, conn, unwritten)
-            run.count(kind, KindCounts(processed=-len(unwritten)))  # they were counted when they were read
+        good = [record for record in records if held is None or key_of(record) not in held.keys]
+        read.failures += _write(run, kind, good, after=done)
+        run.check_stopping()
+        run.check_connection()
     return _Outcome() if held is None else _Outcome(len(held.keys), held.reason, held.rules)
 
 
-def _write(run: ActiveRun, kind: Kind, records: Sequence[Record], *, whole: int, after: int) -> None:
-    """Write records of a batch that has ``whole`` of them. Written as a whole, they move the checkpoint in their own commit:
-    a run that dies behind it does not count them again."""
+def _write(run: ActiveRun, kind: Kind, records: Sequence[Record], *, after: int) -> Sequence[Failure]:
+    """Write a batch, count it and move the checkpoint behind it, all in one commit: a run that dies here or there counts no
+    row twice. Returns the failures of records that cannot be written."""
 
-    def work(conn: Connection) -> None:
-        applied = _put(run, conn, records)
-        owe_refused(run.deps, conn, run.connection, records, applied)
-        run.count(kind, counts_of_applied(applied))
-        if len(records) == whole:
-            run.checkpoint.after = str(after)
+    def work(conn: Connection, records: Sequence[Record], failures: Sequence[Failure]) -> None:
+        if records:
+            applied = _put(run, conn, records)
+            owe_refused(run.deps, conn, run.connection, records, applied)
+            run.count(kind, counts_of_applied(applied))
+        note_failures(run, conn, failures)
+        run.count(kind, KindCounts(processed=-len(failures)))  # they were counted when they were read
+        run.checkpoint.after = str(after)
 
-    if records:
-        run.commit(work)
+    try:
+        run.commit(partial(work, records=records, failures=()))
+    except (Stopped, DatabaseFault):
+        raise
+    except Exception:
+        good, failures = storable_ones(run.deps, records, partial(_put, run))
+        run.commit(partial(work, records=good, failures=failures))
+        return failures
+    return ()
 
 
 def _preview(run: ActiveRun, kind: Kind, read: _Read) -> _Outcome:

@@ -114,7 +114,7 @@ def _pages_from(run: ActiveRun, kind: Kind, part: _Part, resume: str | None) -> 
 
 
 def _fetched(run: ActiveRun, refs: Sequence[Ref]) -> Answer:
-    """Fetch items; where they fail together, each by itself, so that one bad item does not harm the others."""
+    """Fetch items; if they fail together, each is fetched by itself, so that one bad item does not harm the others."""
     try:
         return with_retries(run, partial(run.source.fetch, refs))
     except (Permanent, Unavailable, BadAnswer) as error:

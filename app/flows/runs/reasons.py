@@ -59,7 +59,8 @@ class Differing(NamedTuple):
 
 
 def background(deps: Deps, connection: str, kind: Kind) -> Background:
-    """Must be called before the run locks the kind, because that settles what is owed of the whole kind."""
+    """The background of a kind. Must be called before the run locks the kind, because the lock settles what is owed of the
+    whole kind."""
     now = deps.now()
     with deps.database.read() as conn:
         full = full_reads.get(conn, connection, kind)
@@ -67,8 +68,8 @@ def background(deps: Deps, connection: str, kind: Kind) -> Background:
         return Background(
             full,
             item_signals.signals_of(conn, connection, kind, [ALL_ITEMS], since),
-            [Restore(*one) for one in marks.restores(conn, since)] + _set_back(conn, connection, kind, full, now),
-            [Span(*one) for one in heartbeats.silences(conn, "web", since, DOWN_AFTER)],
+            marks.restores(conn, since) + _set_back(conn, connection, kind, full, now),
+            heartbeats.silences(conn, "web", since, DOWN_AFTER),
             _not_looked(conn, connection, kind, full),
             refusals.since(conn, connection, since),
             _mapping(deps, connection, kind, full),
@@ -89,7 +90,7 @@ def _not_looked(conn: Connection, connection: str, kind: Kind, full: FullRead | 
     if item_signals.is_polled(conn, connection, POLL) is not False:
         return None
     looks = [watermarks.pulled_at(conn, connection, kind), None if full is None else full.began_at]
-    return max((one for one in looks if one is not None), default=None)
+    return max((look for look in looks if look is not None), default=None)
 
 
 def _mapping(deps: Deps, connection: str, kind: Kind, full: FullRead | None) -> Span | None:
@@ -101,7 +102,7 @@ def _mapping(deps: Deps, connection: str, kind: Kind, full: FullRead | None) -> 
 def reasons(
     deps: Deps, connection: str, kind: Kind, rows: Sequence[Differing], read_at: datetime, known: Background
 ) -> list[Reason]:
-    """Why each row differs, in their order; for some hundred rows at most."""
+    """Why each row differs, in their order; for a few hundred rows at most."""
     names = [_names(row) for row in rows]
     lacking = ["/".join(row.key) for row in rows if row.before is None]
     since = None if known.full is None else known.full.began_at
@@ -115,13 +116,15 @@ def reasons(
     ]
     if known.mapping is not None:
         lonely = _alone_in_fields(rows)
-        traces = [replace(one, alone_in_fields=is_alone) for one, is_alone in zip(traces, lonely, strict=True)]
-    lost = [one.settled.at for one in traces if went_back(one) and one.settled is not None]
+        traces = [
+            replace(own_traces, alone_in_fields=is_alone) for own_traces, is_alone in zip(traces, lonely, strict=True)
+        ]
+    lost = [trace.settled.at for trace in traces if went_back(trace) and trace.settled is not None]
     if lost and not known.restores:
         with deps.database.read() as conn:
             last = full_reads.last_written(conn, connection, kind)
         known.restores.append(Restore(last or min(lost), max(lost), deps.now(), everything=False))
-    return [reason_of(one) for one in claimed(traces)]
+    return [reason_of(own_traces) for own_traces in claimed(traces)]
 
 
 def _traces(
@@ -164,7 +167,7 @@ def _traces(
 
 
 FEW = 3
-"""A new mapping must differ in at least so many rows, or it cannot be distinguished from an edit without a trace."""
+"""If fewer rows than this differ, a new mapping cannot be distinguished from an edit without a trace."""
 
 
 def _alone_in_fields(rows: Sequence[Differing]) -> list[bool]:
@@ -208,7 +211,7 @@ def _looked_at(row: Differing, known: Background, now: datetime) -> datetime | N
         return None
     until = now if changed is None else changed
     looks = known.whole.settled.get(ALL_ITEMS, ())
-    return max((one.heard for one in looks if one.outcome == "applied" and one.at < until), default=None)
+    return max((look.heard for look in looks if look.outcome == "applied" and look.at < until), default=None)
 
 
 def _is_content_only(row: Differing) -> bool:
@@ -235,7 +238,7 @@ def _last_settled(signals: ItemSignals, names: Sequence[str]) -> SettledChange |
 
 
 def _settled(signals: ItemSignals, names: Sequence[str]) -> list[SettledChange]:
-    return [one for name in names for one in signals.settled.get(name, ()) if one.outcome not in _BAD_ENDS]
+    return [change for name in names for change in signals.settled.get(name, ()) if change.outcome not in _BAD_ENDS]
 
 
 def _is_named(kind: Kind, names: Sequence[str], items: Sequence[Ref]) -> bool:

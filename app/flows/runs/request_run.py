@@ -16,7 +16,7 @@ from app.stores.runs import runs
 from app.stores.runs.run_row import Run
 
 STUCK_AFTER = 120.0
-"""A run without a worker fails after so many seconds."""
+"""Seconds after which a run without a worker fails."""
 
 
 def request_run(
@@ -29,8 +29,8 @@ def request_run(
 ) -> int:
     """Open a run for a worker to carry out; returns its id. A connection has at most one active run.
 
-    Raises ``Busy`` with the active run, ``NotFound`` for an unknown connection or category, an option that the
-    strategy would ignore, or a strategy without anything to read.
+    Raises ``Busy`` with the active run, ``NotFound`` for an unknown connection, and ``InvalidRequest`` for an unknown
+    category, an option that the strategy would ignore, or a strategy that reads nothing of this source.
     """
     source = source_of(deps, connection)
     check_options(strategy, options)
@@ -65,7 +65,7 @@ def cancel_run(deps: Deps, connection: str, run_id: int) -> bool:
 
 def resume_run(deps: Deps, connection: str, run_id: int) -> None:
     """Let a failed or cancelled run continue where it stopped. Raises ``Busy`` while another run is active, and ``Conflict``
-    for a run that is neither."""
+    for a run that neither failed nor was cancelled."""
     run = _known(deps, connection, run_id)
     try:
         with deps.database.begin() as conn:
@@ -85,8 +85,10 @@ def resume_run(deps: Deps, connection: str, run_id: int) -> None:
 def request_item(deps: Deps, connection: str, external_id: str, kind: Kind | None = None) -> list[ItemKey]:
     """Owe an item, so that a worker fetches it now: as a product with its stock, unless a kind is given; returns keys."""
     source = source_of(deps, connection)
-    kinds = [kind] if kind is not None else [one for one in (Kind.PRODUCT, Kind.STOCK) if one in source.kinds]
-    keys = [ItemKey(connection, one, external_id) for one in kinds]
+    kinds = (
+        [kind] if kind is not None else [wanted for wanted in (Kind.PRODUCT, Kind.STOCK) if wanted in source.kinds]
+    )
+    keys = [ItemKey(connection, wanted, external_id) for wanted in kinds]
     with deps.database.begin() as conn:
         for key in keys:
             owed.revive(conn, key, Cause.PERSON, deps.now())
@@ -109,7 +111,8 @@ def check_stuck(deps: Deps, *, connection: str | None = None, alive_since: datet
     """Fail the runs (of a connection) whose worker is gone and that no other worker took over; returns their ids.
 
     No worker can take over a run while its connection is paused, while the database is away, or while none of our processes
-    runs. After each of these workers have ``STUCK_AFTER`` seconds to do it; ``alive_since`` is when the calling clock began.
+    runs. When such a time ends, workers have ``STUCK_AFTER`` seconds to take runs over, so none is failed before.
+    ``alive_since`` is when the calling clock began.
     """
     if _just_back(deps, alive_since):
         return []
@@ -122,7 +125,7 @@ def check_stuck(deps: Deps, *, connection: str | None = None, alive_since: datet
 
 
 def _resting(conn: Connection, now: datetime) -> frozenset[str]:
-    """The connections that are paused, or were until a moment ago."""
+    """The connections that are paused, or were paused less than ``STUCK_AFTER`` ago."""
     return frozenset(
         row.connection
         for row in connections.rows(conn)
@@ -132,9 +135,12 @@ def _resting(conn: Connection, now: datetime) -> frozenset[str]:
 
 
 def _just_back(deps: Deps, alive_since: datetime | None) -> bool:
+    """Whether the database, or the calling clock, has been back for less than ``STUCK_AFTER``."""
     trouble = deps.database.trouble()
-    if trouble is not None and trouble[1] < STUCK_AFTER:
-        return True
+    if trouble is not None:
+        _, ended = trouble  # seconds ago
+        if ended < STUCK_AFTER:
+            return True
     return alive_since is not None and (deps.now() - alive_since).total_seconds() < STUCK_AFTER
 
 

@@ -27,24 +27,27 @@ def pages_with_retries(
 
     After a failure the read continues after the last page that has a resume token. Where there is none, or the source has
     forgotten that place, the read begins again: ``lost`` is called first, and may raise. Raises what the source raised
-    at the third failure in a row.
+    at the third failure since the read got further than ever.
     """
-    resume, failures = run.checkpoint.resume, 0
+    resume, failures, pages, most = run.checkpoint.resume, 0, 0, 0
     shown = resume is not None
     while True:
         try:
             for page in read(resume):
-                resume, failures, shown = page.resume or resume, 0, True
+                pages += 1
+                if pages > most:
+                    most, failures = pages, 0
+                resume, shown = page.resume or resume, True
                 yield page
         except ResumeLost as error:
             log.warning("resume_lost", run=run.id, error=str(error))
-            resume, shown = None, False
+            resume, shown, pages = None, False, 0
             lost(error)
         except Transient as error:
             failures += 1
             _pause(run, error, failures)
             if shown and resume is None:
-                shown = False
+                shown, pages = False, 0
                 lost(error)
         else:
             return

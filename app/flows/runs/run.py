@@ -13,8 +13,7 @@ from app.flows.catalog import critical
 from app.flows.catalog.validate import validate
 from app.flows.connections import health
 from app.flows.deps import Deps
-from app.flows.items.leases import LEASE, LeaseKeeper
-from app.flows.items.sync_item import blameless
+from app.flows.items.leases import LEASE, LeaseKeeper, blameless
 from app.flows.runs.choose_smart import choose_smart
 from app.flows.runs.expected import guesses
 from app.flows.runs.read_full import read_full
@@ -41,7 +40,7 @@ READ: Mapping[ReadMode, Callable[[ActiveRun, Stage], None]] = {
 }
 
 MOST_SILENCES = 10
-"""How often a run is given back in one stage because the vendor did not answer, though its account did."""
+"""How often a run is given back at one place because the vendor did not answer, though its account did."""
 
 LONGEST_LIMIT = timedelta(hours=6)
 """For how long a run that makes no progress is given back because the vendor, or our own call budget, limits it."""
@@ -64,9 +63,9 @@ def run(deps: Deps, keeper: LeaseKeeper, run_id: int, *, patience: float = 1.0) 
     """Carry out an idle or abandoned run from its checkpoint on; does nothing when another worker has it, or while its
     connection is paused.
 
-    A failure is recorded on the run and raised: the message becomes a dead letter, and the run can be resumed. A trouble
-    of the database, a vendor that refuses or does not answer, or a stop of this process fails nothing: the run is given
-    back, and continues from its checkpoint when the sweep finds it. ``patience`` is the pause in seconds before the
+    A failure is recorded on the run and raised: the message becomes a dead letter, and the run can be resumed. If the
+    database is in trouble, the vendor refuses or does not answer, or this process must stop, the run does not fail: it is
+    given back, and continues from its checkpoint when the sweep finds it. ``patience`` is the pause in seconds before the
     second try of a batch.
     """
     token = uuid4().hex
@@ -145,8 +144,8 @@ def _refresh_reports(run: ActiveRun) -> None:
     try:
         validate(run.deps, run.connection, anew=True)
         critical.page(run.deps, run.connection, limit=1, anew=True)
-    except DATABASE_ERRORS as error:  # the run is done all the same
-        log.warning("not_found_anew", connection=run.connection, error=str(error))
+    except DATABASE_ERRORS as error:  # the run has completed anyway
+        log.warning("reports_not_refreshed", connection=run.connection, error=str(error))
 
 
 def _finish(run: ActiveRun, status: str, error: str | None) -> None:
@@ -201,7 +200,7 @@ def _check_not_all_forbidden(run: ActiveRun, plan: Sequence[Stage]) -> None:
 
 
 def _read_stage(run: ActiveRun, stage: Stage) -> Exception | None:
-    """Read a stage; returns the error that failed it, if the next stages can be read all the same."""
+    """Read a stage; returns the error that failed it, if the next stages can still be read."""
     if stage.kind in health.forbidden(run.deps, run.connection):
         reason = health.blocked(run.deps, run.connection, stage.kind)
         _leave_out(run, stage, reason or "it may not be read")
@@ -252,8 +251,10 @@ def _leave_out(run: ActiveRun, stage: Stage, reason: str) -> None:
 
 
 def _retry_later(run: ActiveRun, error: Unavailable | BadAnswer) -> None:
-    """Raises ``Blocked`` the first ``MOST_SILENCES`` times, which gives the run back at its present place: a vendor that
-    answers its account but not this kind may be back in a moment."""
+    """Raises ``Blocked`` the first ``MOST_SILENCES`` times that no record more is processed, which gives the run back at its
+    present place: a vendor that answers its account but not this kind may be back in a moment."""
+    if run.progress.processed > run.checkpoint.silent_at:
+        run.checkpoint.silences, run.checkpoint.silent_at = 0, run.progress.processed
     if run.checkpoint.silences < MOST_SILENCES:
         run.checkpoint.silences += 1
         run.save()
@@ -265,7 +266,7 @@ def _retry_while_limited(run: ActiveRun, error: RateLimited) -> None:
     ``LONGEST_LIMIT``: a limit says nothing against the run, and windows of an hour are common."""
     now, processed = run.deps.now(), run.progress.processed
     limited = run.checkpoint.limited
-    if limited is None or limited.processed != processed:
+    if limited is None or processed > limited.processed:
         limited = Limited(now, processed)
     is_over = now - limited.since >= LONGEST_LIMIT
     run.checkpoint.limited = None if is_over else limited

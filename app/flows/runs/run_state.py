@@ -29,7 +29,7 @@ ANOTHER_ACCOUNT = "account"
 
 
 class Stopped(Exception):
-    """The run is not ours any more: somebody cancelled it or took it over. Nothing more may be written."""
+    """The run is no longer ours: somebody cancelled it or took it over. Nothing more may be written."""
 
 
 class Interrupted(Stopped):
@@ -88,7 +88,7 @@ class ActiveRun:
         return None if self.options.limit is None else max(0, self.options.limit - self.progress.processed)
 
     def remaining_after(self, records: int) -> int | None:
-        """How many records the limit still allows beside these."""
+        """How many records the limit still allows after these."""
         remaining = self.remaining()
         return None if remaining is None else max(0, remaining - records)
 
@@ -178,6 +178,7 @@ class ActiveRun:
                 self._restore(copy.deepcopy(before))
                 counts = KindCounts(created=written.created, updated=written.updated, deleted=written.deleted)
                 self.count(kind, counts)
+                self.checkpoint.wrote += written.created + written.updated
                 self.save_in(conn)
                 self.check_stopping()
 

@@ -73,8 +73,8 @@ def run_view(run: Run, now: datetime) -> RunView:
         dry_run=run.dry,
         options=run.options,
         created_at=run.created_at.isoformat(),
-        started_at=_iso(run.started_at),
-        finished_at=_iso(run.finished_at),
+        started_at=iso(run.started_at),
+        finished_at=iso(run.finished_at),
         seconds=seconds,
         progress=_progress(run),
         counts=run.counts,
@@ -111,5 +111,6 @@ def _seconds(run: Run, now: datetime) -> float | None:
     return round(((run.finished_at or now) - run.started_at).total_seconds(), 3)
 
 
-def _iso(moment: datetime | None) -> str | None:
+def iso(moment: datetime | None) -> str | None:
+    """A moment as ISO 8601."""
     return None if moment is None else moment.isoformat()

@@ -1,7 +1,8 @@
-"""Spot checks: between complete reads a few random rows an hour are compared with the source, from calls that nobody needs.
+"""Spot checks: between complete reads a few random rows an hour are compared with the source, using calls that nothing else
+needs.
 
 What differs is written down as after a complete read, with its reason, and owed: the item path repairs it. Rows that only
-the source has are for complete reads to find, a random row is one that we hold.
+the source has are found by complete reads, because a random row is one that we have.
 """
 
 import threading
@@ -31,28 +32,28 @@ EVERY = timedelta(hours=1)
 """Between two turns of a kind."""
 
 SPARE_KEYS = 4
-"""So many times the rows that are wanted are drawn: tombstones and rows that wait for a person are not looked at."""
+"""How many times as many rows are drawn as are wanted: tombstones and rows that wait for a person are not looked at."""
 
 log = structlog.get_logger()
 
 
 class Turn(NamedTuple):
-    """A kind of a connection whose rows are to be looked at now."""
+    """A kind of a connection whose rows are to be compared now."""
 
     connection: str
     kind: Kind
 
 
 class _Row(NamedTuple):
-    """A row that is to be looked at, and the item to ask for."""
+    """A row that is to be compared, and the item to fetch for it."""
 
     key: Key
     ref: Ref
 
 
 class _Seen(NamedTuple):
-    """A row of ours beside what the source showed of it: nothing, or what is not ``readable``. ``edited`` says that its
-    content is not what we wrote."""
+    """One of our rows, and what the source showed of it: no record, or one that is not ``readable``. ``edited`` says that
+    its content is not what we wrote."""
 
     row: _Row
     held: StoredRow
@@ -75,7 +76,7 @@ def spot_check_in_thread(deps: Deps, rows: int) -> None:
 
 
 def take_turn(deps: Deps) -> Turn | None:
-    """A kind that is to be looked at now, the next time in an hour; any number of processes may ask.
+    """The kind whose turn it is now; its next turn comes in an hour. Any number of processes may ask.
 
     Paused connections are left out, kinds that may not be read, and kinds that were never read whole.
     """
@@ -94,8 +95,8 @@ def take_turn(deps: Deps) -> Turn | None:
 
 
 def spot_check(deps: Deps, turn: Turn, rows: int) -> int:
-    """Look at so many random rows of a kind; returns how many could be compared. Where calls are scarce or the source does
-    not answer, the rest is left for another hour: live work meets the same trouble, and tells of it."""
+    """Compare this many random rows of a kind with the source; returns how many could be compared. If calls are scarce or
+    the source does not answer, the rest waits for another hour; live work meets the same trouble and reports it."""
     source, kind, looked = deps.sources[turn.connection], turn.kind, 0
     drawn = _draw(deps, turn, rows)
     for some in batches(drawn, source.batch_size(kind)):
@@ -125,13 +126,13 @@ def _logged(deps: Deps, turn: Turn, rows: int) -> None:
 
 
 def _draw(deps: Deps, turn: Turn, rows: int) -> list[_Row]:
-    """Random live rows; what a person is to decide on is none of them, for what differs would be repaired."""
+    """Random live rows, without those that wait for a person, because a difference would be repaired."""
     with deps.database.read() as conn:
         keys = spot_checks.random_keys(conn, *turn, SPARE_KEYS * rows)
         hold = holds.open_of(conn, *turn)
         held = {key[0] for key in keys if hold is not None and held_rows.has_items(conn, hold.id, [key[0]])}
-    found = stored_rows(deps.database, *turn, [key for key in keys if key[0] not in held])
-    live = [_Row(key, Ref(turn.kind, _asked(key, row))) for key, row in found.items() if not row.record.deleted]
+    stored = stored_rows(deps.database, *turn, [key for key in keys if key[0] not in held])
+    live = [_Row(key, Ref(turn.kind, _asked(key, row))) for key, row in stored.items() if not row.record.deleted]
     return live[:rows]
 
 
@@ -142,17 +143,17 @@ def _asked(key: Key, row: StoredRow) -> str:
 
 def _compare(deps: Deps, turn: Turn, rows: Sequence[_Row], answer: Answer, began: datetime) -> list[_Seen]:
     """The rows of which the answer says something new."""
-    found = stored_rows(deps.database, *turn, [row.key for row in rows])
+    stored = stored_rows(deps.database, *turn, [row.key for row in rows])
     with deps.database.read() as conn:
         full = full_reads.get(conn, *turn)
     by_shape = full is not None and full.shape == checksums.shape_of(turn.kind)
-    seen = [_seen(row, found[row.key], answer, began) for row in rows if row.key in found]
+    seen = [_seen(row, stored[row.key], answer, began) for row in rows if row.key in stored]
     checked = [_checked(one) if by_shape and not one.equal else one for one in seen if one is not None]
     return [one for one in checked if one.equal or not _is_older(one)]
 
 
 def _seen(row: _Row, held: StoredRow, answer: Answer, began: datetime) -> _Seen | None:
-    """``None`` where the answer does not tell: somebody wrote the row meanwhile, or it says nothing of the row."""
+    """``None`` if the answer proves nothing: somebody wrote the row meanwhile, or it says nothing of the row."""
     if held.record.deleted or held.read_at > began:
         return None
     if any({bad.owner, bad.external_id} & {row.ref.external_id, row.key[0]} for bad in answer.failed):
@@ -165,7 +166,7 @@ def _seen(row: _Row, held: StoredRow, answer: Answer, began: datetime) -> _Seen 
 
 
 def _is_absent(row: _Row, held: StoredRow, answer: Answer) -> bool:
-    """Whether the source lives without the row. None on hand is as good as no row."""
+    """Whether the source does not have the row. A count of zero is as good as no row."""
     if isinstance(held.record, StockCount) and held.record.quantity == 0:
         return False
     if any(not bad.owner for bad in answer.failed) or row.ref in answer.not_yet:
@@ -176,7 +177,7 @@ def _is_absent(row: _Row, held: StoredRow, answer: Answer) -> bool:
 
 
 def _checked(seen: _Seen) -> _Seen:
-    """A row that differs, as the checksum pass would leave it where somebody edited it here."""
+    """A row that differs, marked as the checksum pass would mark it if somebody edited it here."""
     if not checksums.is_edited(seen.held):
         return seen
     edited = Edited(seen.row.key, seen.held.row_hash)
@@ -190,7 +191,7 @@ def _is_older(seen: _Seen) -> bool:
 
 
 def _write(deps: Deps, turn: Turn, seen: Sequence[_Seen], began: datetime) -> None:
-    """What was looked at, what differed and why; and owe that."""
+    """Store what was compared, and what differed and why; owe what differed."""
     wrong = [one for one in seen if not one.equal]
     differences = _differences(deps, turn, wrong, began)
     with deps.database.begin() as conn:

@@ -1,14 +1,19 @@
 """Raises alerts for what a person should know, and mails each once."""
 
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
+from operator import attrgetter
 
 import structlog
 
 from app.domain import Status
-from app.errors import AuthRejected, TallyhookError, Transient
+from app.errors import AuthRejected, DatabaseFault, TallyhookError, Transient
 from app.flows.connections.health import blocked
 from app.flows.connections.webhook_checks import agreed
 from app.flows.deps import Deps
+from app.flows.isolated import isolated
+from app.flows.items.dead_letter import RUN_ACTOR
 from app.flows.letters.letters import conditions, terms_of
 from app.flows.upkeep.connection_alerts import watch_connections
 from app.flows.upkeep.raise_alert import close_alert, raise_alert, raise_over
@@ -22,7 +27,7 @@ from app.stores.upkeep import alerts
 from app.stores.upkeep.alerts import Alert
 
 CLAIM = timedelta(minutes=5)
-"""How long one clock has to send a mail before another may: after a crash a mail may come twice, but never gets lost."""
+"""How long one clock has to send a mail before another may: after a crash a mail may be sent twice, but is never lost."""
 
 NEAR_DISCARD = timedelta(hours=16)
 """Vendors give up a delivery after a day; a person must know in time to act."""
@@ -33,51 +38,66 @@ MAX_CAUSES = 20
 OF_CONNECTIONS = ("run:", "discard:", "subscription:", "gap:")
 """The prefixes of alerts that only the rounds of their connection close."""
 
+RUNS = 50
+"""The latest runs of a connection that are looked at for one that failed."""
+
 MAX_MAILS = 10
-"""Mails a round."""
+"""Mails per round."""
 
 log = structlog.get_logger()
 
 
 def watch(deps: Deps) -> None:
     """Raise and close alerts about connections that do not work, dead letters by cause, failed runs, and deliveries that
-    vendors are about to give up. Those about connections that were removed from the settings close."""
-    watch_connections(deps)
-    _letters(deps)
-    for connection in deps.sources:
-        _near_discard(deps, connection)
-        _failed_run(deps, connection)
-    _of_removed(deps)
+    vendors are about to give up. Those about connections that were removed from the settings close. What cannot be told of
+    one of them keeps nobody from being told of the others."""
+    rounds: dict[str, Callable[[], object]] = {
+        "connections": partial(watch_connections, deps),
+        "letters": partial(_letters, deps),
+    }
+    for name in deps.sources:
+        rounds[f"{name}: deliveries"] = partial(_near_discard, deps, name)
+        rounds[f"{name}: runs"] = partial(_failed_run, deps, name)
+    rounds["removed connections"] = partial(_of_removed, deps)
+    isolated(lambda name: rounds[name](), rounds, event="not_watched")
 
 
 def check_subscriptions(deps: Deps) -> None:
     """Ask every vendor that can tell whether it still sends webhooks to us, except those that must not be called now."""
-    for connection, source in deps.sources.items():
-        if source.receiver is None or not isinstance(source, Subscriptions) or blocked(deps, connection):
-            continue
-        key = f"subscription:{connection}"
-        try:
-            with calling_for(PROBE):
-                subscriptions = source.subscriptions()
-                why_none = "" if subscriptions else _why_none(deps, connection, source)
-        except AuthRejected as error:  # the token may not ask; that is no fault of the subscription
-            log.info("subscription_unknown", connection=connection, error=str(error))
-            continue
-        except Transient:
-            continue
-        off = [one.name for one in subscriptions if not one.enabled]
-        if off:
-            detail = f"{', '.join(off)} is disabled at the vendor: no webhooks come. Enable it there; polls go on meanwhile."
-            raise_alert(deps, key, f"{connection}: webhook subscription disabled", detail, "critical", connection)
-        elif not subscriptions:
-            detail = f"{why_none}; only polls bring changes."
-            raise_alert(deps, key, f"{connection}: no webhook subscription of ours", detail, "warning", connection)
-        else:
-            close_alert(deps, key)
+    isolated(partial(_check_subscription, deps), deps.sources, event="subscription_unknown")
+
+
+def _check_subscription(deps: Deps, connection: str) -> None:
+    source = deps.sources[connection]
+    if source.receiver is None or not isinstance(source, Subscriptions) or blocked(deps, connection):
+        return
+    key = f"subscription:{connection}"
+    try:
+        with calling_for(PROBE):
+            subscriptions = source.subscriptions()
+            why_none = "" if subscriptions else _why_none(deps, connection, source)
+    except AuthRejected as error:  # the token may not ask; that is no fault of the subscription
+        log.info("subscription_unknown", connection=connection, error=str(error))
+        return
+    except DatabaseFault:
+        raise
+    except Transient:
+        return
+    off = [one.name for one in subscriptions if not one.enabled]
+    if off:
+        detail = (
+            f"{', '.join(off)} is disabled at the vendor: no webhooks come. Enable it there; polls go on meanwhile."
+        )
+        raise_alert(deps, key, f"{connection}: webhook subscription disabled", detail, "critical", connection)
+    elif not subscriptions:
+        detail = f"{why_none}; only polls bring changes."
+        raise_alert(deps, key, f"{connection}: no webhook subscription of ours", detail, "warning", connection)
+    else:
+        close_alert(deps, key)
 
 
 def _why_none(deps: Deps, connection: str, source: Source) -> str:
-    """Why no subscription leads here, as exactly as we know."""
+    """Why no subscription sends events here, as precisely as we know."""
     if not isinstance(source, Addressed):
         return "the vendor has no webhook subscription that leads to our public URL"
     finding = agreed(connection, source.name, source.signed_url, source.registrations(), deps.public_url)
@@ -85,14 +105,14 @@ def _why_none(deps: Deps, connection: str, source: Source) -> str:
 
 
 def gap_is_open(deps: Deps, outage: Outage, sentence: str) -> None:
-    """Nothing is heard, and should be."""
+    """An alert that no events arrive although some are expected."""
     connection = outage.connection
     title = f"{connection}: no webhooks"
     raise_alert(deps, f"gap:{outage.id}", title, f"{connection}: {sentence}.", "warning", connection)
 
 
 def gap_is_over(deps: Deps, outage: Outage, sentence: str) -> None:
-    """It is over; this is what it came to."""
+    """The end of an outage, and what became of its events."""
     close_alert(deps, f"gap:{outage.id}")
     with deps.database.begin() as conn:
         title, detail = f"{outage.connection}: gap closed", f"{outage.connection}: {sentence}."
@@ -127,10 +147,12 @@ def list_alerts(deps: Deps, *, limit: int = 50, before_id: int | None = None) ->
 
 
 def _letters(deps: Deps) -> None:
-    """One alert per connection and cause while there are dead letters of it, with their present number."""
+    """One alert per connection and cause while there are dead letters of it, with their present number. Those of failed runs
+    are left out: a failed run has an alert of its own."""
     with deps.database.read() as conn:
         where, reads = conditions(deps, conn, terms_of(""))
-        groups = letter_search.by_cause(conn, where, reads, limit=MAX_CAUSES)
+        others = [*where, ~letter_search.of_failed_run(RUN_ACTOR)]
+        groups = letter_search.by_cause(conn, others, reads, limit=MAX_CAUSES)
         known = alerts.open_keys(conn, "letters:")
     keys = {f"letters:{group.connection or ''}:{group.cause}": group for group in groups}
     for key, group in keys.items():
@@ -144,12 +166,16 @@ def _letters(deps: Deps) -> None:
 
 
 def _failed_run(deps: Deps, connection: str) -> None:
-    """Alert if the latest run that was not cancelled failed."""
+    """Alert if of some strategy the latest run that was not cancelled failed; one that smart chose counts as that."""
     with deps.database.read() as conn:
-        ended = [run for run in runs.latest(conn, connection, 5) if run.status in (Status.COMPLETED, Status.FAILED)]
+        ended = [
+            run for run in runs.latest(conn, connection, RUNS) if run.status in (Status.COMPLETED, Status.FAILED)
+        ]
+    newest = {run.checkpoint.chosen or run.strategy: run for run in reversed(ended)}
+    failed = max((run for run in newest.values() if run.status is Status.FAILED), key=attrgetter("id"), default=None)
     key = f"run:{connection}"
-    if ended and ended[0].status is Status.FAILED:
-        detail = f"run {ended[0].id} ({ended[0].strategy}) of {connection} failed: {ended[0].error}"
+    if failed is not None:
+        detail = f"run {failed.id} ({failed.strategy}) of {connection} failed: {failed.error}"
         raise_alert(deps, key, f"{connection}: a run failed", detail, "warning", connection)
     else:
         close_alert(deps, key)
@@ -181,14 +207,16 @@ def _near_discard(deps: Deps, connection: str) -> None:
                 oldest = max(oldest, received_at - sent if sent is not None else timedelta(0))
     if oldest >= NEAR_DISCARD:
         hours = oldest.total_seconds() / 3600
-        detail = f"deliveries of {connection} are {hours:.0f} h old; the vendor gives them up after 24 h."
-        raise_alert(deps, key, f"{connection}: deliveries are about to be given up", detail, "critical", connection)
+        detail = f"deliveries of {connection} are {hours:.0f} h old; the vendor gives up on them after 24 h."
+        raise_alert(
+            deps, key, f"{connection}: the vendor is about to give up deliveries", detail, "critical", connection
+        )
     else:
         close_alert(deps, key)
 
 
 def _ended_untold(alert: Alert) -> bool:
-    """Whether the trouble was over before anybody was notified of it: one mail says both."""
+    """Whether the trouble was over before anybody was notified of it: one mail then says both."""
     return alert.closed_at is not None and not alert.key.endswith(":over")
 
 

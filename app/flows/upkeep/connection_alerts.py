@@ -94,7 +94,7 @@ def _is_certain(row: StateRow) -> bool:
 
 def _of_kind(row: StateRow) -> DueAlert:
     if row.state is ConnectionState.UNANSWERED:
-        title, again = f"{row.connection}: {row.kind} is not answered", "every few minutes; what is owed of it waits"
+        title, again = f"{row.connection}: no answer for {row.kind}", "every few minutes; its owed items wait"
     else:
         title, again = f"{row.connection}: {row.kind} may not be read", "each hour, and when credentials change"
     detail = f"{sentence(row)}; all other kinds are read. It is tried again {again}."
@@ -105,7 +105,7 @@ def _of_hold(hold: Hold) -> DueAlert:
     connection, kind = hold.connection, hold.kind
     would = ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in hold.summary.items())
     detail = (
-        f"a read of {kind} of {connection} is implausible and was not applied since {hold.held_at:%Y-%m-%d %H:%M} UTC: "
+        f"a read of {kind} of {connection} is implausible and has been held since {hold.held_at:%Y-%m-%d %H:%M} UTC: "
         f"{hold.reason} ({would}). Look at it (`tallyhook holds show {hold.id}`), then `release` or `dismiss` it."
     )
     return DueAlert(f"hold:{connection}:{kind}", f"{connection}: {kind} is held", detail, "warning", connection)

@@ -38,7 +38,7 @@ def record_heartbeat(deps: Deps, role: str, started_at: datetime | None = None) 
 
 
 def record_stop(deps: Deps) -> None:
-    """Record that this process ends regularly; if the database is away, its last heartbeat has to do."""
+    """Record that this process stops in order; if the database is away, its last heartbeat has to do."""
     try:
         with deps.database.begin() as conn:
             heartbeats.stop(conn, deps.worker, deps.now())
@@ -49,7 +49,7 @@ def record_stop(deps: Deps) -> None:
 
 
 def _started_at(deps: Deps) -> datetime:
-    """When this process began, by the database's clock, whatever the host's clock said then."""
+    """When this process began, by the database's clock, even if the host's clock was wrong then."""
     return deps.now() - timedelta(seconds=time.monotonic() - _STARTED)
 
 
@@ -57,7 +57,7 @@ class Stopping(Protocol):
     """Says whether the process must stop, such as a ``threading.Event``."""
 
     def wait(self, seconds: float, /) -> bool:
-        """Whether it must stop; waits at most so many seconds for it."""
+        """Wait for the stop at most this many seconds; returns whether the process must stop."""
 
 
 def await_database(deps: Deps, stopping: Stopping) -> bool:

@@ -26,14 +26,14 @@ def raise_alert(deps: Deps, key: str, title: str, detail: str, severity: str, co
 
 
 def close_alert(deps: Deps, key: str) -> None:
-    """Close the open alert with this key, if there is one; if it was mailed, its end is mailed too. Trouble that flapped
-    is mailed neither at its return nor at its end."""
+    """Close the open alert with this key, if there is one; if it was mailed, its end is mailed too. Trouble that comes and
+    goes is mailed neither when it returns nor when it ends."""
     with deps.database.begin() as conn:
         alert = alerts.close(conn, key, deps.now())
         if alert is None or alerts.settle_short(conn, alert, deps.now()):
             return
         if alert.told_at is not None and not key.startswith("gap:"):
-            detail = f"It is over since {deps.now():%Y-%m-%d %H:%M} UTC: {alert.detail}"
+            detail = f"It has been over since {deps.now():%Y-%m-%d %H:%M} UTC: {alert.detail}"
             raise_over(deps, conn, key, f"over: {alert.title}", detail, alert.connection)
 
 

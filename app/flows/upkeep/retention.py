@@ -1,19 +1,22 @@
-"""Retention: removes what nobody will ask for any more, a little with every call."""
+"""Retention: removes old rows that nobody will need, a few with every call."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import msgspec
 import structlog
+from sqlalchemy import Connection
 
 from app.domain.decoding import decode
 from app.flows.access.audit import note
 from app.flows.access.audit_archive import archive
 from app.flows.access.sign_in_places import KNOWN_FOR
 from app.flows.deps import Deps
+from app.flows.isolated import isolated
 from app.rules.runs.checkpoint import Checkpoint
 from app.stores.access import sign_ins
 from app.stores.history.feed import begin_again
@@ -78,28 +81,40 @@ def prune(
     without one it is left alone.
     """
     days = {LETTERS: letters_days, EVENTS: inbox_days, SETTLEMENTS: inbox_days}
-    removed = {what: _prune(deps, what, old) for what, old in days.items()}
+    removed = dict.fromkeys(days, 0)
+    sorts = {what: partial(_prune, deps, what, old) for what, old in days.items()}
     if keep is not None:
-        removed |= {what: count for what, count in _prune_others(deps, keep, archives) if count}
+        sorts |= dict(_others(deps, keep, archives))
+
+    def remove(what: str) -> None:
+        if count := sorts[what]():
+            removed[what] = count
+
+    isolated(remove, sorts, event="not_pruned")
+    with deps.database.begin() as conn:
+        begin_again(conn)
     if any(removed.values()):
         log.info("pruned", **removed)
     return removed
 
 
-def _prune_others(deps: Deps, keep: Keep, archives: Path | None) -> Iterator[tuple[str, int]]:
+def _others(deps: Deps, keep: Keep, archives: Path | None) -> Iterator[tuple[str, partial[int]]]:
     for what, days in keep.sorts():
-        yield what, _prune(deps, what, days)
+        yield what, partial(_prune, deps, what, days)
     if keep.dry_runs:
-        yield "pages", _drop_pages(deps, deps.now() - timedelta(days=keep.dry_runs))
-    with deps.database.begin() as conn:
-        begin_again(conn)
+        yield "pages", partial(_drop_pages, deps, deps.now() - timedelta(days=keep.dry_runs))
     if keep.answers:
         before = deps.now() - timedelta(days=keep.answers)
-        with deps.database.begin() as conn:
-            yield "budgets", budgets.remove_unused(conn, before)
-            yield "sign-ins", sign_ins.remove_old(conn, before, deps.now() - KNOWN_FOR)
+        yield "budgets", partial(_in_one, deps, partial(budgets.remove_unused, before=before))
+        left = partial(sign_ins.remove_old, before=before, browsers_before=deps.now() - KNOWN_FOR)
+        yield "sign-ins", partial(_in_one, deps, left)
     if keep.audit and archives is not None:
-        yield "audit", archive(deps, archives, keep.audit)
+        yield "audit", partial(archive, deps, archives, keep.audit)
+
+
+def _in_one(deps: Deps, remove: Callable[[Connection], int]) -> int:
+    with deps.database.begin() as conn:
+        return remove(conn)
 
 
 def _prune(deps: Deps, what: str, days: int) -> int:
@@ -144,6 +159,6 @@ def _drop_pages(deps: Deps, before: datetime) -> int:
         with deps.database.begin() as conn:
             text = pruning.ended_run(conn, run_id)
             if text is not None:
-                anew = decode(text, Checkpoint).restart_stage()
-                removed += pruning.drop_pages(conn, run_id, msgspec.json.encode(anew).decode())
+                restarted = decode(text, Checkpoint).restart_stage()
+                removed += pruning.drop_pages(conn, run_id, msgspec.json.encode(restarted).decode())
     return removed

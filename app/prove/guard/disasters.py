@@ -1,10 +1,10 @@
 """What goes wrong at vendors: each function makes the shop's lists show something false. ``night`` counts from 0."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from app.domain import ON_HAND, Kind, Listing, StockCount
+from app.domain import Kind, Listing, key_of
 from app.prove.guard.shop import Shop
 
 Happen = Callable[[Shop, int], None]
@@ -19,14 +19,13 @@ class Case(NamedTuple):
     nights: int = 1
 
 
-def _empty(shop: Shop, night: int) -> None:
-    shown = shop.lie()
-    for kind in (Kind.PRODUCT, Kind.STOCK):
-        shown[kind].clear()
+def _empty(*kinds: Kind) -> Happen:
+    def happen(shop: Shop, night: int) -> None:
+        shown = shop.lie()
+        for kind in kinds:
+            shown[kind].clear()
 
-
-def _empty_stock(shop: Shop, night: int) -> None:
-    shop.lie()[Kind.STOCK].clear()
+    return happen
 
 
 def _short(shop: Shop, night: int) -> None:
@@ -50,15 +49,10 @@ def _leave_out(shop: Shop, ids: Collection[str]) -> None:
 
 
 def _doubled(shop: Shop, night: int) -> None:
-    shop.lie()
+    shown = shop.lie()[Kind.PRODUCT]
     for product in shop.drawn(shop.products(), shop.rng.uniform(0.3, 1.0), 4):
-        _add(shop, product, external_id=f"X{product.external_id}")
-
-
-def _add(shop: Shop, product: Listing, **fields: object) -> None:
-    shown = shop.listed[Kind.PRODUCT]
-    shop.spoil(product, **fields)
-    shown[(product.external_id,)] = product
+        shop.spoil(product, external_id=f"X{product.external_id}")
+        shown[key_of(product)] = product
 
 
 def _decay(shop: Shop, night: int) -> None:
@@ -111,23 +105,22 @@ def _names_shifted(shop: Shop, night: int) -> None:
     _some(Shop.products, lambda one: {"name": getattr(one, column), "sku": one.name})(shop, night)
 
 
-def _skus_swapped(shop: Shop, night: int) -> None:
+def _swapped(shop: Shop, least: float, rows: int) -> Iterator[tuple[Listing, Listing]]:
+    """A share of the products, each with another one of them."""
     shop.lie()
-    drawn = shop.drawn(shop.products(), shop.rng.uniform(0.3, 1.0), 4)
-    for product, other in zip(drawn, [*drawn[1:], drawn[0]], strict=True):
+    drawn = shop.drawn(shop.products(), shop.rng.uniform(least, 1.0), rows)
+    return zip(drawn, [*drawn[1:], drawn[0]], strict=True)
+
+
+def _skus_swapped(shop: Shop, night: int) -> None:
+    for product, other in _swapped(shop, 0.3, 4):
         shop.spoil(product, sku=other.sku)
 
 
 def _rows_mixed(shop: Shop, night: int) -> None:
     """Ids point to other products than before: a table was sorted without its key."""
-    shop.lie()
-    drawn = shop.drawn(shop.products(), shop.rng.uniform(0.4, 1.0), 5)
-    for product, other in zip(drawn, [*drawn[1:], drawn[0]], strict=True):
+    for product, other in _swapped(shop, 0.4, 5):
         shop.spoil(other, external_id=product.external_id)
-
-
-def _stock_zero(shop: Shop, night: int) -> None:
-    _all_counts(shop, lambda quantity: Decimal(0))
 
 
 def _stock_times(factor: str) -> Happen:
@@ -171,30 +164,28 @@ def _place_missing(shop: Shop, night: int) -> None:
     shown = shop.lie()
     is_named = shop.rng.random() < 0.5
     for count in [count for count in shop.counts() if count.location_id == place]:
-        del shown[Kind.STOCK][(count.listing_id, count.location_id, count.state)]
+        del shown[Kind.STOCK][key_of(count)]
         if is_named:
             shop.spoil(count, quantity=Decimal(0))
 
 
 def _half_empty(shop: Shop, night: int) -> None:
     """Half of the counts of every place are left out."""
-    shop.lie()
+    shown = shop.lie()
     for count in shop.drawn(shop.counts(), shop.rng.uniform(0.45, 0.6), 5):
-        del shop.listed[Kind.STOCK][(count.listing_id, count.location_id, count.state)]
+        del shown[Kind.STOCK][key_of(count)]
 
 
 def _stock_of_others(shop: Shop, night: int) -> None:
     """Counts of products that do not exist."""
-    shown = shop.lie()
+    shop.lie()
     for count in shop.drawn(shop.counts(), shop.rng.uniform(0.6, 1.0), 5):
-        del shown[Kind.STOCK][(count.listing_id, count.location_id, count.state)]
-        stranger = StockCount(f"?{count.listing_id}", count.location_id, ON_HAND, count.quantity)
-        shop.spoil(stranger)
+        shop.spoil(count, listing_id=f"?{count.listing_id}")
 
 
 DISASTERS = (
-    Case("empty list", _empty),
-    Case("empty stock list", _empty_stock),
+    Case("empty list", _empty(Kind.PRODUCT, Kind.STOCK)),
+    Case("empty stock list", _empty(Kind.STOCK)),
     Case("short list", _short),
     Case("a page repeated", _page_repeated),
     Case("rows doubled under new ids", _doubled),
@@ -210,7 +201,7 @@ DISASTERS = (
     Case("SKUs swapped", _skus_swapped),
     Case("rows mixed up", _rows_mixed),
     Case("all deactivated", _some(Shop.products, lambda one: {"active": False}, least=0.6, rows=5)),
-    Case("stock all zero", _stock_zero),
+    Case("stock all zero", lambda shop, night: _all_counts(shop, lambda quantity: Decimal(0))),
     Case("stock x10", _stock_times("10")),
     Case("stock /100", _stock_times("0.01")),
     Case("stock moved by one number", _same_step),

@@ -2,28 +2,39 @@
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
 from app.domain import Kind, Listing, Order, StockCount
-from app.prove.guard.disasters import Case
+from app.prove.guard.disasters import Case, Fields, Happen
 from app.prove.guard.shop import Shop
 
-
-def _reprice(shop: Shop, products: Sequence[Listing], factor: Callable[[], float]) -> None:
-    for product in products:
-        price = max(1, round((product.price_minor or 0) * factor()))
-        shop.put(msgspec.structs.replace(product, price_minor=price))
+Some = Callable[[Shop], Sequence[Any]]
 
 
-def _season(shop: Shop, night: int) -> None:
-    """Two products in five get other prices."""
-    _reprice(shop, shop.drawn(shop.products(), 0.4), lambda: shop.rng.uniform(0.7, 1.45))
+def _each(some: Some, fields: Callable[[Shop, Any], Fields]) -> Happen:
+    """Some records get other fields."""
+
+    def happen(shop: Shop, night: int) -> None:
+        for record in some(shop):
+            shop.put(msgspec.structs.replace(record, **fields(shop, record)))
+
+    return happen
+
+
+def _part(records: Some, share: float, least: int = 1) -> Some:
+    """A random share of some records."""
+    return lambda shop: shop.drawn(records(shop), share, least)
+
+
+def _price(product: Listing, factor: float) -> Fields:
+    return {"price_minor": max(1, round((product.price_minor or 0) * factor))}
 
 
 def _all_dearer(shop: Shop, night: int) -> None:
     percent = shop.rng.choice((1.02, 1.03, 1.035, 1.05, 1.08, 1.1, 1.125, 1.4))
-    _reprice(shop, shop.products(), lambda: percent)
+    _each(Shop.products, lambda shop, one: _price(one, percent))(shop, night)
 
 
 def _sale(percent: float) -> Callable[[Shop, int], None]:
@@ -37,15 +48,10 @@ def _sale(percent: float) -> Callable[[Shop, int], None]:
     return happen
 
 
-def _stock_take(shop: Shop, night: int) -> None:
-    """Three counts in five are corrected, by a little."""
-    for count in shop.drawn(shop.counts(), 0.6):
-        off = shop.rng.choice((-3, -2, -1, 1, 2, 3))
-        shop.put(
-            msgspec.structs.replace(
-                count, quantity=max(Decimal(0 if count.quantity < 2 else 1), count.quantity + off)
-            )
-        )
+def _corrected(shop: Shop, count: StockCount) -> Fields:
+    """By a little, after a stock-take."""
+    off = shop.rng.choice((-3, -2, -1, 1, 2, 3))
+    return {"quantity": max(Decimal(0 if count.quantity < 2 else 1), count.quantity + off)}
 
 
 def _move(shop: Shop, night: int) -> None:
@@ -123,12 +129,6 @@ def _wholesale(shop: Shop, night: int) -> None:
     shop.put(Order(f"O{shop.rng.getrandbits(40)}", status="completed", lines=msgspec.json.encode(lines).decode()))
 
 
-def _restock(shop: Shop, night: int) -> None:
-    """After the holiday most counts rise."""
-    for count in shop.drawn(shop.counts(), 0.7):
-        shop.put(msgspec.structs.replace(count, quantity=count.quantity + shop.rng.randint(5, 60)))
-
-
 def _rename(shop: Shop, night: int) -> None:
     """Every name gets the maker's name in front, or a year behind it."""
     is_longer = shop.rng.random() < 0.5
@@ -137,52 +137,29 @@ def _rename(shop: Shop, night: int) -> None:
         shop.put(msgspec.structs.replace(product, name=f"Northwind {name}" if is_longer else f"{name} (2027)"))
 
 
-def _new_skus(shop: Shop, night: int) -> None:
-    for product in shop.products():
-        shop.put(msgspec.structs.replace(product, sku=f"NW-{product.sku}"))
+def _without_barcode(shop: Shop) -> list[Listing]:
+    return [product for product in shop.products() if not product.barcode]
 
 
-def _recategorise(shop: Shop, night: int) -> None:
-    for product in shop.drawn(shop.products(), 0.5):
-        shop.put(msgspec.structs.replace(product, category=f"Home / {product.category}"))
-
-
-def _barcodes(shop: Shop, night: int) -> None:
-    for product in [product for product in shop.products() if not product.barcode]:
-        shop.put(msgspec.structs.replace(product, barcode=f"50{shop.rng.getrandbits(36):011}"))
-
-
-def _describe(shop: Shop, night: int) -> None:
-    for product in shop.products():
-        shop.put(msgspec.structs.replace(product, description=f"{product.description}. Now with more words."))
-
-
-def _off_season(shop: Shop, night: int) -> None:
-    for product in shop.drawn([product for product in shop.products() if product.active], 0.12, 0):
-        shop.put(msgspec.structs.replace(product, active=False))
-
-
-def _on_season(shop: Shop, night: int) -> None:
-    for product in shop.products():
-        shop.put(msgspec.structs.replace(product, active=True))
+def _in_season(shop: Shop) -> list[Listing]:
+    return [product for product in shop.products() if product.active]
 
 
 def _quiet(shop: Shop, night: int) -> None:
-    _reprice(shop, shop.drawn(shop.products(), 0.01), lambda: 1.1)
-    _good_few(shop)
-
-
-def _good_few(shop: Shop) -> None:
+    _each(_part(Shop.products, 0.01), lambda shop, one: _price(one, 1.1))(shop, night)
     for count in shop.drawn([count for count in shop.counts() if count.quantity > 1], 0.05):
         _sell(shop, count, 1)
 
 
 LIVES = (
-    Case("a season's price change of 40 %", _season),
+    Case(
+        "a season's price change of 40 %",
+        _each(_part(Shop.products, 0.4), lambda shop, one: _price(one, shop.rng.uniform(0.7, 1.45))),
+    ),
     Case("every price up by a percentage", _all_dearer),
     Case("a 30 % sale", _sale(0.3)),
     Case("a 70 % sale", _sale(0.7)),
-    Case("a stock-take of 60 %", _stock_take),
+    Case("a stock-take of 60 %", _each(_part(Shop.counts, 0.6), _corrected)),
     Case("a move to a new location", _move),
     Case("closing a location", _close),
     Case("catalogue growth", _grow),
@@ -191,13 +168,25 @@ LIVES = (
     Case("a good day's sales", _good_day),
     Case("a few products sell out", _sold_out),
     Case("wholesale of large quantities", _wholesale),
-    Case("restock after a holiday", _restock),
+    Case(
+        "restock after a holiday",
+        _each(_part(Shop.counts, 0.7), lambda shop, one: {"quantity": one.quantity + shop.rng.randint(5, 60)}),
+    ),
     Case("bulk rename", _rename),
-    Case("a prefix on every SKU", _new_skus),
-    Case("half of all recategorised", _recategorise),
-    Case("barcodes filled in", _barcodes),
-    Case("descriptions rewritten", _describe),
-    Case("an eighth out of season", _off_season),
-    Case("everything back in season", _on_season),
+    Case("a prefix on every SKU", _each(Shop.products, lambda shop, one: {"sku": f"NW-{one.sku}"})),
+    Case(
+        "half of all recategorised",
+        _each(_part(Shop.products, 0.5), lambda shop, one: {"category": f"Home / {one.category}"}),
+    ),
+    Case(
+        "barcodes filled in",
+        _each(_without_barcode, lambda shop, one: {"barcode": f"50{shop.rng.getrandbits(36):011}"}),
+    ),
+    Case(
+        "descriptions rewritten",
+        _each(Shop.products, lambda shop, one: {"description": f"{one.description}. Now with more words."}),
+    ),
+    Case("an eighth out of season", _each(_part(_in_season, 0.12, 0), lambda shop, one: {"active": False})),
+    Case("everything back in season", _each(Shop.products, lambda shop, one: {"active": True})),
     Case("ten quiet nights", _quiet, nights=10),
 )

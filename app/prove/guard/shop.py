@@ -1,7 +1,7 @@
-"""A shop at a vendor in memory: the truth, and what the vendor's lists show of it."""
+"""A shop in memory: the truth, and what the vendor shows of it."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from copy import copy
 from datetime import datetime
 from decimal import Decimal
@@ -9,22 +9,7 @@ from typing import Any
 
 import msgspec
 
-from app.domain import (
-    ON_HAND,
-    Answer,
-    Kind,
-    Listing,
-    Location,
-    MissingPolicy,
-    Order,
-    Page,
-    Record,
-    Ref,
-    Scope,
-    StockCount,
-    key_of,
-    micros,
-)
+from app.domain import KINDS, ON_HAND, Kind, Listing, Location, Record, StockCount, key_of, micros
 from app.prove.memory import MemorySource
 
 PLACES = ("MAIN", "NORTH", "OUTLET")
@@ -36,26 +21,56 @@ Key = tuple[str, ...]
 Rows = dict[Kind, dict[Key, Any]]
 
 
-class Shop:
+class Shop(MemorySource):
     """``truth`` is what is true, ``listed`` what the vendor's lists show, ``answered`` what it answers about single
-    items."""
+    items.
 
-    def __init__(self, rng: random.Random, size: int, now: datetime) -> None:
+    With ``stock_is_whole`` stock has no delta, and a count that a complete read does not show is zero; otherwise
+    stock is read like products, and a count that is not shown says nothing. Without ``shows_zeros`` a complete read
+    of stock leaves out what is sold out.
+    """
+
+    kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.PRODUCT, Kind.ORDER, Kind.STOCK)
+
+    def __init__(
+        self,
+        rng: random.Random,
+        size: int,
+        now: datetime,
+        *,
+        stock_is_whole: bool = True,
+        shows_zeros: bool = True,
+    ) -> None:
+        self.whole_kinds = (Kind.LOCATION, Kind.STOCK) if stock_is_whole else (Kind.LOCATION,)
+        self.shows_zeros = shows_zeros
         self.rng = rng
         self.now = now
         self.made = 0
         self.ending: list[Listing] = []  # products that a life discontinues, in this order
-        self.truth: Rows = {kind: {} for kind in (Kind.LOCATION, Kind.PRODUCT, Kind.ORDER, Kind.STOCK)}
+        self.truth: Rows = {kind: {} for kind in self.kinds}
         self.put(*(Location(place, name=place.title()) for place in PLACES[: 2 if size < 50 else 3]))
         for _ in range(size):
             self.add_product()
         self.listed = self.answered = self.truth
 
+    def shown_in_full(self, kind: Kind) -> Sequence[Any]:
+        """What the lists show, perhaps without counts of zero."""
+        rows = list(self.listed[kind].values())
+        return rows if self.shows_zeros else [row for row in rows if getattr(row, "quantity", True)]
+
+    def shown_in_delta(self, kind: Kind) -> Sequence[Any]:
+        """What the lists show, with counts of zero."""
+        return list(self.listed[kind].values())
+
+    def shown_singly(self, kind: Kind) -> Sequence[Any]:
+        """What the vendor answers about single items."""
+        return list(self.answered[kind].values())
+
     def put(self, *records: Record) -> None:
         """These records are true from now on."""
         for record in records:
             stamped = msgspec.structs.replace(record, version=micros(self.now), modified_at=self.now)
-            self.truth[_kind(record)][key_of(record)] = stamped
+            self.truth[KINDS[type(record)]][key_of(record)] = stamped
 
     def add_product(self, **fields: object) -> Listing:
         """Add a product, with stock at some places."""
@@ -113,76 +128,10 @@ class Shop:
     def spoil(self, record: Record, **fields: object) -> None:
         """Let the lists show a record with other fields, as if it had changed now."""
         spoiled = msgspec.structs.replace(record, **fields, version=micros(self.now), modified_at=self.now)
-        self.listed[_kind(record)].pop(key_of(record), None)
-        self.listed[_kind(record)][key_of(spoiled)] = spoiled
+        shown = self.listed[KINDS[type(record)]]
+        shown.pop(key_of(record), None)
+        shown[key_of(spoiled)] = spoiled
 
 
 def _copied(rows: Rows) -> Rows:
     return {kind: dict(some) for kind, some in rows.items()}
-
-
-def _kind(record: Record) -> Kind:
-    kinds = {Listing: Kind.PRODUCT, StockCount: Kind.STOCK, Location: Kind.LOCATION, Order: Kind.ORDER}
-    return kinds[type(record)]
-
-
-class ShopSource(MemorySource):
-    """The vendor of the shop.
-
-    With ``stock_is_whole`` stock has no delta, and a count that a complete read does not show is zero; otherwise
-    stock is read like products, and a count that is not shown says nothing. Without ``shows_zeros`` a complete read
-    of stock leaves out what is sold out.
-    """
-
-    kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.PRODUCT, Kind.ORDER, Kind.STOCK)
-
-    def __init__(self, shop: Shop, *, stock_is_whole: bool, shows_zeros: bool) -> None:
-        self.shop = shop
-        self.stock_is_whole = stock_is_whole
-        self.shows_zeros = shows_zeros
-        self.whole_kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.STOCK) if stock_is_whole else (Kind.LOCATION,)
-
-    def at(self, shop: Shop) -> "ShopSource":
-        """The same vendor with another shop."""
-        return ShopSource(shop, stock_is_whole=self.stock_is_whole, shows_zeros=self.shows_zeros)
-
-    def batch_size(self, kind: Kind) -> int:
-        """A hundred."""
-        return 100
-
-    def fetch(self, refs: Sequence[Ref]) -> Answer:
-        """What the vendor answers about single items."""
-        kind = refs[0].kind
-        wanted = {ref.external_id for ref in refs}
-        records = [row for key, row in self.shop.answered[kind].items() if key[0] in wanted]
-        known = {key_of(row)[0] for row in records}
-        return Answer(records=records, gone=[ref for ref in refs if ref.external_id not in known])
-
-    def delta(self, kind: Kind, since: str | None) -> Iterator[Page]:
-        """Records with a version above the watermark."""
-        shown = self.shop.listed[kind].values()
-        newest = [row for row in shown if since is None or row.version > int(since)]
-        for at in range(0, len(newest), 100):
-            yield Page(records=newest[at : at + 100])
-        yield Page(watermark=str(max((row.version for row in newest), default=int(since or 0))))
-
-    def full(self, kind: Kind, resume: str | None = None) -> Iterator[Page]:
-        """Everything that the lists show."""
-        rows = list(self.shop.listed[kind].values())
-        if not self.shows_zeros:
-            rows = [row for row in rows if getattr(row, "quantity", True)]
-        for at in range(0, len(rows), 500):
-            yield Page(records=rows[at : at + 500])
-        mark = str(max((row.version for row in rows), default=0))
-        if kind is Kind.STOCK:
-            yield Page(
-                watermark=mark, complete=Scope(kind, absent=MissingPolicy.ZERO) if kind in self.whole_kinds else None
-            )
-        else:
-            yield Page(watermark=mark, complete=None if kind is Kind.ORDER else Scope(kind))
-
-    def window(
-        self, kind: Kind, since: datetime | None, until: datetime | None, resume: str | None = None
-    ) -> Iterator[Page]:
-        """Everything: no test asks for less."""
-        yield from self.full(kind)

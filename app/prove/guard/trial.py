@@ -11,7 +11,7 @@ from app.domain import Kind
 from app.prove.compare import measured
 from app.prove.guard.disasters import DISASTERS
 from app.prove.guard.lives import LIVES
-from app.prove.guard.shop import Shop, ShopSource
+from app.prove.guard.shop import Shop
 from app.prove.memory import SHOP, Copy
 from app.stores.sql.engine import Database
 from app.stores.tables import Hold, core
@@ -65,9 +65,7 @@ def drawn(
     """Trials of every case in every size as evenly as possible, each with and without a poll; small shops come first."""
     trials: list[Trial] = []
     for cases, many, is_disaster in ((DISASTERS, disasters, True), (LIVES, lives, False)):
-        order = random.Random(seed).sample(  # noqa: S311 (a draw that repeats, no secret)
-            range(len(cases) * len(sizes)), len(cases) * len(sizes)
-        )
+        order = random.Random(seed).sample(range(len(cases) * len(sizes)), len(cases) * len(sizes))
         for number in range(many):
             place = order[number % len(order)]
             case, size = cases[place % len(cases)], sizes[place // len(cases)]
@@ -77,19 +75,19 @@ def drawn(
     return sorted(trials, key=lambda trial: trial.size)
 
 
-def opened(seed: int, size: int) -> ShopSource:
+def opened(seed: int, size: int) -> Shop:
     """A new shop at its vendor. In two of five seeds the vendor's stock has a delta; one of five vendors lists
     nothing that is sold out."""
-    shop = Shop(random.Random(f"shop {seed}"), size, OPENED)  # noqa: S311 (a draw that repeats, no secret)
-    return ShopSource(shop, stock_is_whole=seed % 5 < 3, shows_zeros=seed % 5 > 0)
+    rng = random.Random(f"shop {seed}")
+    return Shop(rng, size, OPENED, stock_is_whole=seed % 5 < 3, shows_zeros=seed % 5 > 0)
 
 
 class Life(Copy):
     """A shop and its copy in a database, for some nights."""
 
-    def __init__(self, database: Database, source: ShopSource) -> None:
-        self._shop = source.shop
-        super().__init__(database, source, lambda: self._shop.now)
+    def __init__(self, database: Database, shop: Shop) -> None:
+        self._shop = shop
+        super().__init__(database, shop, lambda: shop.now)
 
     def tried(self, trial: Trial) -> Outcome:
         """Let the case happen, and measure."""

@@ -1,21 +1,15 @@
 """``python -m app.prove.truth``: runs the experiment on truth, and prints how many reasons were right."""
 
 import argparse
-import logging
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from datetime import timedelta
-from pathlib import Path
 from statistics import median
 
-import structlog
-
-from app.prove.emptying import empty
+from app.prove.crew import Crew
 from app.prove.real import databases
-from app.prove.truth.experiment import Outcome, Verdict, experiment
-from app.stores.sql.engine import Database, open_database
+from app.prove.truth.experiment import Outcome, Verdict, experiments
 
 WANTED, WANTED_EACH = 0.95, 0.85
 
@@ -27,14 +21,11 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="the first one")
     known = (databases.SQLITE, databases.POSTGRESQL)
     parser.add_argument("--database", choices=known, default=known[0], help="files, or a server of the wheel")
+    parser.add_argument("--hands", type=int, default=1, help="seeds at a time")
     parser.add_argument("--wrong", action="store_true", help="also print each difference that was reported wrongly")
     args = parser.parse_args()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    outcomes = []
-    with databases.server(args.database) as url:
-        for seed in range(args.first, args.first + args.seeds):
-            with _database(url) as database:
-                outcomes.append(experiment(seed, database))
+    with databases.server(args.database) as url, closing(Crew(experiments, hands=args.hands, url=url)) as crew:
+        outcomes = list(crew.outcomes(range(args.first, args.first + args.seeds)))
     if args.wrong:
         print("\n".join(_wrong(outcomes)))
     print("\n".join(table(outcomes)))
@@ -93,18 +84,6 @@ def _wrong(outcomes: list[Outcome]) -> Iterator[str]:
             if not agreement.right:
                 yield f"seed {outcome.seed}: {agreement}"
         yield from (f"seed {outcome.seed}: invented {words}" for words in outcome.invented)
-
-
-@contextmanager
-def _database(url: str) -> Iterator[Database]:
-    """An empty, migrated database for one seed."""
-    with tempfile.TemporaryDirectory() as folder:
-        if url:
-            empty(url)
-        with closing(open_database(url or f"sqlite:///{Path(folder) / 'truth.db'}")) as database:
-            if not url:
-                database.migrate()
-            yield database
 
 
 if __name__ == "__main__":

@@ -36,14 +36,14 @@ def _restored(tables: Sequence[str] | None) -> Callable[[Story, Sequence[str], D
         kept = {}
 
         def back_up() -> None:
-            everything = story.life.backup()
+            everything = story.backup()
             kept.update({name: rows for name, rows in everything.items() if tables is None or name in tables})
 
         def restore() -> None:
-            story.life.restore(kept)
+            story.restore(kept)
             for id in ids:
                 story.wrong(PRODUCT, id, story.now)
-            story.life.heartbeat()
+            story.heartbeat()
 
         story.at(back_to, back_up)
         for id in ids:
@@ -57,8 +57,8 @@ def _restored(tables: Sequence[str] | None) -> Callable[[Story, Sequence[str], D
 
 def _mapping(story: Story, ids: Sequence[str], day: Day) -> datetime:
     def deploy() -> None:
-        story.life.shop.mapping = "2"
-        for id in story.life.shop.products:
+        story.shop.mapping = "2"
+        for id in story.shop.products:
             if id.endswith("7"):
                 story.wrong(PRODUCT, id, story.now)
 
@@ -69,16 +69,16 @@ def _mapping(story: Story, ids: Sequence[str], day: Day) -> datetime:
 def _down(story: Story, ids: Sequence[str], day: Day) -> datetime:
     began = day.quiet_from + story.rng.uniform(0.0, 0.4) * (day.ended - day.quiet_from)
     ended = began + story.rng.uniform(0.3, 0.9) * (day.ended - began)
-    story.at(began, lambda: setattr(story.life, "is_up", False))
+    story.at(began, lambda: setattr(story, "is_up", False))
     for id in ids:
         at = began + story.rng.uniform(0.02, 0.98) * (ended - began)
         story.at(at, partial(story.harm, PRODUCT, id))
-    story.at(ended, story.life.restart)
+    story.at(ended, story.restart)
     return day.ended
 
 
 def _polls_off(story: Story, ids: Sequence[str], day: Day) -> datetime:
-    story.at(day.quiet_from, lambda: story.life.schedule_polls(on=False))
+    story.at(day.quiet_from, lambda: story.schedule_polls(on=False))
     for id in ids:
         at = day.quiet_from + story.rng.uniform(0.02, 1.0) * (day.ended - day.quiet_from)
         kind = STOCK if story.rng.random() < 0.3 else PRODUCT
@@ -100,7 +100,7 @@ def _refused(*, named: bool) -> Callable[[Story, Sequence[str], Day], datetime]:
 def _refuse(story: Story, kind: Kind, id: str, *, named: bool) -> None:
     story.harm(kind, id)
     seconds = story.rng.uniform(0.01, 1.5)
-    story.after(later(seconds), lambda: story.life.refuse(kind, id if named else None))
+    story.after(later(seconds), lambda: story.refuse(kind, id if named else None))
 
 
 CATALOG_TABLES = ("listings", "stock")

@@ -12,6 +12,8 @@ from msgspec import UNSET
 from app.domain import Kind
 from app.flows.runs.correct_reasons import correct_reasons
 from app.prove.compare import Measured, measured
+from app.prove.crew import Attempt
+from app.prove.databases import EMPTY, Databases
 from app.prove.memory import SHOP
 from app.prove.truth.disasters import DISASTERS, Day
 from app.prove.truth.injuries import (
@@ -28,12 +30,15 @@ from app.prove.truth.story import Story, Wrong, later
 from app.rules.drift.drift import DriftCause
 from app.stores.runs import drift, runs
 from app.stores.runs.drift import Difference
-from app.stores.sql.engine import Database
+from app.stores.sql.engine import Database, open_database
 
 PRODUCTS = 150
 WITHOUT = 4
 """A day without a disaster is this many times as likely as any one disaster."""
 DAY = timedelta(days=1)
+NIGHT = OPENED + 2 * DAY
+"""When the run begins."""
+
 CERTAIN = timedelta(minutes=1)
 """A reported span is right when it holds the moment, give or take a minute."""
 
@@ -80,32 +85,37 @@ class Outcome(NamedTuple):
     invented: list[str]
 
 
+def experiments(databases: Databases) -> Attempt[int, Outcome]:
+    """What a process of a crew does with a seed."""
+
+    def attempt(seed: int) -> Outcome:
+        with closing(open_database(databases.copy(EMPTY, "truth"))) as database:
+            return experiment(seed, database)
+
+    return attempt
+
+
 def experiment(seed: int, database: Database) -> Outcome:
     """Run a seed on a migrated and empty database."""
-    with closing(Life(database)) as life:
-        return _lived(seed, Story(life, Random(seed)))  # noqa: S311
+    with closing(Story(database, Random(seed), NIGHT)) as story:
+        return _lived(seed, story)
 
 
 def _lived(seed: int, story: Story) -> Outcome:
     _settle_in(story)
-    last = _plan(story, story.rng)
-    story.tell(last)
-    for step in story.before_run:
-        step()
-    wrong = {(kind, "/".join(key)) for kind in story.life.shop.kinds for key in _measured(story.life, kind).differing}
-    run_id = _night(story)
-    agreements = _agreements(story.life, run_id)
-    for span, step in sorted(story.after_run, key=lambda one: one[0]):
-        story.life.pass_to(last + span)
-        step()
-    story.life.pass_to(last + timedelta(hours=12))
-    correct_reasons(story.life.deps)
+    _plan(story, story.rng)
+    story.tell(NIGHT)
+    wrong = {(kind, "/".join(key)) for kind in story.shop.kinds for key in _measured(story, kind).differing}
+    story.shop.at_read = story.read_on
+    run_id = story.read()
+    agreements = _agreements(story, run_id)
+    story.tell(NIGHT + timedelta(hours=12))
+    correct_reasons(story.deps)
     return _compare(story, seed, run_id, wrong, agreements)
 
 
-def _settle_in(story: Story) -> None:
+def _settle_in(life: Life) -> None:
     """The shop opens, is read, and is read again a day later."""
-    life = story.life
     for number in range(PRODUCTS):
         life.shop.put(f"P{number:03d}", OPENED - timedelta(days=number))
         life.shop.count(f"P{number:03d}", 5 + number)
@@ -116,14 +126,13 @@ def _settle_in(story: Story) -> None:
     life.read()
 
 
-def _plan(story: Story, rng: Random) -> datetime:
-    """Plan a random day; returns when the night begins."""
-    night = OPENED + 2 * DAY
+def _plan(story: Story, rng: Random) -> None:
+    """Plan a random day."""
     disaster = rng.choice([*[None] * WITHOUT, *DISASTERS])
     whole = rng.choice(WHOLE_KIND) if disaster is None and rng.random() < 0.8 else None
     polled = rng.random() < 0.5 and (disaster is None or DISASTERS[disaster].polled is not False)
-    began, ended = OPENED + DAY + later(30), night - later(8)
-    quiet = night - later(55) if polled else began + later(10)
+    began, ended = OPENED + DAY + later(30), NIGHT - later(8)
+    quiet = NIGHT - later(55) if polled else began + later(10)
     ids = [f"P{number:03d}" for number in range(PRODUCTS) if number % 10 != 7]
     rng.shuffle(ids)
     until = ended
@@ -141,7 +150,6 @@ def _plan(story: Story, rng: Random) -> datetime:
     for name in drawn:
         at = _when(rng, name, Day(began, quiet, until), polled=polled)
         story.at(at, partial(INJURIES[name].befalls, story, ids.pop()), name)
-    return night
 
 
 def _when(rng: Random, name: str, day: Day, *, polled: bool) -> datetime:
@@ -159,23 +167,7 @@ def _ordinary_life(story: Story, ids: list[str], day: Day, *, polled: bool) -> N
     if polled:
         for part in range(1, 9):
             at = day.began + part / 8 * (day.quiet_from - later(2) - day.began)
-            story.at(at, story.life.poll, "life")
-
-
-def _night(story: Story) -> int:
-    pending = story.in_run
-
-    def begin(kind: Kind) -> None:
-        story.life.pass_to(story.now + timedelta(seconds=20))
-        steps, pending[:] = list(pending), []
-        for step in steps:
-            step()
-        story.life.pass_to(story.now + timedelta(seconds=20))
-
-    story.life.shop.at_read = begin
-    run_id = story.life.read()
-    story.life.shop.at_read = lambda kind: None
-    return run_id
+            story.at(at, story.poll, "life")
 
 
 def _agreements(life: Life, run_id: int) -> list[Agreement]:
@@ -191,13 +183,13 @@ def _agreements(life: Life, run_id: int) -> list[Agreement]:
 
 def _measured(life: Life, kind: Kind) -> Measured:
     with life.database.read() as conn:
-        return measured(conn, SHOP, kind, life.shop.shown(kind))
+        return measured(conn, SHOP, kind, life.shop.shown_in_full(kind))
 
 
 def _compare(
     story: Story, seed: int, run_id: int, wrong: set[tuple[Kind, str]], agreements: list[Agreement]
 ) -> Outcome:
-    with story.life.database.read() as conn:
+    with story.database.read() as conn:
         rows = {(Kind(row.kind), row.item): row for row in drift.of_run(conn, run_id, limit=10_000)}
     first: dict[tuple[Kind, str], Wrong] = {}
     for one in story.found:  # wrong since the first change; the last one is all that the source shows

@@ -54,84 +54,84 @@ def _edited_twice(story: Story, id: str) -> None:
 
 
 def _new_product(story: Story, id: str) -> None:
-    story.life.shop.put(f"{id}-new", story.now)
+    story.shop.put(f"{id}-new", story.now)
     story.wrong(PRODUCT, f"{id}-new", story.now)
 
 
 def _silent(story: Story, id: str) -> None:
-    story.life.shop.put_silently(id, name=f"silent {id}")
+    story.shop.put_silently(id, name=f"silent {id}")
     story.wrong(PRODUCT, id, story.now)
 
 
 def _gone(story: Story, id: str) -> None:
-    del story.life.shop.products[id]
+    del story.shop.products[id]
     story.wrong(PRODUCT, id, story.now)
 
 
 def _owed(kind: Kind) -> Befalls:
-    return lambda story, id: story.life.event(kind, id, work=False)
+    return lambda story, id: story.event(kind, id, work=False)
 
 
 def _owed_in_the_run(story: Story, id: str) -> None:
-    story.during(lambda: story.life.event(PRODUCT, id, work=False))
+    story.during(lambda: story.event(PRODUCT, id, work=False))
 
 
 def _whole_owed(kind: Kind, cause: Cause) -> Befalls:
-    return lambda story, id: story.life.owe_whole(kind, cause)
+    return lambda story, id: story.owe_whole(kind, cause)
 
 
 def _polled(story: Story, id: str) -> None:
-    story.life.owe_whole(PRODUCT)
-    story.life.work(PRODUCT, ALL_ITEMS)
+    story.owe_whole(PRODUCT)
+    story.work(PRODUCT, ALL_ITEMS)
 
 
 def _poll_failing(story: Story, id: str) -> None:
-    story.life.shop.refuses[PRODUCT] = Unavailable("503")
+    story.shop.refuses[PRODUCT] = Unavailable("503")
     _polled(story, id)
-    story.before(lambda: story.life.shop.refuses.clear())
+    story.before(lambda: story.shop.refuses.clear())
 
 
 def _hours_late(story: Story, id: str) -> None:
-    story.afterwards(story.rng.uniform(0.5, 9.0) * HOUR, lambda: story.life.event(PRODUCT, id))
+    story.afterwards(story.rng.uniform(0.5, 9.0) * HOUR, lambda: story.event(PRODUCT, id))
 
 
 def _in_the_run(story: Story, id: str) -> None:
     story.during(lambda: story.harm(PRODUCT, id))
-    story.afterwards(story.rng.uniform(0.0, 0.1) * HOUR, lambda: story.life.event(PRODUCT, id))
+    story.afterwards(story.rng.uniform(0.0, 0.1) * HOUR, lambda: story.event(PRODUCT, id))
 
 
 def _failing(kind: Kind, error: TallyhookError) -> Befalls:
     """A worker cannot fetch it."""
 
     def befalls(story: Story, id: str) -> None:
-        story.life.shop.poison[id] = error
-        story.life.event(kind, id)
-        story.before(lambda: story.life.shop.poison.clear())
+        story.shop.poison[id] = error
+        story.event(kind, id)
+        story.before(lambda: story.shop.poison.clear())
 
     return befalls
 
 
 def _discarded(story: Story, id: str) -> None:
-    story.after(later(5), lambda: discard(story.life.deps, f"item:{id}", "nobody needs it"))
+    story.after(later(5), lambda: discard(story.deps, f"item:{id}", "nobody needs it"))
 
 
 def _unreadable(story: Story, id: str) -> None:
-    story.life.shop.unreadable.add(id)
-    story.before(lambda: story.life.shop.unreadable.clear())
+    story.shop.unreadable.add(id)
+    story.before(lambda: story.shop.unreadable.clear())
 
 
 def _read_by_a_run(story: Story, id: str) -> None:
-    story.life.read(Strategy.CATALOG)
+    story.read(Strategy.CATALOG)
 
 
 def _superseded(story: Story, id: str) -> None:
     """An old letter, made good by a later event; then an event is dropped."""
     story.edit(id)
-    story.life.shop.poison[id] = UNREADABLE_PRICE
-    story.life.event(PRODUCT, id)
+    story.shop.poison[id] = UNREADABLE_PRICE
+    story.event(PRODUCT, id)
 
     def good() -> None:
-        story.life.shop.poison.pop(id, None)
+        story.shop.poison.pop(id, None)
         story.edit_with_event(id)
 
     story.after(later(4), good)
@@ -144,10 +144,10 @@ def _by_hand(statement: str, kind: Kind = PRODUCT) -> Befalls:
 
     def befalls(story: Story, id: str) -> None:
         moment = f"'{story.now:%Y-%m-%d %H:%M:%S}.000000'"
-        if story.life.database.dialect == "postgresql":
+        if story.database.dialect == "postgresql":
             moment = f"'{story.now:%Y-%m-%d %H:%M:%S}+00'"
         written = statement.replace("TABLE", table).replace("MOMENT", moment)
-        story.life.by_hand(f"{written} WHERE {key} = '{id}'")
+        story.by_hand(f"{written} WHERE {key} = '{id}'")
         story.wrong(kind, id, story.now)
 
     return befalls
@@ -160,17 +160,17 @@ def _inserted_by_hand(kind: Kind, columns: str) -> Befalls:
 
     def befalls(story: Story, id: str) -> None:
         values = columns.replace(key, f"'{id}-mine'").replace("sku", f"'{id}-mine'")
-        story.life.by_hand(f"INSERT INTO {table} ({columns}) SELECT {values} FROM {table} WHERE {key} = '{id}'")
+        story.by_hand(f"INSERT INTO {table} ({columns}) SELECT {values} FROM {table} WHERE {key} = '{id}'")
         story.wrong(kind, f"{id}-mine", story.now)
 
     return befalls
 
 
 def _stale(story: Story, id: str) -> None:
-    story.life.shop.stale[id] = story.life.shop.products[id]
+    story.shop.stale[id] = story.shop.products[id]
     story.harm(PRODUCT, id)
-    story.after(later(1), lambda: story.life.event(PRODUCT, id))
-    story.before(lambda: story.life.shop.stale.clear())
+    story.after(later(1), lambda: story.event(PRODUCT, id))
+    story.before(lambda: story.shop.stale.clear())
 
 
 def item(kind: Kind, id: str) -> str:

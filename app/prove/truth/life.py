@@ -24,25 +24,14 @@ OPENED = datetime(2026, 3, 2, 3, tzinfo=UTC)
 Tables = Mapping[str, Sequence[Mapping[str, Any]]]
 
 
-class Clock:
-    """A clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.moment = OPENED
-
-    def __call__(self) -> datetime:
-        """The moment that it shows."""
-        return self.moment
-
-
 class Life(Copy):
-    """A shop, our copy of it, and everything that may happen to either."""
+    """A shop, our copy of it, and everything that may happen to either; ``now`` is moved by hand."""
 
     def __init__(self, database: Database) -> None:
         self.shop = Shop()
-        self.clock = Clock()
-        super().__init__(database, self.shop, self.clock)
-        self._process = ("web@one", self.clock())
+        self.now = OPENED
+        super().__init__(database, self.shop, lambda: self.now)
+        self._process = ("web@one", self.now)
         self._seen: Mark | None = None
         self.is_up = True
 
@@ -50,7 +39,7 @@ class Life(Copy):
         """A webhook arrives; with ``work`` the item that it owes is processed."""
         delivery = Delivery(f"event {next(self.numbers)}", "changed", [Change(kind, id)])
         with self.database.begin() as conn:
-            inbox.accept(conn, [Arrival(SHOP, delivery, {}, b"{}", self.clock())])
+            inbox.accept(conn, [Arrival(SHOP, delivery, {}, b"{}", self.now)])
         if work:
             self.work(kind, id)
 
@@ -66,7 +55,7 @@ class Life(Copy):
         """Refuse a delivery for its signature."""
         items = [] if id is None else [Ref(kind, id)]
         with self.database.begin() as conn:
-            refusals.note(conn, SHOP, self.clock(), "bad signature", items)
+            refusals.note(conn, SHOP, self.now, "bad signature", items)
 
     def heartbeat(self) -> None:
         """Record a heartbeat of the web process, if it is up."""
@@ -74,13 +63,13 @@ class Life(Copy):
             return
         process, started = self._process
         with self.database.begin() as conn:
-            heartbeats.record(conn, process, "web", started, self.clock())
-            self._seen = marks.rise(conn, self._seen, self.clock())
+            heartbeats.record(conn, process, "web", started, self.now)
+            self._seen = marks.rise(conn, self._seen, self.now)
 
     def restart(self) -> None:
         """Start another web process."""
         self.is_up = True
-        self._process = (f"web@{next(self.numbers)}", self.clock())
+        self._process = (f"web@{next(self.numbers)}", self.now)
         self.heartbeat()
 
     def by_hand(self, sql: str) -> None:
@@ -119,4 +108,4 @@ class Life(Copy):
 
     def pass_to(self, moment: datetime) -> None:
         """Move the clock forward; it never goes back."""
-        self.clock.moment = max(self.clock.moment + timedelta(milliseconds=1), moment)
+        self.now = max(self.now + timedelta(milliseconds=1), moment)

@@ -1,26 +1,13 @@
-"""A vendor's account in memory for the experiment on truth: it changes, answers late or not at all, and shows
-everything."""
+"""A shop in memory for the experiment on truth: it changes, answers late or not at all, and shows everything."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
-from app.domain import (
-    Answer,
-    BadRecord,
-    Kind,
-    Listing,
-    MissingPolicy,
-    Page,
-    Record,
-    Ref,
-    Scope,
-    StockCount,
-    key_of,
-    micros,
-)
+from app.domain import Answer, BadRecord, Kind, Listing, Page, Ref, StockCount, micros
 from app.errors import TallyhookError
 from app.prove.memory import MemorySource
 
@@ -32,7 +19,7 @@ class Shop(MemorySource):
 
     ``mapping`` names the version of our mapping: another one reads some names differently. ``stale`` are products
     that everything except a complete read sees in an older state. ``poison`` makes a fetch fail, ``unreadable`` a
-    record of a read, ``refuses`` the read of a kind. ``at_read`` is called when a complete read begins.
+    product of a read, ``refuses`` the read of a kind. ``at_read`` is called when a complete read begins.
     """
 
     kinds: tuple[Kind, ...] = (Kind.PRODUCT, Kind.STOCK)
@@ -46,8 +33,7 @@ class Shop(MemorySource):
         self.poison: dict[str, TallyhookError] = {}
         self.unreadable: set[str] = set()
         self.refuses: dict[Kind, TallyhookError] = {}
-        self.at_read: Callable[[Kind], None] = lambda kind: None
-        self._calls = 0
+        self.at_read: Callable[[], None] = lambda: None
 
     def put(self, id: str, at: datetime, **fields: object) -> None:
         """Add or change a product at a moment."""
@@ -62,77 +48,49 @@ class Shop(MemorySource):
         """Set the quantity on hand."""
         self.counts[id] = StockCount(id, PLACE, STATE, Decimal(quantity), version=1)
 
-    def shown(self, kind: Kind) -> list[Record]:
+    def shown_in_full(self, kind: Kind) -> Sequence[Any]:
         """The truth, as the present mapping reads it."""
-        if kind is Kind.STOCK:
-            return list(self.counts.values())
-        return [self._mapped(one) for one in self.products.values()]
+        return self._mapped(self.products) if kind is Kind.PRODUCT else list(self.counts.values())
+
+    def shown_in_delta(self, kind: Kind) -> Sequence[Any]:
+        """The same with products in their older state where there is one."""
+        stale = {id: old for id, old in self.stale.items() if id in self.products}
+        return self._mapped({**self.products, **stale}) if kind is Kind.PRODUCT else self.shown_in_full(kind)
+
+    def page(self, records: Sequence[Any]) -> Page:
+        """The records that can be read, and those that cannot."""
+        bad = [one for one in records if isinstance(one, Listing) and one.external_id in self.unreadable]
+        failed = [BadRecord(Kind.PRODUCT, one.external_id, "price is x") for one in bad]
+        return Page(records=[one for one in records if one not in bad], failed=failed)
 
     def batch_size(self, kind: Kind) -> int:
         """One."""
         return 1
 
     def fetch(self, refs: Sequence[Ref]) -> Answer:
-        """What the vendor shows of some items."""
-        self._calls += 1
+        """What the vendor answers about single items; raises what ``poison`` has for one of them."""
         for ref in refs:
             if ref.external_id in self.poison:
                 raise self.poison[ref.external_id]
-        held: Mapping[str, Record] = self._seen() if refs[0].kind is Kind.PRODUCT else self.counts
-        records = [held[ref.external_id] for ref in refs if ref.external_id in held]
-        return Answer(records, [ref for ref in refs if ref.external_id not in held])
+        return super().fetch(refs)
 
     def delta(self, kind: Kind, since: str | None) -> Iterator[Page]:
-        """Records with a version since the watermark."""
+        """The first one is a complete read. Raises what ``refuses`` has for the kind."""
         if kind in self.refuses:
             raise self.refuses[kind]
-        if since is None or kind in self.whole_kinds:
-            yield from self.full(kind)
-            return
-        self._calls += 1
-        news = [one for one in self._seen().values() if one.version >= int(since)]
-        ids = {one.external_id for one in news}
-        bad = [one for one in self._unreadable(kind) if one.external_id in ids]
-        yield Page(records=[one for one in news if one.external_id not in self.unreadable], failed=bad)
-        yield Page(watermark=str(max([int(since), *(one.version for one in news)])))
+        yield from self.full(kind) if since is None else super().delta(kind, since)
 
     def full(self, kind: Kind, resume: str | None = None) -> Iterator[Page]:
-        """All of a kind."""
+        """Raises what ``refuses`` has for the kind."""
         if kind in self.refuses:
             raise self.refuses[kind]
-        self._calls += 1
-        self.at_read(kind)
-        bad = self._unreadable(kind)
-        ids = {one.external_id for one in bad}
-        shown = [one for one in self.shown(kind) if key_of(one)[0] not in ids]
-        yield Page(records=shown, failed=bad)
-        if kind is Kind.STOCK:
-            yield Page(complete=Scope(kind, absent=MissingPolicy.ZERO))
-        else:
-            mark = max((one.version for one in self.products.values()), default=0)
-            yield Page(watermark=str(mark), complete=Scope(kind))
+        self.at_read()
+        yield from super().full(kind, resume)
 
-    def window(
-        self, kind: Kind, since: datetime | None, until: datetime | None, resume: str | None = None
-    ) -> Iterator[Page]:
-        """Everything: no test asks for less."""
-        yield Page(records=self.shown(kind))
-
-    def check(self) -> None:
-        """Always returns: the account answers."""
-
-    def calls(self) -> int:
-        """Calls made so far."""
-        return self._calls
-
-    def _unreadable(self, kind: Kind) -> list[BadRecord]:
-        ids = sorted(self.unreadable) if kind is Kind.PRODUCT else ()
-        return [BadRecord(kind, id, "price is x") for id in ids]
-
-    def _seen(self) -> dict[str, Listing]:
-        shown = {**self.products, **{id: old for id, old in self.stale.items() if id in self.products}}
-        return {id: self._mapped(one) for id, one in shown.items()}
-
-    def _mapped(self, one: Listing) -> Listing:
-        is_other = self.mapping != "1" and one.external_id.endswith("7")
-        return msgspec.structs.replace(one, description=f"mapping {self.mapping}") if is_other else one
+    def _mapped(self, products: dict[str, Listing]) -> list[Listing]:
+        """Products as the present mapping reads them."""
+        other = {"description": f"mapping {self.mapping}"} if self.mapping != "1" else {}
+        return [
+            msgspec.structs.replace(one, **other) if one.external_id.endswith("7") else one
+            for one in products.values()
+        ]

@@ -2,13 +2,19 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from heapq import heappop, heappush
+from itertools import count
 from random import Random
 from typing import NamedTuple
 
 from app.domain import Kind
 from app.prove.truth.life import Life
+from app.stores.sql.engine import Database
 
 Step = Callable[[], object]
+
+READS = timedelta(seconds=40)
+"""How long a run reads a kind."""
 
 
 def later(minutes: float) -> timedelta:
@@ -26,28 +32,21 @@ class Wrong(NamedTuple):
     heard: bool
 
 
-class Story:
-    """The plan of what happens when. ``in_run`` happens when the run begins to read, ``after_run`` some time after
-    it."""
+class Story(Life):
+    """A life with a plan of what happens when. The run begins at ``night``."""
 
-    def __init__(self, life: Life, rng: Random) -> None:
-        self.life = life
+    def __init__(self, database: Database, rng: Random, night: datetime) -> None:
+        super().__init__(database)
         self.rng = rng
+        self.night = night
         self.found: list[Wrong] = []
-        self.before_run: list[Step] = []
-        self.in_run: list[Step] = []
-        self.after_run: list[tuple[timedelta, Step]] = []
         self.telling = ""
         self._steps: list[tuple[datetime, int, str, Step]] = []
-
-    @property
-    def now(self) -> datetime:
-        """The present moment."""
-        return self.life.clock()
+        self._numbers = count()
 
     def at(self, moment: datetime, step: Step, name: str = "") -> None:
         """Plan a step for a moment; rows that it makes wrong are noted under ``name``."""
-        self._steps.append((moment, len(self._steps), name or self.telling, step))
+        heappush(self._steps, (moment, next(self._numbers), name or self.telling, step))
 
     def after(self, span: timedelta, step: Step) -> None:
         """Plan a step for some time from now."""
@@ -55,49 +54,42 @@ class Story:
 
     def tell(self, until: datetime) -> None:
         """Carry out all steps that are due until a moment, in order."""
-        while due := [one for one in self._steps if one[0] <= until]:
-            moment, number, self.telling, step = min(due)
-            self._steps.remove((moment, number, self.telling, step))
-            self.life.pass_to(moment)
-            self.life.heartbeat()
+        while self._steps and self._steps[0][0] <= until:
+            moment, _, self.telling, step = heappop(self._steps)
+            self.pass_to(moment)
+            self.heartbeat()
             step()
-        self.life.pass_to(until)
+        self.pass_to(until)
 
     def before(self, step: Step) -> None:
         """Plan a step for the moment before the run."""
-        self.before_run.append(self._named(step))
+        self.at(self.night, step)
 
     def during(self, step: Step) -> None:
-        """Plan a step for the moment when the run begins to read."""
-        self.in_run.append(self._named(step))
+        """Plan a step for the time in which the run reads."""
+        self.at(self.night + READS / 2, step)
 
     def afterwards(self, span: timedelta, step: Step) -> None:
         """Plan a step for some time after the run."""
-        self.after_run.append((span, self._named(step)))
+        self.at(self.night + max(span, 3 * READS), step)
 
-    def _named(self, step: Step) -> Step:
-        """The step, which will note wrong rows under the present name."""
-        name = self.telling
-
-        def happen() -> object:
-            self.telling = name
-            return step()
-
-        return happen
+    def read_on(self) -> None:
+        """Carry out what happens while the run reads a kind."""
+        self.tell(self.now + READS)
 
     def edit(self, id: str) -> datetime:
         """Let the shop edit a product now; returns the moment."""
-        self.life.shop.put(id, self.now, name=f"edited {id} {self.now:%d %H:%M:%S}")
+        self.shop.put(id, self.now, name=f"edited {id} {self.now:%d %H:%M:%S}")
         return self.now
 
     def edit_with_event(self, id: str) -> None:
         """Let the shop edit a product, and process its webhook."""
         self.edit(id)
-        self.life.event(Kind.PRODUCT, id)
+        self.event(Kind.PRODUCT, id)
 
     def recount(self, id: str) -> datetime:
         """Let the shop recount a product now; returns the moment."""
-        self.life.shop.count(id, int(self.life.shop.counts[id].quantity) + self.rng.randint(1, 9))
+        self.shop.count(id, int(self.shop.counts[id].quantity) + self.rng.randint(1, 9))
         return self.now
 
     def harm(self, kind: Kind, id: str) -> None:
@@ -106,4 +98,4 @@ class Story:
 
     def wrong(self, kind: Kind, id: str, since: datetime) -> None:
         """Note that our row is wrong since a moment."""
-        self.found.append(Wrong(self.telling, kind, id, since, self.life.is_up))
+        self.found.append(Wrong(self.telling, kind, id, since, self.is_up))

@@ -1,4 +1,5 @@
-"""How long a sign-in must wait after wrong passwords: not at all after a few, then ever longer; forgiven with time."""
+"""How long a sign-in must wait after wrong passwords: not at all after the first few, then longer and longer; old failures
+are forgotten."""
 
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -15,11 +16,11 @@ LONGEST_EVERYWHERE = timedelta(minutes=2)
 """Each place has a longer wait of its own: this one only slows down attackers with many places."""
 
 FORGIVEN_EVERY = timedelta(minutes=30)
-"""After this time one wrong password is forgotten, after twice the time two."""
+"""After this time one wrong password is forgotten, after twice this time two, and so on."""
 
 
 class Tries(NamedTuple):
-    """Wrong passwords so far: how many count, when the last one came, and until when nobody is let in."""
+    """Wrong passwords so far: how many count, when the last one came, and until when nobody can sign in."""
 
     failures: int = 0
     failed_at: datetime | None = None

@@ -75,17 +75,17 @@ def _cut_off(spellings: Iterable[str]) -> Callable[[str], str]:
             heads.setdefault(spelling[:HEAD], []).append(spelling)
     head = re.compile(_any_of(heads))
 
-    def left(text: str) -> str:
+    def removed(text: str) -> str:
         parts, at = [], 0
-        for found in head.finditer(text):
-            start = found.start()
-            end = max((_agrees(text, start, one) for one in heads[found[0]]), default=start)
+        for match in head.finditer(text):
+            start = match.start()
+            end = max((_agrees(text, start, one) for one in heads[match[0]]), default=start)
             if start >= at and (end - start >= LONG_HEAD or text[end : end + 1] in QUOTATION_ENDS):
                 parts += [text[at:start], REMOVED]
                 at = end
         return "".join((*parts, text[at:]))
 
-    return left if heads else str
+    return removed if heads else str
 
 
 def _agrees(text: str, start: int, spelling: str) -> int:

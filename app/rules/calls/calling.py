@@ -12,7 +12,8 @@ PROBE = "probe"
 
 
 class Purpose(NamedTuple):
-    """The word of a lane, ``RUN`` with the id of the run, or ``PROBE``: does the account still answer?"""
+    """The word of a lane, ``RUN`` with the id of the run, or ``PROBE`` for a call that only asks whether the account
+    answers."""
 
     word: str
     run_id: int | None = None

@@ -9,6 +9,7 @@ webhooks for every call that becomes free; a ceiling as low as the share would s
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from enum import IntEnum
 
 from app.domain import Cause
@@ -27,6 +28,20 @@ class Lane(IntEnum):
     def word(self) -> str:
         """The lane's name for people and reports: ``person``, ``webhook``, ``poll``, ``bulk``, ``spare``."""
         return self.name.lower()
+
+
+@dataclass(frozen=True)
+class Limit:
+    """At most ``calls`` in any ``seconds``: a sliding window, shared by name within a connection."""
+
+    name: str
+    calls: int
+    seconds: float
+
+    @property
+    def a_day(self) -> float:
+        """The number of calls that it allows in a day."""
+        return self.calls * 86_400.0 / self.seconds
 
 
 _CEILING = {Lane.PERSON: 100, Lane.WEBHOOK: 95, Lane.POLL: 90, Lane.BULK: 85, Lane.SPARE: 50}  # per cent of a window
@@ -71,8 +86,8 @@ def lane_of(cause: str) -> Lane:
 def ceiling(lane: Lane, calls: int) -> int:
     """The number of calls of all lanes in a window of ``calls`` below which this lane may make another call.
 
-    A person may take the last one. However small the window, each lane leaves one call more than the lane above it,
-    as long as there is one to leave; with none left to tell them apart, all may take the first.
+    A person may take the last one. However small the window, each lane leaves one call more than the lane above it, as long
+    as there is one to leave; if the window is too small to tell them apart, all may take its first call.
     """
     return max(1, min(calls * _CEILING[lane] // 100, calls - lane))
 

@@ -1,4 +1,4 @@
-"""How true a copy is: the share of rows that are equal, and the interval in which it lies when only a sample was checked."""
+"""How true a copy is: the share of rows that are equal, and its confidence interval when only a sample was checked."""
 
 from math import ceil, floor, sqrt
 from typing import NamedTuple
@@ -37,8 +37,9 @@ def wilson(equal: int, checked: int) -> Interval | None:
 
 
 class Agreed(NamedTuple):
-    """Of ``rows``, the union of those that live there and here, ``equal`` are equal in content after the write;
-    ``differed`` is how many it mended. Where that is not known ``equal`` is ``None`` and ``unknown`` says why."""
+    """``rows`` is the number of rows that live at the source or here; ``equal`` of them have equal content after the write,
+    and ``differed`` is how many the write corrected. If that is not known, ``equal`` is ``None`` and ``unknown`` says
+    why."""
 
     rows: int
     equal: int | None
@@ -52,7 +53,7 @@ class Agreed(NamedTuple):
 
 
 def share_of(equal: int | None, rows: int) -> float | None:
-    """A part of the rows, rounded so that only all is 1.0; of none, all."""
+    """The share that ``equal`` of ``rows`` are, rounded so that only all rows give 1.0; 1.0 if there are no rows."""
     if equal is None:
         return None
     return 1.0 if equal >= rows else min(round(max(0, equal) / rows, 6), 0.999999)

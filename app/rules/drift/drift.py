@@ -24,7 +24,7 @@ class DriftCause(StrEnum):
 
 
 SLACK = timedelta(seconds=60)
-"""How far a vendor's clock and ours, and an edit and its delivery, may lie apart."""
+"""How far a vendor's clock and ours, and an edit and its delivery, may be apart."""
 
 
 class Span(NamedTuple):
@@ -34,7 +34,7 @@ class Span(NamedTuple):
     ended: datetime
 
     def has(self, moment: datetime, slack: timedelta = SLACK) -> bool:
-        """Whether a moment lies in it, or at most ``slack`` outside."""
+        """Whether a moment is inside it, or at most ``slack`` outside."""
         return self.began - slack <= moment <= self.ended + slack
 
 
@@ -46,11 +46,11 @@ class Evidence(NamedTuple):
 
 
 class Restore(NamedTuple):
-    """A backup of ``back_to`` was restored between ``lost`` and ``found``: of ``everything``, or of the kind's table."""
+    """A backup of ``back_to`` was restored between ``lost`` and ``noticed``: of ``everything``, or of one kind's table."""
 
     back_to: datetime
     lost: datetime
-    found: datetime
+    noticed: datetime
     everything: bool = True
 
 
@@ -67,12 +67,12 @@ class SettledChange(NamedTuple):
 class Traces:
     """The traces of a differing row.
 
-    ``change`` is ``missing``, ``differs`` or ``vanished``; ``read_at`` is when the read that found it began,
-    ``found_at`` when the difference was written down. ``changed`` is when the source says that it last changed the
-    row, ``newer`` whether its version is ahead of ours (``None`` where versions do not tell). ``right_at`` is when
-    our copy was last known to be right, ``written_at`` when our row was last written. ``content_only`` says that the
-    difference can come from how we map a record, ``alone_in_fields`` that none of several others differs in these fields.
-    ``looks`` is when reads of the whole kind began that were applied. The other fields are the traces themselves.
+    ``change`` is ``missing``, ``differs`` or ``vanished``; ``read_at`` is when the read that found it began, ``found_at``
+    when the difference was written down. ``changed`` is when the source says that it last changed the row, ``newer`` whether
+    its version is ahead of ours (``None`` if versions cannot say). ``right_at`` is when our copy was last known to be right,
+    ``written_at`` when our row was last written. ``content_only`` says that the difference can come from how we map a
+    record, ``alone_in_fields`` that none of several others differs in these fields. ``looks`` is when reads of the whole
+    kind began that were applied. The other fields are the traces themselves.
     """
 
     change: str

@@ -6,33 +6,33 @@ from datetime import datetime
 from app.rules.drift.drift import DriftCause
 
 _ADVICE: Mapping[str, str] = {
-    DriftCause.MISSED: "The vendor did not tell us: look whether its webhook subscription is on and covers this kind of"
-    " change; deletions that it never announces are found by the nightly run alone.",
-    DriftCause.SILENT: "Nothing can be set to hear of it: the vendor gave the edit no new time of change. The nightly run"
+    DriftCause.MISSED: "The vendor did not notify us: check that its webhook subscription is on and covers this kind of"
+    " change; only the nightly run finds deletions that it never announces.",
+    DriftCause.SILENT: "No setting helps: the vendor gave the edit no new time of change. The nightly run"
     " finds such edits, those of older orders within a month.",
     DriftCause.LATE: "Nothing, if it is rare. If it is not, more workers or a larger call budget shorten the backlog"
     " (`tallyhook status`).",
-    DriftCause.FAILED: "Look at `tallyhook dead list` and `tallyhook failed`: mend what they name, or the next change of"
-    " the item fails as well.",
+    DriftCause.FAILED: "Look at `tallyhook dead list` and `tallyhook failed`: fix what they name, or the next change of"
+    " the item will fail, too.",
     DriftCause.LOCAL: "Somebody writes into our tables: find out who has the database's password, and give that program"
     " an account that may only read.",
-    DriftCause.RESTORED: "A backup was put back: look at `tallyhook dead list` and the runs since; the poll and this run"
+    DriftCause.RESTORED: "A backup was restored: look at `tallyhook dead list` and the runs since; the poll and this run"
     " have brought back what was lost.",
-    DriftCause.MAPPING: "Nothing: a release of ours reads the vendor's data otherwise, and the run has brought the row"
+    DriftCause.MAPPING: "Nothing: a new release of Tallyhook maps the data differently, and the run has brought the row"
     " up to date.",
-    DriftCause.STALE: "The vendor answered with an older state: nothing to do if it is rare; if it is not, tell the"
+    DriftCause.STALE: "The vendor answered with an older state: nothing to do if it is rare; if it is not, report it to the"
     " vendor, with the times given.",
-    DriftCause.DOWN: "Nobody was there to hear or to look: keep the processes running, and the polls and the connection"
+    DriftCause.DOWN: "We could neither receive events nor poll: keep the processes running, and the polls and the connection"
     " switched on (`tallyhook schedule show`).",
     DriftCause.REFUSED: "We refused deliveries: compare the signature key in the settings with the one at the vendor,"
     " and the public address with the one it signs.",
-    DriftCause.UNKNOWN: "Nothing yet: the sentence beside it says what is not known. It is looked at again every few"
+    DriftCause.UNKNOWN: "Nothing yet: the sentence next to it says what is not known. It is judged again every few"
     " minutes.",
 }
 
 
 def advice_on(cause: str) -> str | None:
-    """What to do about a difference with this cause; ``None`` for one that is no reason (a dry run's)."""
+    """What to do about a difference with this cause; ``None`` for a cause that is not a reason (a dry run's)."""
     return _ADVICE.get(cause)
 
 

@@ -1,5 +1,5 @@
-"""Why a read found a difference, and since when it was there: concluded from the traces of the row, never guessed; and how
-later evidence corrects that.
+"""Why a read found a difference, and since when it was there: these are concluded from the traces of the row, never guessed;
+and how later evidence corrects them.
 
 Each answer is a cause, the two moments between which our copy became wrong, and a sentence with the trace that shows it.
 Where the traces do not show the cause, it is unknown, and the sentence says why.
@@ -38,27 +38,27 @@ def reason_of(traces: Traces) -> Reason:
     return _missed(traces)
 
 
-def corrected(cause: str, found: datetime, events: Sequence[SettledChange], now: datetime) -> Reason | None:
+def corrected(cause: str, found_at: datetime, events: Sequence[SettledChange], now: datetime) -> Reason | None:
     """The corrected reason, ``None`` where the old one stands. ``events`` are settled changes of the row's item that we
     heard of since shortly before it was ``found``, oldest first."""
     if cause not in CORRECTED_BY_AN_EVENT:
         return None
-    first = next((one for one in events if one.cause == "webhook"), None)
-    if first is not None and first.outcome != "applied" and first.heard <= found + MOST_LATE:
-        why = f"Its event came at {first.heard:%Y-%m-%d %H:%M} UTC, when the run had repaired the row already."
-        return Reason(DriftCause.LATE, None, found, why)
-    if cause == DriftCause.UNKNOWN and first is None and now > found + PATIENCE:
+    first = next((event for event in events if event.cause == "webhook"), None)
+    if first is not None and first.outcome != "applied" and first.heard <= found_at + MOST_LATE:
+        why = f"Its event arrived at {first.heard:%Y-%m-%d %H:%M} UTC, after the run had repaired the row."
+        return Reason(DriftCause.LATE, None, found_at, why)
+    if cause == DriftCause.UNKNOWN and first is None and now > found_at + PATIENCE:
         why = "It changed while the run read, and no event named it within the hour."
-        return Reason(DriftCause.MISSED, None, found, why)
+        return Reason(DriftCause.MISSED, None, found_at, why)
     return None
 
 
 def claimed(rows: Sequence[Traces]) -> list[Traces]:
     """The rows, each with only those refused deliveries that can be about it. A delivery that names no item is attributed to
     the last unannounced change before it, and to all changes of the minute before that, because one may be about many."""
-    changes = [one.happened for one in rows if one.happened is not None and not _was_heard(one)]
-    stand_for = _stand_for({moment for one in rows for moment in one.refused}, changes)
-    return [replace(one, refused=[at for at in one.refused if _is_of(one, stand_for.get(at))]) for one in rows]
+    changes = [row.happened for row in rows if row.happened is not None and not _was_heard(row)]
+    stand_for = _stand_for({moment for row in rows for moment in row.refused}, changes)
+    return [replace(row, refused=[at for at in row.refused if _is_of(row, stand_for.get(at))]) for row in rows]
 
 
 def _stand_for(refused: Collection[datetime], changes: Sequence[datetime]) -> dict[datetime, Span]:
@@ -117,7 +117,7 @@ def _whole_failed(traces: Traces) -> Reason | None:
 def _from_failure(traces: Traces, failure: Evidence | None) -> Reason | None:
     if failure is None:
         return None
-    why = f"We heard of a change and could not bring it in: {failure.words}."
+    why = f"We were notified of a change and could not sync it: {failure.words}."
     return _reason(traces, DriftCause.FAILED, why, latest=_first(traces.happened, failure.since))
 
 
@@ -128,7 +128,7 @@ def _restored(traces: Traces) -> Reason | None:
             continue
         if _is_lost(traces, one) if at is None else _was_brought(traces, one, at):
             why = f"A backup was restored here; what came after {one.back_to:%Y-%m-%d %H:%M} UTC was lost."
-            return _reason(traces, DriftCause.RESTORED, why, since=max(one.lost, at or one.lost), latest=one.found)
+            return _reason(traces, DriftCause.RESTORED, why, since=max(one.lost, at or one.lost), latest=one.noticed)
     return None
 
 
@@ -168,7 +168,7 @@ def _late(traces: Traces) -> Reason | None:
     since = traces.waiting
     if since is None:
         return None
-    why = f"The change was owed since {since:%Y-%m-%d %H:%M} UTC and not done yet."
+    why = f"The change was owed since {since:%Y-%m-%d %H:%M} UTC and not processed yet."
     return _reason(traces, DriftCause.LATE, why, latest=_first(traces.happened, since))
 
 
@@ -176,7 +176,7 @@ def _whole_late(traces: Traces) -> Reason | None:
     since = traces.whole_waiting
     if since is None or not traces.shows:
         return None
-    why = f"A look at the whole kind was owed since {since:%Y-%m-%d %H:%M} UTC and not done yet."
+    why = f"A read of the whole kind was owed since {since:%Y-%m-%d %H:%M} UTC and not done yet."
     return _reason(traces, DriftCause.LATE, why)
 
 
@@ -187,7 +187,7 @@ def _mapping(traces: Traces) -> Reason | None:
         return None
     if traces.change == "missing" and (traces.changed is None or traces.changed > traces.mapping.began):
         return None
-    why = "The source shows the same version as before: what changed is how we read it (a new release of ours)."
+    why = "The source shows the same version as before: what changed is how we read it (a new release of Tallyhook)."
     return _reason(traces, DriftCause.MAPPING, why, since=traces.mapping.began, latest=traces.mapping.ended)
 
 
@@ -199,7 +199,7 @@ def _stale(traces: Traces) -> Reason | None:
         return None
     if at is not None and settled.at < at:
         return None
-    why = f"We asked at {settled.at:%Y-%m-%d %H:%M} UTC because of an event, and were answered with an older state."
+    why = f"We fetched it at {settled.at:%Y-%m-%d %H:%M} UTC after an event, and the vendor showed an older state."
     return _reason(traces, DriftCause.STALE, why, latest=_first(at, settled.heard))
 
 
@@ -223,7 +223,7 @@ def _down(traces: Traces) -> Reason | None:
             return _reason(traces, DriftCause.DOWN, why)
     looked = traces.not_looked
     if looked is not None and traces.shows and (at is None or at > looked - SLACK):
-        why = f"Polls are off: nobody looked since {looked:%Y-%m-%d %H:%M} UTC."
+        why = f"Polls are off: nothing was read since {looked:%Y-%m-%d %H:%M} UTC."
         return _reason(traces, DriftCause.DOWN, why)
     return None
 
@@ -239,16 +239,16 @@ def _too_early(traces: Traces) -> Reason | None:
 def _silent(traces: Traces) -> Reason | None:
     if traces.change != "differs" or traces.newer is not False:
         return None
-    why = "The source shows it with the time of change that we have, and other content: no poll can see such an edit."
+    why = "The source shows other content with the time of change that we have: no poll can see such an edit."
     return _reason(traces, DriftCause.SILENT, why)
 
 
 def _missed(traces: Traces) -> Reason:
-    return _reason(traces, DriftCause.MISSED, "Nothing that we received named it, and we were there to hear it.")
+    return _reason(traces, DriftCause.MISSED, "No event that we received named it, although we were running.")
 
 
 def _first(*moments: datetime | None) -> datetime | None:
-    return min((one for one in moments if one is not None), default=None)
+    return min((moment for moment in moments if moment is not None), default=None)
 
 
 _RULES = (

@@ -46,7 +46,7 @@ class Finding:
 
 
 def first_of(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings that hold something that the ones before them do not."""
+    """The findings that hold rows which no finding before them holds."""
     first: list[Finding] = []
     held = Trait.NONE
     for finding in findings:
@@ -70,5 +70,5 @@ def held_traits(findings: Iterable[Finding]) -> Trait:
 
 
 def is_many(rows: int, total: int, share: float, few: int = 3) -> bool:
-    """Whether these are at least ``few`` rows and more than a share of the total."""
+    """Whether ``rows`` are at least ``few`` and more than a share of the total."""
     return rows >= few and rows > share * total

@@ -1,4 +1,4 @@
-"""The plausibility guard of kinds of which only numbers of rows are judged: a batch may not delete or change too much."""
+"""The plausibility guard for kinds that are judged by numbers of rows only: a batch may not delete or change too much."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ FIRST_LOAD = frozenset({"delete"})
 """The checks when a kind was never read before: webhooks may have brought some rows, so adding many is right."""
 
 POLL = FIRST_LOAD | {"add"}
-"""The checks of a poll: a busy shop may well change a fifth of its rows, but it does not lose them."""
+"""The checks of a poll: a busy shop may change a fifth of its rows, but it does not lose them."""
 
 RUN = POLL | {"change"}
 """The checks of a nightly run, when hardly anything should still differ."""
@@ -45,8 +45,8 @@ class Impact:
 def implausible(impact: Impact, limits: Limits, checks: Collection[str] = RUN) -> str | None:
     """Why the batch is implausible by these ``checks`` (``FIRST_LOAD``, ``POLL`` or ``RUN``), else ``None``.
 
-    A batch for a kind without any row is always plausible. Adding is suspicious from twice the rows on. An answer with
-    nothing in it that would delete anything is implausible, however little we hold.
+    A batch for a kind without any row is always plausible. Adding is suspicious from twice the rows on. An answer without
+    any record that would delete something is implausible, however few rows we have.
     """
     if impact.total == 0:
         return None

@@ -89,7 +89,7 @@ def incomplete(seen: ProductEvidence) -> Finding | None:
     """A product that a complete read does not show still exists when fetched by its id."""
     if not seen.living:
         return None
-    reason = f"the list is incomplete: {seen.living} of {seen.asked} products that it does not show are still there"
+    reason = f"the list is incomplete: {seen.living} of {seen.asked} products that it does not show still exist"
     return Finding("incomplete", reason, Trait.VANISHED, {"asked": seen.asked, "living": seen.living})
 
 
@@ -121,7 +121,7 @@ def another_account(seen: ProductEvidence) -> Finding | None:
         return Finding("account", reason, Trait.ANY, {"probed": seen.probed, "unknown": seen.strange})
     shown = min(seen.changed, seen.total - seen.vanished - seen.deleted)
     if is_many(seen.unlike, shown, 0.8) and is_many(seen.unlike, seen.total, IDENTITY_SHARE):
-        reason = f"looks like another account: {seen.unlike} of {shown} products are other ones"
+        reason = f"looks like another account: {seen.unlike} of {shown} products are different ones"
         return Finding("account", reason, Trait.ANY, {"unlike": seen.unlike})
     return None
 
@@ -195,7 +195,7 @@ def price_jump(seen: ProductEvidence) -> Finding | None:
 
 
 def rate_of_exchange(seen: ProductEvidence) -> Finding | None:
-    """All prices move by one factor that is no round percentage."""
+    """All prices change by one factor that is not a round percentage."""
     rows, factor = _most_alike(seen.factors), _median(seen.factors)
     if not is_many(len(seen.factors), seen.total, PRICE_SHARE) or rows <= SAME_FACTOR_SHARE * len(seen.factors):
         return None

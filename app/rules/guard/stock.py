@@ -15,11 +15,11 @@ UNITS_SHARE, UNITS_CHANCE = 0.20, 0.3
 """Too many units fall to zero unexplained: more than 0.2 + 0.3/sqrt(N) of those in N rows."""
 
 FALL_FROM, FALL_SHARE, FALL_CHANCE = 8, 0.10, 0.6
-"""Full shelves (at least 8) do not sell out over night in more than 0.1 + 0.6/sqrt(N) of N rows."""
+"""Counts of at least 8 do not sell out over night in more than 0.1 + 0.6/sqrt(N) of N rows."""
 
 LEFT_FROM, LEFT_SHARE = 5, 0.01
-"""A complete read is short if it leaves out this many units of at least 3 products and a hundredth of the rows. What sells
-out without an order is mostly the last few units."""
+"""A complete read is short if it leaves out this many units of at least 3 products and a hundredth of the rows. Products
+that sell out without an order had mostly only a few units left."""
 
 PLACE_SHARE, PLACE_CHANCE = 0.40, 0.6
 """Too many counts on hand at one place fall to zero unexplained: more than 0.4 + 0.6/sqrt(N) of N counts."""
@@ -149,7 +149,7 @@ def unknown_places(seen: StockEvidence) -> Finding | None:
 
 
 def unknown_products(seen: StockEvidence) -> Finding | None:
-    """Counts of other products in place of ours."""
+    """The read shows counts of products that we do not have, in place of ours."""
     if is_many(seen.strangers, seen.strangers_asked, 0.5):
         reason = f"shows {seen.unknown_products} counts of products that do not exist"
         return Finding("strangers", reason, Trait.UNKNOWN_PRODUCT, {"rows": seen.unknown_products})
@@ -173,7 +173,8 @@ def omitted(seen: StockEvidence) -> Finding | None:
 
 
 def left_out(seen: StockEvidence) -> Finding | None:
-    """Counts that are left out by a source that does not list what is zero: fewer than shown zeros are not believed."""
+    """Counts that are left out by a source that does not list what is zero: fewer than the zeros that are accepted where
+    they are shown."""
     is_much = seen.omitted > ZERO_SHARE * seen.total or seen.omitted_units > UNITS_SHARE * seen.units
     if not (
         (seen.omitted >= 3 and is_much)

@@ -1,1 +1,1 @@
-"""Where a delivery was sent to, by its headers; and when silence means an outage."""
+"""The address that a delivery was sent to, by its headers; and when silence means an outage."""

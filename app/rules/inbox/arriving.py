@@ -8,7 +8,7 @@ MAX_LENGTH = 200
 """Characters of an address that we store: a stranger chooses it."""
 
 
-def came_to(headers: Mapping[str, str], path: str, scheme: str) -> str:
+def sent_to(headers: Mapping[str, str], path: str, scheme: str) -> str:
     """The address that a request was sent to; a proxy's headers take precedence. Header names are in lower case."""
     sent_scheme = _first(headers.get("x-forwarded-proto", "")) or scheme
     return f"{sent_scheme}://{host_in(headers) or 'nowhere'}{path}"[:MAX_LENGTH]

@@ -1,4 +1,4 @@
-"""When silence means an outage: nothing came for a while, though at this time of day something always does."""
+"""When silence means an outage: no events came for a while, although some always come at this time of day."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -16,7 +16,7 @@ e^10, about 22,000 spans."""
 
 
 def expected(counts: Sequence[int], span: timedelta) -> int | None:
-    """How many events should have come in a span without any, if that is an outage; else ``None``.
+    """How many events should have arrived in a span without any, if that is an outage; else ``None``.
 
     ``counts`` are the events in the same span of the clock on each of the last ``DAYS`` days that have a history. The
     smallest is expected: a weekend or a closed morning among them prevents a false alarm.

@@ -10,7 +10,7 @@ _REFUSED = "The vendor refuses this request: look at the exchange; if the item w
 _BY_TYPE: Mapping[str, str] = {
     "AuthRejected": "The vendor refuses our credentials: renew them in the settings, restart, then replay.",
     "VendorForbidden": _FORBIDDEN,
-    "Forbidden": _FORBIDDEN,  # so are older letters stored
+    "Forbidden": _FORBIDDEN,  # older letters are stored under this name
     "DatabaseFault": "The database failed, which should never become a letter: report it, and replay.",
     "RateLimited": "The vendor asked for fewer calls: wait a while, then replay with a low rate.",
     "BudgetSpent": "Our own call budget was used up: replay when there is less to do.",
@@ -18,7 +18,7 @@ _BY_TYPE: Mapping[str, str] = {
     "BadAnswer": "The vendor's answer was not plausible: look at the exchange, and replay when it answers properly.",
     "VendorRefused": _REFUSED,
     "Refused": _REFUSED,  # likewise
-    "NotFound": "What the message names is not here any more: check that its connection is still configured, or discard.",
+    "NotFound": "What the message names no longer exists here: check that its connection is still configured, or discard.",
     "Unmappable": "The payload has a shape we do not know: report the field that the message names; replay after an"
     " update.",
     "KilledWorker": "Processing this crashed the worker several times: look at memory and the worker's log, then replay"

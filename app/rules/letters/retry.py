@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from app.errors import AuthRejected, Permanent, RateLimited, Transient
 
 MAX_KILLS = 3
-"""A message that crashed its worker process this often is dead."""
+"""A message that has crashed its worker process this often is dead."""
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,9 @@ class Policy:
 
 
 TRANSIENT = Policy(first=1.0, longest=900.0, attempts=12)  # about 2 h 20 min in all
-RATE_LIMITED = Policy(first=2.0, longest=300.0, attempts=60)  # the vendor works, but is busy: about 4 h 40 min
 UNEXPECTED = Policy(first=1.0, longest=60.0, attempts=4)  # a bug of ours, at best a race
 ITEM_REFUSED = UNEXPECTED
-"""Other items of the account are answered: perhaps credentials or a permission were granted only now."""
+"""For an item that is refused while others of the account are answered: perhaps a permission was granted only now."""
 
 
 def policy_for(error: BaseException) -> Policy | None:
@@ -30,8 +29,6 @@ def policy_for(error: BaseException) -> Policy | None:
         return ITEM_REFUSED
     if isinstance(error, Permanent):
         return None
-    if isinstance(error, RateLimited):
-        return RATE_LIMITED
     if isinstance(error, Transient):
         return TRANSIENT
     return UNEXPECTED
@@ -49,6 +46,17 @@ def wait_before_retry(error: BaseException, failures: int, jitter: float) -> flo
     backoff = min(policy.longest, policy.first * 2.0 ** min(failures - 1, 30))
     minimum = (error.retry_after or 0.0) if isinstance(error, Transient) else 0.0
     return max(backoff * (0.5 + jitter / 2), minimum)
+
+
+LIMITED_FIRST, LIMITED_LONGEST = 2.0, 300.0
+"""Seconds until the next call of a connection that the vendor limits."""
+
+
+def wait_while_limited(error: RateLimited, limited_for: float, jitter: float) -> float:
+    """Seconds until an item is tried again whose calls have been limited for so many seconds: as long again, and at least as
+    the vendor asks. A limit is no failure of the item's, so this never ends. ``jitter`` in [0, 1)."""
+    wait = min(LIMITED_LONGEST, max(LIMITED_FIRST, limited_for))
+    return max(wait * (0.5 + jitter / 2), error.retry_after or 0.0)
 
 
 VERSION_ASKS = 5

@@ -1,4 +1,4 @@
-"""The category of an error, as failed items are filtered by it."""
+"""The category of an error, by which people filter failed items."""
 
 from app.errors import AuthRejected, BadAnswer, DatabaseFault, RateLimited, Refused, Transient, Unmappable
 

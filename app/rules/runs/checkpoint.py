@@ -1,4 +1,4 @@
-"""Where a run goes on after a crash, a cancel or a pause, stage by stage."""
+"""Where a run continues after a crash, a cancel or a pause, stage by stage."""
 
 from datetime import datetime
 
@@ -26,9 +26,10 @@ class Checkpoint(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Where to go on. ``stage`` counts finished stages, ``chosen`` is the strategy that a smart run decided on.
 
     The rest is about the current stage: ``resume`` is the source's token, ``pages`` the number of stored pages,
-    ``read_at`` when its read began, ``after`` the last item done, ``begun`` the records processed before it,
-    ``silences`` how often its vendor did not answer although the account did, ``limited`` since when its calls are
-    limited, ``upto`` where a slice ends.
+    ``read_at`` when its read began, ``after`` the last item done, ``begun`` the records processed before it, ``wrote`` how
+    many rows its comparison has written,
+    ``silences`` how often its vendor did not answer although the account did since it processed more than ``silent_at``
+    records, ``limited`` since when its calls are limited, ``upto`` where a slice ends.
     ``failed`` are the earlier stages that failed.
     """
 
@@ -38,14 +39,16 @@ class Checkpoint(msgspec.Struct, kw_only=True, omit_defaults=True):
     read_at: datetime | None = None
     after: str | None = None
     begun: int = 0
+    wrote: int = 0
     chosen: Strategy | None = None
     failed: list[FailedStage] = []
     silences: int = 0
+    silent_at: int = 0
     limited: Limited | None = None
     upto: datetime | None = None
 
     def next_stage(self, processed: int) -> "Checkpoint":
-        """The beginning of the next stage, after so many processed records."""
+        """The checkpoint at the beginning of the next stage, after ``processed`` records."""
         return Checkpoint(stage=self.stage + 1, begun=processed, chosen=self.chosen, failed=self.failed)
 
     def restart_stage(self) -> "Checkpoint":

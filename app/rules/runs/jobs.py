@@ -1,4 +1,4 @@
-"""The jobs a clock can run for a connection: what each does, and when unless a person says otherwise.
+"""The jobs a clock can run for a connection: what each does, and when it runs by default.
 
 A connection has one bulk run at a time, so jobs that are due together wait for each other (see ``flows.upkeep.tick``): at
 02:00 and 03:00, where people expect them, the second starts when the first is done. Jobs without a fixed hour avoid the
@@ -48,7 +48,7 @@ JOBS: Mapping[str, Job] = {
         Job(
             "active", Strategy.ACTIVE, "0 2 * * *", "reads the products that are for sale and were touched in a year"
         ),
-        # The deep run goes first: where both are due in one slot, it does all that the other would do.
+        # The deep run goes first: if both are due in the same slot, it does everything that the other would do.
         Job("deep", Strategy.FULL, "0 3 * * 0", "full, and confirms every deletion one by one", Options(deep=True)),
         Job(FULL, Strategy.FULL, "0 3 * * 1-6", "reads the whole account and reports what differed"),
         Job("orders", Strategy.ORDERS, None, "reads the orders of the last seven days"),
@@ -72,7 +72,7 @@ def job_of(name: str) -> Job:
     job = JOBS.get(_ALIASES.get(spelled, spelled))
     if job is None:
         hint = "category runs on demand only; " if spelled == Strategy.CATEGORY else ""
-        raise BadConfiguration(f"no job {name!r}: {hint}there are {', '.join(JOBS)}")
+        raise BadConfiguration(f"no job {name!r}: {hint}use one of: {', '.join(JOBS)}")
     return job
 
 

@@ -30,7 +30,7 @@ class Progress(Totals, kw_only=True, omit_defaults=True):
     marks: list[tuple[float, int]] = []
 
     def add(self, numbers: Mapping[str, int]) -> None:
-        """Add those numbers of a kind's counts that are totals as well."""
+        """Add the numbers of a kind's counts that also have a total."""
         for name in numbers.keys() & set(Totals.__struct_fields__):
             setattr(self, name, getattr(self, name) + numbers[name])
 

@@ -1,4 +1,4 @@
-"""Which options each strategy accepts: an option that it would ignore is refused, for its caller meant something else."""
+"""Which options each strategy accepts: an option that it would ignore is refused, because its caller expects an effect."""
 
 from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
@@ -23,7 +23,7 @@ ACCEPTED: Mapping[Strategy, Collection[str]] = {
     Strategy.CATALOG: ("activeOnly", *_TIMES),
     Strategy.DAILY: ("activeOnly", *_TIMES, *_DAYS),
 }
-"""Accepted beside those. Smart accepts what all strategies accept among which it chooses."""
+"""Options that a strategy also accepts. Smart accepts the options that all strategies accept among which it chooses."""
 
 
 def check_options(strategy: Strategy, options: Options) -> None:
@@ -31,7 +31,7 @@ def check_options(strategy: Strategy, options: Options) -> None:
     given = _given(options)
     for name in given:
         if name not in ALWAYS and name not in ACCEPTED.get(strategy, ()):
-            accepting = [str(one) for one, names in ACCEPTED.items() if name in names]
+            accepting = [str(strategy_name) for strategy_name, names in ACCEPTED.items() if name in names]
             strategies = f"strategy {accepting[0]}" if len(accepting) == 1 else f"strategies {_listed(accepting)}"
             raise InvalidOptions(f'"{name}" is for {strategies}, not for {strategy}')
     if strategy is Strategy.CATEGORY and not options.category:
@@ -48,15 +48,15 @@ def check_options(strategy: Strategy, options: Options) -> None:
         raise InvalidOptions(f'"modifiedSince" is after "filterYear" {options.filter_year}: nothing would be read')
 
 
-def check_category(asked: str, known: Collection[str]) -> None:
+def check_category(category: str, known: Collection[str]) -> None:
     """Raises ``InvalidRequest`` with the nearest names for a category that is not among the known ids and names."""
-    if asked in known:
+    if category in known:
         return
     if not known:
-        raise InvalidRequest(f"no category {asked!r}; none is known yet")
-    if near := _near(asked.strip().casefold(), known):
-        raise InvalidRequest(f"no category {asked!r}; did you mean {' or '.join(map(repr, near))}?")
-    raise InvalidRequest(f"no category {asked!r}; none of the {len(known)} names and ids known is near it")
+        raise InvalidRequest(f"no category {category!r}; none is known yet")
+    if near := _near(category.strip().casefold(), known):
+        raise InvalidRequest(f"no category {category!r}; did you mean {' or '.join(map(repr, near))}?")
+    raise InvalidRequest(f"no category {category!r}; none of the {len(known)} names and ids known is near it")
 
 
 def _near(text: str, known: Collection[str]) -> list[str]:

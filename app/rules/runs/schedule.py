@@ -1,8 +1,8 @@
 """When a scheduled job is due: cron expressions on the wall clock of a time zone, as UTC slots.
 
-APScheduler's ``CronTrigger`` only finds matching times of a wall clock here. Left to itself in a zone with daylight
-saving it fires a daily job twice in autumn (02:30 exists twice) and, where the gap is at midnight (Cairo), skips it in
-spring. What a change of the clocks means is decided here instead:
+APScheduler's ``CronTrigger`` only finds matching times of a wall clock here. Left to itself in a zone with daylight saving
+it fires a daily job twice in autumn (02:30 exists twice) and, where the gap is at midnight (Cairo), skips it in spring. How
+daylight saving is handled is decided here instead:
 
 - a job that names its hours fires once for each time of the wall clock: at the first of two such moments, and at the
   first moment after the gap when there is none (several times inside one gap are one firing);
@@ -100,7 +100,7 @@ def _slots(rule: _Rule, after: datetime) -> Iterator[datetime]:
 
 
 def _once(rule: _Rule, after: datetime) -> datetime | None:
-    """The next slot of a job that names its hours: wall times follow each other as their moments do."""
+    """The next slot of a job that names its hours: the next wall time is also the next moment."""
     wall = _matching(rule, _wall(after, rule.zone))
     while wall is not None and (moment := _moment(wall, rule.zone)) <= after:
         wall = _matching(rule, wall + timedelta(minutes=1))
@@ -121,7 +121,7 @@ def _rhythm(rule: _Rule, after: datetime) -> datetime | None:
 
 def _matching(rule: _Rule, wall: datetime) -> datetime | None:
     """The first matching wall time (naive) from ``wall`` on."""
-    times = [one.get_next_fire_time(None, wall.replace(tzinfo=UTC)) for one in rule.walls]
+    times = [trigger.get_next_fire_time(None, wall.replace(tzinfo=UTC)) for trigger in rule.walls]
     return min((moment.replace(tzinfo=None) for moment in times if moment is not None), default=None)
 
 
@@ -193,12 +193,12 @@ def _weekdays(text: str) -> str:
     for part in text.split(","):
         match = _WEEKDAY.fullmatch(part)
         if match is None:
-            raise ValueError(f"day_of_week: {part!r} is no weekday; there are 0 (Sunday) to 7, sun to sat")
+            raise ValueError(f"day_of_week: {part!r} is not a weekday; use 0 (Sunday) to 7, or sun to sat")
         first = 0 if match["first"] == "*" else _weekday(match["first"])
         last = _weekday(match["last"]) if match["last"] else 6 if match["step"] or match["first"] == "*" else first
         step = int(match["step"] or 1)
         if step == 0:
-            raise ValueError("day_of_week: a step of 0 leads nowhere")
+            raise ValueError("day_of_week: a step of 0 never moves on")
         days.update(day % 7 for day in range(first, (last if last >= first else last + 7) + 1, step))
     return ",".join(WEEKDAYS[day] for day in sorted(days))
 
@@ -208,11 +208,11 @@ def _weekday(text: str) -> int:
         return int(text)
     if text in WEEKDAYS:
         return WEEKDAYS.index(text)
-    raise ValueError(f"day_of_week: {text!r} is no weekday; there are 0 (Sunday) to 7, sun to sat")
+    raise ValueError(f"day_of_week: {text!r} is not a weekday; use 0 (Sunday) to 7, or sun to sat")
 
 
 def _either_day(fields: dict[str, str]) -> list[dict[str, str]]:
-    """Of a day of the month and a weekday either is enough, as in every cron; the parser would want both."""
+    """Either a day of the month or a weekday is enough, as in every cron; the parser would require both."""
     if "*" in (fields["day"][0], fields["day_of_week"][0]):
         return [fields]
     return [{**fields, "day_of_week": "*"}, {**fields, "day": "*"}]
@@ -227,4 +227,4 @@ def _zone(timezone: str) -> ZoneInfo:
     try:
         return ZoneInfo(timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"there is no time zone {timezone!r}, it would be one like 'Europe/Berlin'") from None
+        raise ValueError(f"there is no time zone {timezone!r}; a time zone looks like 'Europe/Berlin'") from None

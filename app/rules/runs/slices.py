@@ -7,7 +7,7 @@ REACH = timedelta(days=730)
 """Rows that changed longer ago are not compared any more."""
 
 NIGHTS = 28
-"""All rows are compared in so many nights, if the budget allows."""
+"""In how many nights all rows are compared, if the budget allows."""
 
 SHARE = 0.05
 """The share of a day's calls that a slice may cost."""

@@ -1,4 +1,4 @@
-"""Which strategy is worth its calls most: expected staleness removed per API call, judged per kind."""
+"""Which strategy is worth most: the expected staleness that it removes per API call, judged per kind."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -77,10 +77,12 @@ def choose(facts: Facts, kinds: Sequence[Kind]) -> Choice:
             stale = sum(facts.misses_per_second.get(kind, 0.0) * facts.age.get(kind, NEVER) for kind in its)
             calls = max(facts.calls.get(strategy, float(len(its))), 1.0)
             scored.append(_Score(strategy, stale / calls, calls, stale))
-    most = max(one.worth for one in scored)
-    alike = [one for one in scored if isclose(one.worth, most, rel_tol=AS_MUCH)]
-    best = min(alike, key=lambda one: (one.calls, -one.worth))
-    return Choice(best.strategy, _reason(best, [one.strategy for one in alike if one is not best], facts, kinds))
+    most = max(score.worth for score in scored)
+    alike = [score for score in scored if isclose(score.worth, most, rel_tol=AS_MUCH)]
+    best = min(alike, key=lambda score: (score.calls, -score.worth))
+    return Choice(
+        best.strategy, _reason(best, [score.strategy for score in alike if score is not best], facts, kinds)
+    )
 
 
 class _Score(NamedTuple):
@@ -102,7 +104,7 @@ def _reason(best: _Score, equal: Sequence[Strategy], facts: Facts, kinds: Sequen
 
 
 def _calls(best: _Score, facts: Facts) -> str:
-    """The price of a strategy that never ran is not known."""
+    """The price of a strategy in words: "at least" so many calls if the strategy never ran."""
     about = "about" if best.strategy in facts.calls else "at least"
     return f"{about} {best.calls:.0f} {'call' if round(best.calls) == 1 else 'calls'}"
 

@@ -67,7 +67,7 @@ class Client:
     def record(self, collection: str, id_: str) -> Band | None:
         """One record by the last segment of its URL, as a band of one row; ``None`` when there is none (404).
 
-        Raises ``BadAnswer`` for a body that is no such record, or that is another record than the requested one.
+        Raises ``BadAnswer`` for a body that is not such a record, or that is a different record from the requested one.
         """
         if not id_:
             return None  # its URL would be the collection's

@@ -4,8 +4,8 @@ The rules (developer.finaleinventory.com/reference/resource-patterns, live clien
 record i; the key column (the record's URL) gives the number of records; a shorter column is padded with null, a
 longer one is an error; a column that is null everywhere may be absent; ``{}`` and empty columns mean no records.
 
-A document of 280,000 products is 250 MB. It is read from a memory map, one column at a time, into bands of some
-thousand rows that are still JSON; only one band at a time becomes Python objects.
+A document of 280,000 products is 250 MB. It is read from a memory map, one column at a time, into bands of a few thousand
+rows that are still JSON; only one band at a time becomes Python objects.
 """
 
 import mmap
@@ -19,9 +19,9 @@ from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 
+from app.domain.collector import collector_paused
 from app.domain.decoding import decode
 from app.errors import BadAnswer, Unmappable
-from app.sources.finale.pauses import paused_gc
 from app.sources.shapes import explained
 from app.sources.texts import repaired, shallow, without_blanks
 
@@ -55,7 +55,7 @@ class Band:
         self._columns = {name: cells for name, cells in columns.items() if not _is_empty(cells)}
 
     def has_any(self, names: Iterable[str]) -> bool:
-        """Whether any of these columns says something in this band."""
+        """Whether any of these columns has a value in this band."""
         return any(name in self._columns for name in names)
 
     def column(self, name: str, type_: Any) -> list[Any]:
@@ -147,14 +147,14 @@ class Band:
 def bands(document: BinaryIO, key: str, rows: int = BAND_ROWS) -> list[Band]:
     """All bands of a column-major document in a real, flushed file; ``key`` is the column every record has.
 
-    The list is meant to be emptied while it is worked through. Raises ``BadAnswer`` when the document is no
-    complete JSON object of arrays, lacks the key column, or has a column longer than that.
+    The caller should empty the list while working through it, to release memory. Raises ``BadAnswer`` when the document is
+    not a complete JSON object of arrays, lacks the key column, or has a column longer than that.
     """
     if document.seek(0, 2) == 0:
         raise BadAnswer("an empty body where a list of records was expected")
     # not closed by hand: the traceback of an error may still hold cells, and the last of them frees the map
     body = mmap.mmap(document.fileno(), 0, access=mmap.ACCESS_READ)
-    with paused_gc():
+    with collector_paused():
         return _split(body, key, rows)
 
 
@@ -167,7 +167,7 @@ def _columns_of(body: Any) -> dict[str, msgspec.Raw]:
     try:
         return _COLUMNS.decode(body)
     except msgspec.ValidationError as error:
-        raise BadAnswer(f"the answer is no complete JSON object: {error}") from error
+        raise BadAnswer(f"the answer is not a complete JSON object: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _columns_of_repaired(body)
 
@@ -176,7 +176,7 @@ def _columns_of_repaired(body: Any) -> dict[str, msgspec.Raw]:
     try:
         return _COLUMNS.decode(shallow(repaired(bytes(body))))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadAnswer(f"the answer is no complete JSON object: {error}") from error
+        raise BadAnswer(f"the answer is not a complete JSON object: {error}") from error
 
 
 def _split(body: mmap.mmap, key: str, rows: int) -> list[Band]:

@@ -55,7 +55,7 @@ class Customization:
 
 def _named(listed: Any) -> list[tuple[str, str]]:
     entries = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
-    names = [(_first(one, _ID_FIELDS), _first(one, _NAME_FIELDS)) for one in entries]
+    names = [(_first(entry, _ID_FIELDS), _first(entry, _NAME_FIELDS)) for entry in entries]
     return [(id_, name) for id_, name in names if id_ and name]
 
 

@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from app.domain import BadRecord, Change, Kind, Listing, Order, Page, Scope
+from app.domain.collector import collector_paused
 from app.sources.finale import mapping, orders
 from app.sources.finale.client import KEYS
 from app.sources.finale.columnar import Band
 from app.sources.finale.isolation import Bad, ReadRows, readable
 from app.sources.finale.mapping import Terms
 from app.sources.finale.order_lines import LINES
-from app.sources.finale.pauses import paused_gc
 from app.sources.finale.wire import timestamp
 from app.sources.period import EVERYTHING, Period
 from app.sources.values import moment
@@ -97,7 +97,7 @@ class Products(Feed):
         """The new listings of a reply; empties the reply."""
         for band in taken(reply):
             terms = self._terms(band)
-            with paused_gc():
+            with collector_paused():
                 result = readable(Kind.PRODUCT, KEYS["product"], band, partial(self._read, terms))
             listings = [listing for listing in result.records if self._is_new(listing)]
             yield Page(listings, failed=self._progress.failed(result.bad, self._period))

@@ -65,7 +65,7 @@ def _parts(band: Band, read: Callable[[Band], Sequence[R]], records: list[R]) ->
         records += read(band)
     except MemoryError:
         raise
-    except Exception as error:  # whatever a row makes of our code, it is that row's
+    except Exception as error:  # any error that a row causes belongs to that row
         if band.rows == 1:
             yield band, error
             return

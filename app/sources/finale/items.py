@@ -32,7 +32,7 @@ class Items:
         self._names = Customization(client.customization)
 
     def one(self, ref: Ref) -> ReadRows[Record]:
-        """The records of an item, by its id or, for products, by ``sku:X``; nothing where it is gone."""
+        """The records of an item, by its id or, for products, by ``sku:X``; nothing if it is gone."""
         began = self._now()
         if ref.external_id.startswith(SKU_PREFIX):
             sku = ref.external_id.removeprefix(SKU_PREFIX)

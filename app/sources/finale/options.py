@@ -134,7 +134,7 @@ _READERS: Mapping[str, Callable[[str], Any]] = {
 RIGHT: Mapping[str, str] = {
     "account": "the account name as it stands in Finale's addresses, like 'acme' in app.finaleinventory.com/acme",
     "api_key": "the key from Application settings > Users > API keys",
-    "api_secret": "the secret Finale showed once, beside its API key",
+    "api_secret": "the secret that Finale showed once, next to its API key",
     "base_url": "an http or https address",
     "webhook_secrets": "secrets separated by commas",
     "stock_pace": "seconds, like 15",

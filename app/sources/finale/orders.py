@@ -151,7 +151,7 @@ def _party(row: Mapping[str, Any], type_: str) -> str | None:
 
 
 def _total(items: Sequence[Any], adjustments: Sequence[Mapping[str, Any]]) -> Decimal | None:
-    """The sum of what has an amount, ``None`` when nothing has."""
+    """The sum of the lines that have an amount; ``None`` if none has."""
     amounts = [amount(line, f"{LINES}[{index}]") for index, line in enumerate(items)]
     amounts += [number(each.get("amount"), "an adjustment's amount") for each in adjustments]
     known = [each for each in amounts if each is not None]

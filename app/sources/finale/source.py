@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 from functools import partial
 
 from app.domain import ALL_ITEMS, Answer, BadRecord, Kind, MissingPolicy, Page, Record, Ref, Scope, batches
+from app.domain.collector import collector_paused
 from app.errors import InvalidRequest
 from app.sources.base import Limit, Receiver, ResumeLost
 from app.sources.client import ClientSource
@@ -15,7 +16,6 @@ from app.sources.finale.columnar import Band
 from app.sources.finale.feeds import FEEDS, OVERLAP, Products, taken
 from app.sources.finale.items import COLLECTIONS, Items
 from app.sources.finale.options import Options
-from app.sources.finale.pauses import paused_gc
 from app.sources.finale.stock import Tally, of_products
 from app.sources.finale.windows import Walk, Window, span
 from app.sources.finale.wire import timestamp
@@ -30,7 +30,7 @@ STOCK_AT_ONCE = 500
 
 _FIRST_ORDERS = timedelta(days=90)
 _FULL_ORDERS = timedelta(days=7)
-_NEVER = 1_000_000_000  # as a storm size: lists of this kind are no substitute for fetching the items
+_NEVER = 1_000_000_000  # as a storm size: lists of this kind cannot replace fetching the items
 
 
 class FinaleSource(ClientSource):
@@ -119,7 +119,7 @@ class FinaleSource(ClientSource):
         """
         self._check(kind)
         if resume is not None:
-            raise ResumeLost(f"Finale's {kind} come in one call, there is no place in between")
+            raise ResumeLost(f"Finale sends every {kind} in one call, so a read cannot resume in between")
         if kind is Kind.PRODUCT:
             return self._all_products()
         if kind is Kind.ORDER:
@@ -246,7 +246,7 @@ def _rows(reply: list[Band]) -> int:
 
 def _tally(reply: list[Band]) -> Tally:
     tally = Tally()
-    with paused_gc():
+    with collector_paused():
         for band in taken(reply):
             tally.add(band)
     return tally

@@ -103,7 +103,7 @@ class Tally:
     def _shown(self, row: Band) -> str | None:
         """The product of an unreadable row.
 
-        A SKU beside an unreadable URL names no product: our rows are known by URL, and would count as not shown.
+        A SKU next to an unreadable URL names no product: our rows are known by URL, and would count as not shown.
         """
         url, sku = row.cell("productUrl"), text_in(row, "productId")
         is_readable = isinstance(url, str) or (url is None and not row.has_any(("productUrl",)))
@@ -162,8 +162,8 @@ def _shared(amount: Decimal) -> Decimal:
 
 
 def of_products(whole: Answer, listings: set[str]) -> Answer:
-    """What the whole list says of some products (all, if ``*`` is among them). It may take away what no bulk read would be
-    believed to: so it says nothing of the others, and without any row nothing at all."""
+    """What the whole list says of some products (all, if ``*`` is among them). The guard would not let a bulk read remove as
+    much as this answer can: so it says nothing about other products, and nothing at all if the list is empty."""
     if ALL_ITEMS in listings:
         return whole
     shown = whole.records or whole.failed

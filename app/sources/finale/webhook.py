@@ -91,7 +91,7 @@ class BridgeReceiver:
         # a list, not a generator: every key is compared with every signature, whichever fits
         matches = [_equal(signature(key, signed), each) for key in self._keys for each in given]
         if not any(matches):
-            raise SignatureInvalid("no signature fits the raw body and one of our keys")
+            raise SignatureInvalid("no signature matches the raw body with one of our keys")
 
     def _verify_bearer(self, authorization: str) -> None:
         scheme, _, token = authorization.partition(" ")

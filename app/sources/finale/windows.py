@@ -1,7 +1,7 @@
 """Walks a collection by ``lastUpdatedDate`` in windows that the vendor accepts and that nothing falls out of.
 
-The vendor's rules (support article 115007936708): a range of at most 30 days, both ends given, and never more than
-120,000 records, the oldest ones, without a word about the rest. Its ``offset`` parameter is ignored.
+The vendor's rules (support article 115007936708): a range of at most 30 days, both ends given, and never more than 120,000
+records: it returns the oldest ones and does not say that others are missing. Its ``offset`` parameter is ignored.
 """
 
 from collections.abc import Callable, Iterator

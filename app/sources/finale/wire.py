@@ -60,7 +60,7 @@ class ReorderEntry(msgspec.Struct, gc=False):
 
     @property
     def quantity(self) -> Decimal | None:
-        """How many to reorder: the first that is set of the three fields it may stand in."""
+        """How many to reorder: the first of three possible fields that is set."""
         return _first_set(self.reorderQuantity, self.reorderToQuantity, self.maximumQuantity)
 
 
@@ -94,7 +94,7 @@ def tail(url: str | None) -> str | None:
 
 
 def modified_at(row: Mapping[str, Any]) -> datetime | None:
-    """When a row was last updated; raises ``Unmappable`` for what is no time."""
+    """When a row was last updated; raises ``Unmappable`` for anything but a time."""
     return moment(text(row, MODIFIED), MODIFIED)
 
 

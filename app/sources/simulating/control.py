@@ -54,7 +54,7 @@ class Control:
         truths = self._account.truths()
         rows = truths.get(request.path_params["kind"])
         if rows is None:
-            return json_response({"error": f"no such kind; there are {', '.join(truths)}"}, 404)
+            return json_response({"error": f"no such kind; use one of: {', '.join(truths)}"}, 404)
         return StreamingResponse(_json_list(rows()), media_type="application/json")
 
     async def _status(self, request: Request) -> Response:

@@ -10,6 +10,8 @@ import httpx
 
 from app.sources.simulating.settings import Faults
 
+TIMEOUT = 10.0  # seconds that a receiver has to acknowledge
+
 
 class Outbox:
     """What every vendor's outbox does; how a delivery is signed and retried is the vendor's own."""
@@ -17,13 +19,11 @@ class Outbox:
     counted: ClassVar[tuple[str, ...]] = ()
     """The counts that ``status`` shows."""
 
-    def __init__(self, faults: Faults, dice: Random, timeout: float) -> None:
-        """``timeout``: seconds that a receiver has to acknowledge."""
+    def __init__(self, faults: Faults, dice: Random) -> None:
         self.acknowledged: set[str] = set()
         self.counts: Counter[str] = Counter()
         self._faults = faults
         self._dice = dice
-        self._timeout = timeout
         self._tasks: set[asyncio.Task[None]] = set()
         self._client: httpx.AsyncClient | None = None
 
@@ -77,9 +77,9 @@ class Outbox:
     async def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> str | None:
         """Send once; ``None`` when it was acknowledged, else ``http_timeout``, ``http_error`` or ``other_error``."""
         if self._client is None:
-            self._client = httpx.AsyncClient(follow_redirects=False, timeout=self._timeout)
+            self._client = httpx.AsyncClient(follow_redirects=False, timeout=TIMEOUT)
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(TIMEOUT):
                 answer = await self._client.post(url, content=body, headers=headers)
         except (TimeoutError, httpx.TimeoutException):
             return "http_timeout"

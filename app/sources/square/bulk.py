@@ -67,7 +67,7 @@ def orders_of_the_week(
     client: Client, places: Places, zones: Mapping[str, str], resume: str | None
 ) -> Iterator[Page]:
     """Orders updated in the last 7 days, neither complete nor with a watermark: a delta might begin earlier."""
-    yield from _orders(client, places, zones, Period(places.told_at - RECENT_ORDERS), "week", resume)
+    yield from _orders(client, places, zones, Period(places.answered_at - RECENT_ORDERS), "week", resume)
     yield Page()
 
 
@@ -130,7 +130,7 @@ def _orders(
 def _span(place: Place | None, places: Places, period: Period) -> tuple[str, str]:
     if place is not None and place.span is not None:
         return place.span
-    end = places.told_at + feeds.END_SLACK
+    end = places.answered_at + feeds.END_SLACK
     start = text_of(period.since) if period.since is not None else feeds.BEGINNING
     return start, text_of(end if period.until is None else min(period.until, end))
 

@@ -1,6 +1,7 @@
 """The fields of Square's catalog that we map, as they come."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -123,7 +124,8 @@ def typed(data: Any, shape: type[Shape], at: str = "") -> Shape:
     try:
         return convert(data, shape, strict=False)
     except msgspec.ValidationError as error:
-        raise Unmappable(explained(error, data, at)) from error
+        read = partial(convert, shape=shape, strict=False)
+        raise Unmappable(explained(error, data, at, read=read)) from error
 
 
 def rest(data: Mapping[str, Any], mapped: frozenset[str]) -> Json:

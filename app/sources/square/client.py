@@ -37,7 +37,7 @@ class Places(NamedTuple):
     """All locations, and the vendor's clock (whole seconds, UTC) when it listed them."""
 
     locations: list[Any]
-    told_at: datetime
+    answered_at: datetime
 
     @property
     def ids(self) -> list[str]:
@@ -63,7 +63,8 @@ class Client:
         self.pace = Pace(rate)
 
     def catalog_search(self, body: wire.Json, cursor: str | None = None) -> Iterator[wire.Reply]:
-        """Pages of POST /v2/catalog/search; ``limit`` is set here. A ``cursor`` of the same body: from there on."""
+        """Pages of POST /v2/catalog/search; ``limit`` is set here. With a ``cursor`` of the same body the pages continue
+        after it."""
         return self._pages("/v2/catalog/search", {**body, "limit": CATALOG_ROWS}, cursor)
 
     def catalog_retrieve(self, ids: Sequence[str]) -> list[Any]:
@@ -102,7 +103,7 @@ class Client:
         """Every location, inactive ones too; the call has no pages."""
         response = self._request("GET", "/v2/locations", None)
         locations = wire.read(response).locations or []
-        return Places(locations, _told_at(response) or self.now())
+        return Places(locations, _answered_at(response) or self.now())
 
     def check(self) -> None:
         """List the locations, within ten seconds and without a retry.
@@ -130,7 +131,7 @@ class Client:
     def subscriptions(self) -> list[Any]:
         """Webhook subscriptions, disabled ones too; needs a personal access token."""
         pages = self._pages(SUBSCRIPTIONS, {"include_disabled": "true"}, method="GET")
-        return [one for page in pages for one in page.subscriptions or []]
+        return [subscription for page in pages for subscription in page.subscriptions or []]
 
     def subscription(self, id_: str) -> wire.Json:
         """One webhook subscription, with its signature key."""
@@ -204,7 +205,7 @@ class Client:
         return retry_after(response)
 
 
-def _told_at(response: httpx.Response) -> datetime | None:
+def _answered_at(response: httpx.Response) -> datetime | None:
     """The ``Date`` header; ``None`` where a proxy has removed or garbled it."""
     try:
         return parsedate_to_datetime(response.headers["date"]).astimezone(UTC)

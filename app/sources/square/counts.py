@@ -47,7 +47,7 @@ def count(row: Json) -> StockCount:
 
 @lru_cache(maxsize=64)
 def state_of(state: str) -> str:
-    """Our word for a state; states we have no word for stay apart, in lower case."""
+    """Our word for a state; states that we have no word for keep their own, in lower case."""
     return STATES.get(state, state.lower())
 
 

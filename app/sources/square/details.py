@@ -59,7 +59,7 @@ def detailed(listing: Listing, item: Json, variation: Json, known: Known) -> Lis
         images=to_json(_images([*texts(variation.get("image_ids")), *texts(item.get("image_ids"))], things)),
         options=to_json([_option(one, things) for one in objects(variation.get("item_option_values"))]),
         modifiers=to_json([_modifier_list(one, things) for one in modifier_lists(item)]),
-        taxes=to_json([_tax(one, things) for one in texts(item.get("tax_ids"))]),
+        taxes=to_json([_tax(text, things) for text in texts(item.get("tax_ids"))]),
         mentions=to_json(sorted(of_listing(item, variation) | path_ids)),
     )
 
@@ -85,7 +85,7 @@ def _unit(data: Json) -> str | None:
 
 
 def _images(ids: Iterable[str], things: Things) -> list[Json]:
-    data = {one: _data(things, one, "image_data") for one in ids}
+    data = {id_: _data(things, id_, "image_data") for id_ in ids}
     return [_present({"id": one, "name": _text(own, "name"), "url": _text(own, "url")}) for one, own in data.items()]
 
 
@@ -98,7 +98,9 @@ def _option(chosen: Json, things: Things) -> Json:
 def _modifier_list(info: Json, things: Things) -> Json:
     list_id = _text(info, "modifier_list_id")
     data = _data(things, list_id, "modifier_list_data")
-    choices = [_modifier(one) for one in objects(data.get("modifiers")) if one.get("is_deleted") is not True]
+    choices = [
+        _modifier(modifier) for modifier in objects(data.get("modifiers")) if modifier.get("is_deleted") is not True
+    ]
     fields = {"id": list_id, "name": _text(data, "name"), "selection": _text(data, "selection_type")}
     return _present({**fields, "modifiers": choices or None})
 

@@ -190,9 +190,9 @@ def orders_since(client: Client, places: Places, zones: Mapping[str, str], since
     the walk takes. An order that moves beyond the end meanwhile is newer than the watermark.
     """
     since = bounded(since, client.now(), ORDER_OVERLAP) if since else None
-    start = before(since, ORDER_OVERLAP) if since else text_of(places.told_at - FIRST_ORDERS)
+    start = before(since, ORDER_OVERLAP) if since else text_of(places.answered_at - FIRST_ORDERS)
     newest = since
-    for query in order_queries(places.ids, start, text_of(places.told_at + END_SLACK)):
+    for query in order_queries(places.ids, start, text_of(places.answered_at + END_SLACK)):
         for reply in client.orders_search(query):
             for row in reply.orders or []:
                 if _is_past(row, "updated_at", client.now()):

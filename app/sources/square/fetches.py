@@ -16,27 +16,32 @@ from app.sources.square.times import moment_in
 
 
 def products(client: Client, refs: Sequence[Ref]) -> Answer:
-    """Items by id; a variation's id means its item. Every requested item is covered, known or not, unless it is
+    """Items by id; a variation's id means its item. An item that is shown, live or deleted, is covered unless it is
     unreadable.
 
-    A variation that names no item can only be a deleted one.
+    Square shows deleted objects as well, so one that it does not show is ``not_yet``: nothing says that it is gone.
     """
     by_sku = [ref for ref in refs if ref.external_id.startswith(SKU_PREFIX)]
-    objects, nameless = _retrieve(client, [ref.external_id for ref in refs if ref not in by_sku])
-    items = {item: objects.get(item) for item in map(_item_id, objects.keys(), objects.values()) if item}
-    if parents := [item for item, thing in items.items() if thing is None and item not in objects]:
+    by_id = [ref for ref in refs if not ref.external_id.startswith(SKU_PREFIX)]
+    objects, nameless = _retrieve(client, [ref.external_id for ref in by_id])
+    owners = {ref.external_id: _item_id(ref.external_id, objects.get(ref.external_id)) for ref in by_id}
+    if parents := sorted({item for item in owners.values() if item} - owners.keys()):
         more, unnamed = _retrieve(client, parents)
-        items, nameless = items | more, nameless + unnamed
-    shown = [*(thing for thing in items.values() if thing is not None), *nameless]
+        objects, nameless = objects | more, nameless + unnamed
+    items = {item: objects[item] for item in owners.values() if item in objects}
+    shown = [*items.values(), *nameless]
     live = isolation.listings(shown, Related(client).to(shown))
-    orphans = [thing for id_, thing in objects.items() if thing and _item_id(id_, thing) is None]
-    tombstones = readable(Kind.PRODUCT, orphans, _tombstone)
+    alone = {id_: objects[id_] for id_, item in owners.items() if id_ in objects and item not in items}
+    orphans = {id_: thing for id_, thing in alone.items() if says_deleted(thing) or owners[id_] is None}
+    tombstones = readable(Kind.PRODUCT, orphans.values(), _tombstone)
     failed = [*live.failed, *tombstones.failed]
     unread = {bad.external_id or bad.item_id for bad in failed}
-    covered = [item for item, thing in items.items() if item not in unread and (thing or not nameless)]
+    covered = [item for item in items if item not in unread]
+    unshown = [ref for ref in by_id if owners[ref.external_id] not in items and ref.external_id not in orphans]
     return Answer(
         records=[*live.records, *tombstones.records],
         gone=by_sku,
+        not_yet=[] if nameless else unshown,  # else it is shown perhaps, and cannot be read
         covers=[Scope(Kind.PRODUCT, "parent_id", item, changed=_deleted_at(items[item])) for item in covered],
         failed=failed,
     )
@@ -44,28 +49,23 @@ def products(client: Client, refs: Sequence[Ref]) -> Answer:
 
 def _deleted_at(thing: Any) -> datetime | None:
     """When a deleted object was deleted: its last change."""
-    return moment_in(thing, "updated_at") if isinstance(thing, dict) and says_deleted(thing) else None
+    return moment_in(thing, "updated_at") if says_deleted(thing) else None
 
 
 def _retrieve(client: Client, ids: Sequence[str]) -> tuple[dict[str, Any], list[Any]]:
-    """The catalog objects by id, ``None`` for an unknown one, and those without a readable id."""
-    things = _objects(client, ids) if ids else []
-    by_id = {id_in(thing): thing for thing in things}
-    return {one: by_id.get(one) for one in ids}, [thing for thing in things if not id_in(thing)]
-
-
-def _objects(client: Client, ids: Sequence[str]) -> list[Any]:
-    """The catalog objects with these ids. Square shows deleted ones too, so an answer without any is asked for twice before
-    it is believed."""
-    return client.catalog_retrieve(ids) or client.catalog_retrieve(ids)
+    """The catalog objects by id, deleted ones too, and those without a readable id."""
+    things = client.catalog_retrieve(ids) if ids else []
+    return {id_: thing for thing in things if (id_ := id_in(thing))}, [thing for thing in things if not id_in(thing)]
 
 
 def categories(client: Client, refs: Sequence[Ref]) -> Answer:
-    """Categories by id."""
-    things = _objects(client, [ref.external_id for ref in refs])
+    """Categories by id. What is shown as something else is gone; what is not shown is ``not_yet``, as for products."""
+    things = client.catalog_retrieve([ref.external_id for ref in refs])
+    others = {id_in(thing) for thing in things if _is_of_another_type(thing)}
     result = readable(Kind.CATEGORY, [one for one in things if not _is_of_another_type(one)], mapping.category)
-    gone, not_yet = absent(refs, result)
-    return Answer(result.records, gone, not_yet, failed=result.failed)
+    unshown = not_shown(refs, result)
+    gone = [ref for ref in unshown if ref.external_id in others]
+    return Answer(result.records, gone, [ref for ref in unshown if ref not in gone], failed=result.failed)
 
 
 def stock(client: Client, refs: Sequence[Ref]) -> Answer:
@@ -76,8 +76,8 @@ def stock(client: Client, refs: Sequence[Ref]) -> Answer:
 
 
 def vendors(client: Client, refs: Sequence[Ref]) -> Answer:
-    """An error that Square reports for one vendor inside a 200 concerns that vendor, unless it is about our token or
-    our rate. A vendor that Square does not know is an error as well: one that the answer leaves out is asked for again."""
+    """An error that Square reports for one vendor inside a 200 concerns that vendor, unless it is about our token or our
+    rate. A vendor that Square does not know is an error, too: one that the answer leaves out is asked for again."""
     answers = client.vendors_retrieve([ref.external_id for ref in refs])
     result = readable(Kind.VENDOR, [one.vendor for one in answers.values() if one.vendor], parties.vendor)
     later = [ref for ref in refs if ref.external_id not in answers]
@@ -109,12 +109,12 @@ def _item_id(id_: str, thing: Any) -> str | None:
 
 def _tombstone(variation: wire.Json) -> Record:
     if not says_deleted(variation):
-        raise Unmappable("item_variation_data.item_id is missing, and it is not deleted")
+        raise Unmappable("item_variation_data.item_id is missing, expected an id: it is not deleted")
     return mapping.deleted_listing(variation)
 
 
 def _is_of_another_type(thing: Any) -> bool:
-    """A category whose type cannot be read is one all the same."""
+    """A category whose type cannot be read is still a category."""
     type_ = id_in(thing, "type")
     return bool(type_) and type_ != "CATEGORY"
 

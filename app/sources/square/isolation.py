@@ -30,7 +30,7 @@ def readable(kind: Kind, rows: Iterable[Any], read: Callable[[Any], R], key: str
     for row in rows:
         try:
             result.records.append(lenient(row, read))
-        except Exception as error:  # whatever a row makes of our code, it is that row's
+        except Exception as error:  # any error that a row causes belongs to that row
             result.failed.append(bad_record(kind, id_in(row, key), error))
     return result
 

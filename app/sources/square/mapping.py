@@ -50,7 +50,7 @@ def variations_of(item: Json, known: Known = NOTHING_KNOWN) -> tuple[list[Any], 
     """The variations nested in an ITEM object, and what makes the listing of one: that may raise for one only."""
     envelope = typed(item, CatalogObject)
     if envelope.item_data is None:  # else it would seem to have no variation any more
-        raise Unmappable("item_data is missing")
+        raise Unmappable("item_data is missing, expected an object")
     data = typed(envelope.item_data, ItemData, "item_data")
     envelope.item_data = data_of(item, "item_data")
     variations = [variation for variation in data.variations or [] if variation is not None]

@@ -29,7 +29,7 @@ _PARTS = {
 
 
 class Known(NamedTuple):
-    """What is known beside the items: objects by id, and the ids of the open locations."""
+    """What is known besides the items: objects by id, and the ids of the open locations."""
 
     things: Mapping[str, Json] = {}
     places: Collection[str] = ()
@@ -120,14 +120,14 @@ def category_ids(data: Json) -> list[str]:
 
 def modifier_lists(data: Json) -> list[Json]:
     """The modifier lists that are on for an item."""
-    return [one for one in objects(data.get("modifier_list_info")) if one.get("enabled") is not False]
+    return [entry for entry in objects(data.get("modifier_list_info")) if entry.get("enabled") is not False]
 
 
 def objects(value: Any) -> list[Json]:
     """The objects in what should be a list of them."""
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+    return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
 
 
 def texts(value: Any) -> list[str]:
     """The texts in what should be a list of them."""
-    return [one for one in value if isinstance(one, str) and one] if isinstance(value, list) else []
+    return [entry for entry in value if isinstance(entry, str) and entry] if isinstance(value, list) else []

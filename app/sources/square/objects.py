@@ -21,5 +21,5 @@ def is_other(thing: Any) -> bool:
 
 
 def says_deleted(thing: Json) -> bool:
-    """Whether an object says that it is deleted. A value that is no boolean says nothing."""
+    """Whether an object says that it is deleted. A value that is not a boolean says nothing."""
     return str(thing.get("is_deleted")).lower() in ("true", "1")

@@ -135,7 +135,7 @@ def _total(lines: Sequence[OrderLine]) -> int | None:
 
 
 def _refund_currency(wire: OrderData) -> str | None:
-    return next((one.amount_money.currency for one in wire.refunds or [] if one.amount_money), None)
+    return next((refund.amount_money.currency for refund in wire.refunds or [] if refund.amount_money), None)
 
 
 def _returned(wire: OrderData, back: Sequence[OrderLine]) -> int:
@@ -212,7 +212,7 @@ def zone_of(name: str) -> tzinfo:
     """A location's time zone; UTC for one that we do not know."""
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # the name of a folder of zones is no file
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # the name may be that of a folder of zones, not of a file
         return UTC
 
 

@@ -59,14 +59,16 @@ def location(data: Json, read_began: int) -> Location:
 def vendor(data: Json) -> Vendor:
     """A vendor; mail and telephone are those of the first contact that has one, all contacts are in ``extra``."""
     supplier = typed(data, Supplier)
-    contacts = sorted((one for one in supplier.contacts or [] if not one.removed), key=lambda one: one.ordinal)
+    contacts = sorted(
+        (contact for contact in supplier.contacts or [] if not contact.removed), key=lambda one: one.ordinal
+    )
     return Vendor(
         external_id=supplier.id,
         name=supplier.name,
         active=supplier.status != "INACTIVE",
         account_number=supplier.account_number or None,
-        email=next((one.email_address for one in contacts if one.email_address), None),
-        phone=next((one.phone_number for one in contacts if one.phone_number), None),
+        email=next((contact.email_address for contact in contacts if contact.email_address), None),
+        phone=next((contact.phone_number for contact in contacts if contact.phone_number), None),
         extra=to_json({**rest(data, _SUPPLIER), **_unknown(supplier.status)}),
         version=version_of(supplier.updated_at, supplier.created_at),
         modified_at=last_change(supplier.updated_at, supplier.created_at),

@@ -32,7 +32,7 @@ class Related:
         """
         items = [row for row in rows if is_live_item(row)]
         self._read(one for item in items for one in mentioned(item))
-        self._read(one for item in items for one in separate_values(item, self._things))
+        self._read(value for item in items for value in separate_values(item, self._things))
         if self._places is None and any(_is_not_everywhere(item) for item in items):
             self._places = self._open_places()
         return Known(self._things, self._places or ())
@@ -44,7 +44,7 @@ class Related:
         self._asked |= missing
 
     def _open_places(self) -> list[str]:
-        """The ids of the open locations; none where the token may not read them, which is no product's fault."""
+        """The ids of the open locations; none if the token may not read them, because then no product is to blame."""
         try:
             return [id_in(place) for place in self._client.locations().locations if _is_open(place)]
         except VendorForbidden:
@@ -55,7 +55,7 @@ def _is_not_everywhere(item: Json) -> bool:
     data = objects([item.get("item_data")])
     variations = [one for own in data for one in objects(own.get("variations"))]
     things = (item, *variations)
-    return any(one.get("absent_at_location_ids") or one.get("present_at_location_ids") for one in things)
+    return any(thing.get("absent_at_location_ids") or thing.get("present_at_location_ids") for thing in things)
 
 
 def _is_open(place: Any) -> bool:

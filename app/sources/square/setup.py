@@ -61,7 +61,9 @@ def register(client: Client, url: str, version: str) -> Registered:
     The result explains as steps what Square does not let this token do.
     """
     try:
-        existing = _same([one for one in client.subscriptions() if isinstance(one, dict)], url)
+        existing = _same(
+            [subscription for subscription in client.subscriptions() if isinstance(subscription, dict)], url
+        )
         return _reused(client, existing, version) if existing else _made(client, url, version)
     except AuthRejected:
         said = "this token may not register webhooks (only the application's own access token may)"
@@ -98,8 +100,12 @@ def clicks(url: str, version: str) -> tuple[str, ...]:
 def _same(subscriptions: list[dict[str, Any]], url: str) -> dict[str, Any] | None:
     """The subscription that leads to us (a slash at the end makes no difference for arriving), rather one that is spelled
     just so, rather one that is enabled."""
-    ours = [one for one in subscriptions if str(one.get("notification_url", "")).rstrip("/") == url.rstrip("/")]
-    return max(ours, key=lambda one: (one["notification_url"] == url, one.get("enabled") is not False), default=None)
+    ours = [entry for entry in subscriptions if str(entry.get("notification_url", "")).rstrip("/") == url.rstrip("/")]
+    return max(
+        ours,
+        key=lambda entry: (entry["notification_url"] == url, entry.get("enabled") is not False),
+        default=None,
+    )
 
 
 def _made(client: Client, url: str, version: str) -> Registered:
@@ -132,9 +138,9 @@ def _complaint(error: VendorRefused) -> str:
     return complaint.words(body.encode()) or quoted
 
 
-def _registered(one: Mapping[str, Any], said: str, url: str, version: str) -> Registered:
-    key = one.get("signature_key")
+def _registered(subscription: Mapping[str, Any], said: str, url: str, version: str) -> Registered:
+    key = subscription.get("signature_key")
     if not isinstance(key, str) or not key:
-        sentence = f"{said}, but Square does not tell its signature key"
+        sentence = f"{said}, but Square does not show its signature key"
         return Registered(sentence, {"webhook_url": url}, clicks(url, version)[-1:], KEY)
     return Registered(said, {"webhook_keys": key, "webhook_url": url})

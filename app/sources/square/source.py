@@ -163,7 +163,7 @@ class SquareSource(ClientSource):
     def subscriptions(self) -> Sequence[Subscription]:
         """The subscriptions with our notification URL; all of them when we do not know our own."""
         ours = self.signed_url
-        return [one for one in self.registrations() if not ours or one.url == ours]
+        return [registration for registration in self.registrations() if not ours or registration.url == ours]
 
     def registrations(self) -> Sequence[Subscription]:
         """All subscriptions of the application."""
@@ -184,7 +184,7 @@ class SquareSource(ClientSource):
         (page,) = self._all_locations()
         named = [ref for ref in refs if ref.external_id != ALL_ITEMS]
         if not page.records and not page.failed:
-            return Answer(not_yet=named)  # a merchant has a location: without any the answer is not believed
+            return Answer(not_yet=named)  # a merchant has a location: an answer without any does not count
         gone, not_yet = fetches.absent(named, page)
         is_whole = len(named) < len(refs) and all(bad.external_id for bad in page.failed)
         return Answer(page.records, gone, not_yet, [Scope(Kind.LOCATION)] if is_whole else [], page.failed)
@@ -195,7 +195,7 @@ class SquareSource(ClientSource):
 
     def _all_locations(self, resume: str | None = None) -> Iterator[Page]:
         if resume is not None:
-            raise ResumeLost("locations come in one call, there is no place in between")
+            raise ResumeLost("all locations come in one call, so a read cannot resume in between")
         began = micros(self._client.now())
         rows = self._places().locations
         result = readable(Kind.LOCATION, rows, lambda data: parties.location(data, began))

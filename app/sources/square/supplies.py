@@ -12,20 +12,20 @@ def supplies_of(own: VariationData) -> list[Supply]:
 
 def main_supply(supplies: Sequence[Supply]) -> Supply:
     """The main vendor: the first entry that names one, else the first."""
-    return next((one for one in supplies if one.vendor_id), supplies[0] if supplies else Supply())
+    return next((supply for supply in supplies if supply.vendor_id), supplies[0] if supplies else Supply())
 
 
 def _named_entries(entries: Iterable[Supply]) -> list[Supply]:
-    return [one for one in entries if one.vendor_id or one.vendor_code or one.unit_cost_money]
+    return [entry for entry in entries if entry.vendor_id or entry.vendor_code or entry.unit_cost_money]
 
 
-def _filled(one: Supply) -> Supply:
-    return Supply(one.vendor_id or None, one.vendor_code or None, one.unit_cost_money)
+def _filled(supply: Supply) -> Supply:
+    return Supply(supply.vendor_id or None, supply.vendor_code or None, supply.unit_cost_money)
 
 
 def _older(own: VariationData) -> list[Supply]:
     """``item_variation_vendor_infos`` in the merchant's order."""
-    living = [one for one in own.item_variation_vendor_infos or [] if not one.is_deleted]
+    living = [info for info in own.item_variation_vendor_infos or [] if not info.is_deleted]
     supplies = [data for one in living if (data := one.item_variation_vendor_info_data) is not None]
     return [
         Supply(one.vendor_id or None, one.sku or None, one.price_money)

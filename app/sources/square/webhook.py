@@ -81,7 +81,7 @@ class SquareReceiver:
         return moment_in(dict(headers), "square-initial-delivery-timestamp")
 
     def parse(self, headers: Mapping[str, str], body: bytes) -> Delivery:
-        """The delivery; an event about no item of ours is ignored, never refused."""
+        """The delivery; an event that concerns no item of ours is ignored, never refused."""
         event = decoded(body, Event, 'a JSON object with "type", "event_id" and "data"')
         verdict = self._set_aside(event)
         changes = () if verdict else tuple(dict.fromkeys(map(bounded, changes_of(event))))

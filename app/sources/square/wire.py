@@ -67,7 +67,7 @@ _DECODER = msgspec.json.Decoder(Reply, float_hook=float)
 def decode(body: bytes) -> Reply:
     """The answer in a body.
 
-    Raises ``BadAnswer`` for what is no complete JSON document, ``Unmappable`` for another shape.
+    Raises ``BadAnswer`` for anything but a complete JSON document, ``Unmappable`` for another shape.
     """
     try:
         return _decoded(body)

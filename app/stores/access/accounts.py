@@ -1,4 +1,4 @@
-"""Tokens, users and sessions; of every secret only a digest or a password hash is here."""
+"""Tokens, users and sessions; of a secret only a digest or a password hash is stored."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -11,12 +11,12 @@ from app.domain import Role
 from app.domain.decoding import convert
 from app.rules.access.lockout import Tries
 from app.stores import tables
-from app.stores.sql.statements import is_sqlite
+from app.stores.sql.statements import is_sqlite, json_text
 
 _TOKENS = tables.core(tables.AccessToken)
 _USERS = tables.core(tables.User)
 _SESSIONS = tables.core(tables.Session)
-_LOCK = 7_215_093_323  # any number of our own, beside the audit log's
+_LOCK = 7_215_093_323  # any number, but not the audit log's
 
 
 class _Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,7 +185,7 @@ def add_session(conn: Connection, session: Session, *, expires_at: datetime, ori
 
 
 def session(conn: Connection, digest: str, now: datetime, idle_since: datetime) -> Session | None:
-    """The session with this digest; ``None`` if it is over, or its user is disabled, or its token not valid any more."""
+    """The session with this digest; ``None`` if it is over, or its user is disabled, or its token is no longer valid."""
     alive = (_SESSIONS.c.digest == digest, _SESSIONS.c.expires_at > now, _SESSIONS.c.seen_at > idle_since)
     row = conn.execute(select(_SESSIONS).where(*alive)).first()
     if row is None:
@@ -226,7 +226,7 @@ def _token(row: Any) -> Token:
 def _packed(columns: NewAccount) -> dict[str, Any]:
     """The columns with ``connections`` as a JSON list."""
     scope = columns["connections"]
-    return {**columns, "connections": None if scope is None else msgspec.json.encode(sorted(scope)).decode()}
+    return {**columns, "connections": None if scope is None else json_text(sorted(scope))}
 
 
 def _unpacked(row: Any) -> dict[str, Any]:

@@ -30,14 +30,14 @@ def write(folder: Path, entries: Sequence[Entry]) -> str:
 
 
 def read(folder: Path, name: str) -> Iterator[Entry]:
-    """The entries of a file, oldest first. Raises ``OSError`` when it cannot be read, and ``ValueError`` for a line that
-    is no entry."""
+    """The entries of a file, oldest first. Raises ``OSError`` when it cannot be read, and ``ValueError`` for a line that is
+    not an entry."""
     with (folder / name).open("rb") as file:
         for line in file:
             try:
                 yield decode(line, Entry)
             except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-                raise ValueError(f"{line[:80]!r} is no entry") from error
+                raise ValueError(f"{line[:80]!r} is not an entry") from error
 
 
 def _sync(folder: Path) -> None:

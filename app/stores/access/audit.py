@@ -6,7 +6,7 @@ The oldest entries may be archived (``stores.access.archives`` has the files): o
 from collections.abc import Iterator
 from datetime import datetime
 from itertools import islice, takewhile
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 import msgspec
 from sqlalchemy import Connection, delete, insert, select, text
@@ -15,11 +15,11 @@ from app.domain import Principal
 from app.rules.access.chain import BEGINNING, Entry, link
 from app.stores import tables
 from app.stores.sql.matching import newest, seen_by
-from app.stores.sql.statements import is_sqlite
+from app.stores.sql.statements import is_sqlite, json_text
 
 _LOG = tables.core(tables.AuditEntry)
 _ARCHIVES = tables.core(tables.AuditArchive)
-_LOCK = 7_215_093_322  # any number of our own, beside the migrations'
+_LOCK = 7_215_093_322  # any number, but not the migrations'
 _BATCH_SIZE = 1_000
 
 
@@ -46,6 +46,14 @@ class Head(NamedTuple):
     hash: str
 
 
+class Details(TypedDict, total=False):
+    """What an entry tells of a change: ``before`` and ``after`` are JSON-ready. None of it may hold a secret."""
+
+    before: Any
+    after: Any
+    why: str | None
+
+
 def record(
     conn: Connection,
     principal: Principal,
@@ -54,14 +62,12 @@ def record(
     *,
     now: datetime,
     connection: str | None = None,
-    before: Any = None,
-    after: Any = None,
-    why: str | None = None,
+    **details: Unpack[Details],
 ) -> int:
     """Append an entry inside the caller's transaction; returns its number.
 
-    ``action`` is what was done ("letters.replay"), ``subject`` to what ("replay 7"); ``before`` and ``after`` are
-    JSON-ready and must hold no secret. Call it last: on PostgreSQL, others who append wait until this transaction ends.
+    ``action`` is what was done ("letters.replay"), ``subject`` to what ("replay 7"). Call it last: on PostgreSQL, others
+    who append wait until this transaction ends.
     """
     lock(conn)
     last = head(conn)
@@ -74,9 +80,9 @@ def record(
         action=action,
         subject=subject,
         connection=connection,
-        before=_json(before),
-        after=_json(after),
-        why=why,
+        before=_json(details.get("before")),
+        after=_json(details.get("after")),
+        why=details.get("why"),
         previous=last.hash,
     )
     conn.execute(insert(_LOG), {**msgspec.structs.asdict(entry), "hash": link(entry, last.hash)})
@@ -147,7 +153,7 @@ def remove_archived(conn: Connection, until: int, limit: int) -> int:
 
 
 def _json(value: Any) -> str | None:
-    return None if value is None else msgspec.json.encode(value).decode()
+    return None if value is None else json_text(value)
 
 
 def _readable(row: Any) -> ReadableEntry:

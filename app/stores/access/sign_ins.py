@@ -69,7 +69,7 @@ def close_hour(conn: Connection, place: Place) -> None:
 
 
 def count_places(conn: Connection, user_id: int, hour: datetime) -> int:
-    """From how many places a wrong password for the user came in an hour."""
+    """From how many places wrong passwords for the user came within an hour."""
     query = select(func.count()).where(_PLACES.c.user_id == user_id, _PLACES.c.hour == hour)
     return int(conn.execute(query).scalar_one())
 

@@ -11,12 +11,12 @@ from sqlalchemy import BigInteger, Boolean, Connection, Integer, select, tuple_
 from sqlalchemy.types import TypeEngine
 
 from app.domain import UNKNOWN_WRITER, Kind, MissingPolicy, Record, Scope, batches
+from app.domain.collector import collector_paused
 from app.errors import DatabaseFault
 from app.stores.catalog import Key, close_rows, stored_rows
 from app.stores.catalog import catalog_sql as sql
 from app.stores.catalog.diff import Diff, Misfit
 from app.stores.catalog.spool import Spool
-from app.stores.sql.collector import collector_paused
 from app.stores.sql.columns import Moment, Quantity, moment_text
 from app.stores.sql.engine import Database
 from app.stores.tables import CATALOG
@@ -185,7 +185,7 @@ class _Writing:
 
 
 class _NotPut(Exception):
-    """Rows could not be written, though the database is well."""
+    """Rows could not be written, although the database works."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(str(error))
@@ -255,7 +255,7 @@ def _put_postgresql(
 
 
 def _copy_types(kind: Kind) -> list[str]:
-    """Binary COPY converts nothing: every value must come in its column's very type."""
+    """Binary COPY converts nothing: every value must have exactly its column's type."""
     columns = CATALOG[kind].columns
     return [_copy_type(columns[name].type) for name in (*sql.shape(kind).fields, "row_hash")]
 

@@ -12,13 +12,15 @@ from sqlalchemy import Connection
 from app.domain import RECORDS, UNKNOWN_WRITER, Kind, MissingPolicy, micros, row_hash
 from app.rules.versions import AHEAD
 from app.stores.catalog import newer
+from app.stores.sql.statements import Statement
 from app.stores.tables import CATALOG
 
 # How a row changes when the source does not show it any more. A version never goes back.
 _CLOSE = {
-    MissingPolicy.DELETED: "deleted = true, row_hash = ?, modified_at = ?, read_at = ?, written_at = ?, written_by = ?",
-    MissingPolicy.ZERO: """quantity = 0, extra = NULL, row_hash = ?, read_at = ?, written_at = ?, written_by = ?,
-        version = CASE WHEN version < ? OR version > ? THEN ? ELSE version END""",
+    MissingPolicy.DELETED: """deleted = true, row_hash = :row_hash, modified_at = :modified_at, read_at = :read_at,
+        written_at = :now, written_by = :by""",
+    MissingPolicy.ZERO: """quantity = 0, extra = NULL, row_hash = :row_hash, read_at = :read_at, written_at = :now,
+        written_by = :by, version = CASE WHEN version < :version OR version > :latest THEN :version ELSE version END""",
 }
 ZERO_FLAG, NEWER_FLAG, SAME_TIME_FLAG, DELETED_FLAG, OWN_TIME_FLAG = 1, 2, 4, 8, 16
 
@@ -64,11 +66,6 @@ def driver(conn: Connection) -> Any:
 def spelled(dialect: str, sql: str) -> str:
     """``sql`` with the dialect's placeholders; our statements contain no literal ``?`` and no ``%``."""
     return sql if dialect == "sqlite" else sql.replace("?", "%s")
-
-
-def listed(dialect: str, expression: str) -> str:
-    """The condition that ``expression`` is in a list (``statements.bound_list``)."""
-    return f"{expression} IN (SELECT value FROM json_each(?))" if dialect == "sqlite" else f"{expression} = ANY(?)"
 
 
 @lru_cache
@@ -122,27 +119,28 @@ def staged_upsert(kind: Kind, stage: str) -> str:
 
 
 @lru_cache
-def close_row(kind: Kind, absent: MissingPolicy, dialect: str, *, ties: bool) -> str:
-    """Tombstone or zero one live row; binds ``close_values``. With ``ties`` also a row read at the very same moment."""
+def close_row(kind: Kind, absent: MissingPolicy, *, ties: bool) -> Statement:
+    """Tombstones or zeroes one live row, and returns its key; binds ``close_values``. With ``ties`` also a row read at the
+    very same moment."""
     table = shape(kind)
-    older = _older(ties)
-    sql = f"UPDATE {table.table} SET {_CLOSE[absent]} WHERE {_is_row(table)} AND NOT deleted AND {older}"
-    return spelled(dialect, sql)
+    same = " AND ".join(f"{name} = :{name}" for name in ("connection", *table.keys))
+    return Statement(
+        f"""UPDATE {table.table} SET {_CLOSE[absent]} WHERE {same} AND NOT deleted AND {_older(ties)}
+        RETURNING {", ".join(table.keys)}"""
+    )
 
 
 @lru_cache
-def live_keys(kind: Kind, field: str | None, absent: MissingPolicy, dialect: str, *, ties: bool) -> str:
-    """Keys of live rows read before a moment; binds connection, the moment, ``horizon(now)`` and, with ``field``, values.
-
-    If absence means zero, rows that are zero already are left out.
-    """
+def live_keys(kind: Kind, field: str | None, absent: MissingPolicy, *, ties: bool) -> Statement:
+    """Keys of live rows read before a moment; binds connection, the moment (``began``), ``horizon`` and, with ``field``,
+    ``values``. If absence means zero, rows that are zero already are left out."""
     table = shape(kind)
-    wanted = ["connection = ?", "NOT deleted", _older(ties)]
+    wanted = ["connection = :connection", "NOT deleted", _older(ties)]
     if absent is MissingPolicy.ZERO:
         wanted.append("quantity <> 0")
     if field is not None:
-        wanted.append(listed(dialect, _column(table, field)))
-    return spelled(dialect, f"SELECT {', '.join(table.keys)} FROM {table.table} WHERE {' AND '.join(wanted)}")
+        wanted.append(f"{_column(table, field)} AMONG :values")
+    return Statement(f"SELECT {', '.join(table.keys)} FROM {table.table} WHERE {' AND '.join(wanted)}")
 
 
 @lru_cache
@@ -168,8 +166,8 @@ def row_states_values(connection: str, read_at: datetime, now: datetime) -> tupl
 
 
 def _older(ties: bool) -> str:
-    """The condition that a row was read before a moment, or (second parameter) while some clock was ahead."""
-    return f"(read_at {'<=' if ties else '<'} ? OR read_at > ?)"
+    """The condition that a row was read before a moment, or while some clock was ahead."""
+    return f"(read_at {'<=' if ties else '<'} :began OR read_at > :horizon)"
 
 
 def horizon(now: datetime) -> datetime:
@@ -187,30 +185,20 @@ def close_values(
     present: datetime | None = None,
     changed: datetime | None = None,
     by: str = UNKNOWN_WRITER,
-) -> tuple[Any, ...]:
+) -> dict[str, Any]:
     """What ``close_row`` binds; ``present`` is the time of writing if later than ``now``, ``changed`` when the source says
     that a deletion happened.
 
     A tombstone's hash is 0, so that any content shown later differs. It dates from ``now``, when it was concluded,
     because what an earlier read shows may be older than the deletion.
     """
-    latest = horizon(present or now)
+    table, latest = shape(kind), horizon(present or now)
+    names: dict[str, Any] = dict(zip(table.keys, key, strict=True))
+    row = {**names, "connection": connection, "began": read_at, "horizon": latest, "now": now, "by": by}
     if absent is MissingPolicy.DELETED:
-        return (0, changed or now, now, now, by, connection, *key, read_at, latest)
-    zero = shape(kind).record(*key, quantity=Decimal(0))
-    return (
-        row_hash(zero),
-        read_at,
-        now,
-        by,
-        micros(read_at),
-        micros(latest),
-        micros(read_at),
-        connection,
-        *key,
-        read_at,
-        latest,
-    )
+        return {**row, "row_hash": 0, "modified_at": changed or now, "read_at": now}
+    zero = row_hash(table.record(*key, quantity=Decimal(0)))
+    return {**row, "row_hash": zero, "read_at": read_at, "version": micros(read_at), "latest": micros(latest)}
 
 
 def _column(table: Shape, field: str) -> str:
@@ -264,11 +252,12 @@ def lock_rows(kind: Kind) -> str:
 
 
 @lru_cache
-def held_hashes(kind: Kind, dialect: str) -> str:
-    """Joined key and hash of rows; binds the connection and a list of first key fields."""
+def held_hashes(kind: Kind) -> Statement:
+    """Joined key and hash of rows; binds the connection and a list of first key fields (``ids``)."""
     table = shape(kind)
-    key, first = _joined_key(table, dialect), listed(dialect, table.keys[0])
-    return spelled(dialect, f"SELECT {key}, row_hash FROM {table.table} WHERE connection = ? AND {first}")
+    wanted = f", row_hash FROM {table.table} WHERE connection = :connection AND {table.keys[0]} AMONG :ids"
+    sqlite, postgresql = (f"SELECT {_joined_key(table, one)}{wanted}" for one in ("sqlite", "postgresql"))
+    return Statement(sqlite, postgresql=postgresql)
 
 
 @lru_cache

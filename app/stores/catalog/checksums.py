@@ -9,11 +9,11 @@ from sqlalchemy import Boolean, Connection
 from sqlalchemy.types import TypeEngine
 
 from app.domain import Kind, quantity, row_hash
+from app.domain.collector import collector_paused
 from app.stores.catalog import Key, StoredRow
 from app.stores.catalog import catalog_sql as sql
 from app.stores.catalog.newer import LOCALLY_EDITED
 from app.stores.catalog.stream import streamed
-from app.stores.sql.collector import collector_paused
 from app.stores.sql.columns import Quantity
 from app.stores.sql.engine import Database
 from app.stores.tables import CATALOG

@@ -6,7 +6,6 @@ A tombstone dates from the moment it was concluded: what an earlier read shows m
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -125,17 +124,9 @@ def close_rows(
     ``now`` is when the deletion was concluded, ``present`` (if later) when it is written, ``changed`` when the source says
     that it happened: a tombstone's ``modified_at``, else ``now``; ``by`` what brought it.
     """
-    keys = list(keys)
-    if not keys:
-        return []
-    dialect = conn.dialect.name
-    statement = sql.close_row(kind, absent, dialect, ties=ties)
     values = [sql.close_values(kind, absent, connection, key, read_at, now, present, changed, by) for key in keys]
-    cursor = sql.driver(conn).cursor()
-    if dialect == "sqlite":
-        return [key for key, row in zip(keys, values, strict=True) if cursor.execute(statement, row).rowcount]
-    cursor.executemany(statement, values, returning=True)
-    return [key for key, result in zip(keys, cursor.results(), strict=True) if result.rowcount]
+    rows = sql.close_row(kind, absent, ties=ties).run_each(conn, values) if values else []
+    return [tuple(row) for row in rows]
 
 
 def _by_query(scopes: Sequence[Scope]) -> dict[tuple[Kind, str | None, MissingPolicy, datetime | None], list[str]]:
@@ -160,10 +151,10 @@ def _live_keys(
     *,
     ties: bool,
 ) -> list[Key]:
-    dialect = conn.dialect.name
-    parameters: list[Any] = [connection, read_at, sql.horizon(now)]
-    if name is not None:
-        parameters.append(bound_list(conn, values))
-    cursor = sql.driver(conn).cursor()
-    cursor.execute(sql.live_keys(kind, name, absent, dialect, ties=ties), parameters)
-    return list(cursor.fetchall())
+    bound = {
+        "connection": connection,
+        "began": read_at,
+        "horizon": sql.horizon(now),
+        "values": bound_list(conn, values),
+    }
+    return sql.live_keys(kind, name, absent, ties=ties).run(conn, bound)

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from app.domain import Kind, MissingPolicy, Record, Scope, check_storable, micros, row_hash
+from app.domain.collector import collector_paused
 from app.rules.versions import settled_version
 from app.stores.catalog import Key, row_ids
 from app.stores.catalog import catalog_sql as sql
@@ -16,7 +17,6 @@ from app.stores.catalog.diff import Diff, Misfit
 from app.stores.catalog.newer import LOCALLY_EDITED
 from app.stores.catalog.spool import Spool
 from app.stores.catalog.stream import streamed
-from app.stores.sql.collector import collector_paused
 from app.stores.sql.engine import Database
 from app.stores.sql.statements import bound_list
 
@@ -59,15 +59,18 @@ class Differ:
         self._flags = bytearray()
         with collector_paused():
             self._load()
-        for key in edited:
-            if (at := self._index.get(JOINT.join(key))) is not None:
-                self._hashes[at] = LOCALLY_EDITED
+        self._mark(edited)
         self._loaded = len(self._flags)
         self._seen = bytearray(self._loaded)  # in which spool a row's record is, by position
         self._places = array("l", bytes(self._loaded * array("l").itemsize))
         self._spools = {name: Spool(kind) for name in (_CREATED, _CHANGED, _TOUCHED)}
         self._passed: dict[str, Record] = {}
         self._gone: set[str] = set()
+
+    def _mark(self, edited: Iterable[Key]) -> None:
+        for key in edited:
+            if (at := self._index.get(JOINT.join(key))) is not None:
+                self._hashes[at] = LOCALLY_EDITED
 
     def feed(self, records: Sequence[Record], now: datetime | None = None) -> list[Misfit]:
         """Compare records of this kind; if a key is shown again, its newest state counts.
@@ -232,14 +235,11 @@ class Differ:
         )
 
     def _inside(self, scope: Scope) -> set[Key]:
-        dialect = self._database.dialect
-        statement = sql.live_keys(self._kind, scope.field, scope.absent, dialect, ties=False)
+        statement = sql.live_keys(self._kind, scope.field, scope.absent, ties=False)
         # Read at any time: the flags tell which of them were read later.
+        bound = {"connection": self._connection, "began": _NO_CLOCK, "horizon": _NO_CLOCK}
         with self._database.read() as conn:
-            values = (self._connection, _NO_CLOCK, _NO_CLOCK, bound_list(conn, [str(scope.value)]))
-            cursor = sql.driver(conn).cursor()
-            cursor.execute(statement, values)
-            return set(cursor.fetchall())
+            return set(statement.run(conn, {**bound, "values": bound_list(conn, [str(scope.value)])}))
 
 
 def key_text(names: Sequence[str]) -> Callable[[Any], str]:

@@ -1,4 +1,4 @@
-"""The last complete and believed read of each kind: when our copy was known to be right, and which mapping made it."""
+"""The last complete and accepted read of each kind: when our copy was known to be right, and which mapping made it."""
 
 from datetime import datetime
 from typing import NamedTuple

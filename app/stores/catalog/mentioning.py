@@ -12,7 +12,7 @@ from app.stores.sql.statements import Statement, bound_list
 READ_LAG = timedelta(seconds=3)
 """A read that began this soon after a change may not show it: versions may be whole seconds, and replicas lag."""
 
-# Anybody can have edited ``mentions``: a value that is no list of texts mentions nothing.
+# Anybody can have edited ``mentions``: a value that is not a list of texts mentions nothing.
 _MENTIONING = Statement(
     """
     SELECT DISTINCT coalesce(l.parent_id, l.external_id), l.read_at, m.value

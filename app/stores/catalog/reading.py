@@ -86,7 +86,7 @@ class HeldVersion(NamedTuple):
 def versions(conn: Connection, connection: str, kind: Kind, external_ids: Sequence[str]) -> dict[str, HeldVersion]:
     """What we hold of each item, tombstones included.
 
-    An item's id is the first key field of its rows; a product with variations also goes by their parent's id.
+    An item's id is the first key field of its rows; a product with variations is also known by their parent's id.
     """
     held = _versions(conn, connection, kind, _first_key(kind), external_ids)
     if kind is Kind.PRODUCT:
@@ -108,7 +108,7 @@ def _versions(
 
 
 class StoredRow(NamedTuple):
-    """A row of ours: its record, and how it came to be (``tables.SyncColumns``). Tombstones are rows too."""
+    """One of our rows: its record, and how it was written (``tables.SyncColumns``). Tombstones are rows too."""
 
     record: Record
     row_hash: int
@@ -151,11 +151,8 @@ def fenced(conn: Connection, connection: str, kind: Kind, keys: Sequence[Key]) -
 
 def held_hashes(conn: Connection, connection: str, kind: Kind, keys: Sequence[Key]) -> dict[str, int]:
     """The hashes of our rows that begin with the same ids as these keys, by their keys joined with U+001F."""
-    dialect = conn.dialect.name
-    cursor = sql.driver(conn).cursor()
     ids = bound_list(conn, sorted({key[0] for key in keys}))
-    cursor.execute(sql.held_hashes(kind, dialect), (connection, ids))
-    return dict(cursor.fetchall())
+    return dict(sql.held_hashes(kind).run(conn, {"connection": connection, "ids": ids}))
 
 
 class RowCount(NamedTuple):

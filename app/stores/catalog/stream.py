@@ -1,4 +1,4 @@
-"""Reads many rows in lists of some thousand, never all at once."""
+"""Reads many rows in lists of a few thousand, never all at once."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

@@ -65,7 +65,7 @@ def whole_read_at(conn: Connection, connection: str, kind: Kind) -> datetime | N
 
 
 def looked_at(conn: Connection, connection: str, kind: Kind) -> datetime | None:
-    """When the last pull ended, well or not: items owed before do not wait for another one."""
+    """When the last pull ended, whether it succeeded or not: items owed before do not wait for another one."""
     row = _row(conn, connection, kind)
     return max((end for end in (row.pulled_at, row.failed_at) if end is not None), default=None)
 

@@ -1,4 +1,4 @@
-"""A batch as the guard sees it; its old rows are read some hundred at a time."""
+"""A batch as the guard sees it; its old rows are read a few hundred at a time."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

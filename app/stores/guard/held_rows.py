@@ -11,6 +11,7 @@ from app.domain import RECORDS, Kind, Record, batches
 from app.domain.decoding import decode
 from app.stores import tables
 from app.stores.catalog import Key
+from app.stores.sql.statements import json_text
 
 TABLE = tables.core(tables.HoldRow)
 
@@ -32,21 +33,20 @@ class NewRow(NamedTuple):
     """A row to hold; the fields are those of ``HeldRow``."""
 
     key: Key
-    fields: Mapping[str, Any]
+    fields: Mapping[str, Sequence[object]]
     record: Record | None
     read_at: datetime | None = None
 
 
 def add(conn: Connection, hold_id: int, rows: Iterable[NewRow]) -> None:
     """Store rows of a hold."""
-    encode = msgspec.json.encode
     values = [
         {
             "hold_id": hold_id,
             "item": row.key[0],
             "row_key": _JOINT.join(row.key),
-            "fields": encode(row.fields).decode(),
-            "record": None if row.record is None else encode(row.record).decode(),
+            "fields": json_text(row.fields),
+            "record": None if row.record is None else json_text(row.record),
             "read_at": row.read_at,
         }
         for row in rows
@@ -70,7 +70,7 @@ def of_items(conn: Connection, hold_id: int, kind: Kind, items: Sequence[str]) -
 
 
 def _read_rows(conn: Connection, query: Select[Any], kind: Kind) -> list[HeldRow]:
-    found = conn.execute(query).mappings()
+    rows = conn.execute(query).mappings()
     return [
         HeldRow(
             row["id"],
@@ -79,7 +79,7 @@ def _read_rows(conn: Connection, query: Select[Any], kind: Kind) -> list[HeldRow
             None if row["record"] is None else decode(row["record"], RECORDS[kind]),
             row["read_at"],
         )
-        for row in found
+        for row in rows
     ]
 
 

@@ -4,18 +4,19 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import reduce
 from operator import xor
-from typing import Any
+from typing import Any, NotRequired, TypedDict, Unpack
 
 import msgspec
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from app.domain import Kind, MissingPolicy, batches
+from app.domain import JsonObject, Kind, MissingPolicy, batches
 from app.domain.decoding import convert, decode
 from app.rules.guard.findings import Finding
 from app.stores import tables
 from app.stores.catalog import Key
 from app.stores.guard import held_rows
 from app.stores.guard.held_rows import HeldRow
+from app.stores.sql.statements import json_text
 
 KEEPING, HELD, RELEASED, DISMISSED = "keeping", "held", "released", "dismissed"
 APPLIED, PASSED, EXPIRED = "applied", "passed", "expired"
@@ -40,7 +41,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind
     run_id: int | None
     reason: str
-    summary: dict[str, Any]
+    summary: JsonObject
     state: str
     held_at: datetime
     findings: list[HeldFinding]
@@ -60,42 +61,29 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
         return row.read_at or self.began_at
 
 
-def hold(
-    conn: Connection,
-    *,
-    connection: str,
-    kind: Kind,
-    run_id: int | None,
-    reason: str,
-    summary: Mapping[str, Any],
-    now: datetime,
-    findings: Sequence[Finding] = (),
-    rows: int = 0,
-    digest: int = 0,
-    absent: MissingPolicy | None = None,
-    read_at: datetime | None = None,
-    waits: bool = True,
-) -> int:
+class NewHold(TypedDict):
+    """The columns of a new hold; ``rows``, ``digest`` and the others that may be left out are those of an empty one."""
+
+    connection: str
+    kind: Kind
+    run_id: int | None
+    reason: str
+    summary: JsonObject | Mapping[str, int]
+    findings: NotRequired[Sequence[Finding]]
+    rows: NotRequired[int]
+    digest: NotRequired[int]
+    absent: NotRequired[MissingPolicy | None]
+    read_at: NotRequired[datetime | None]
+
+
+def hold(conn: Connection, *, now: datetime, waits: bool = True, **new: Unpack[NewHold]) -> int:
     """Add a hold; returns its id. Another hold of the kind that waits expires: now, or, unless it ``waits`` already, when
     all of its rows are stored (``mark_waiting``)."""
     if waits:
-        expire(conn, connection=connection, kind=kind)
-    values = {
-        "connection": connection,
-        "kind": kind,
-        "run_id": run_id,
-        "reason": reason,
-        "summary": msgspec.json.encode(summary).decode(),
-        "state": HELD if waits else KEEPING,
-        "held_at": now,
-        "findings": msgspec.json.encode(
-            [HeldFinding(one.rule, one.reason, one.figures) for one in findings]
-        ).decode(),
-        "rows": rows,
-        "digest": digest,
-        "absent": absent,
-        "read_at": read_at,
-    }
+        expire(conn, connection=new["connection"], kind=new["kind"])
+    findings = [HeldFinding(one.rule, one.reason, one.figures) for one in new.get("findings", ())]
+    texts = {"summary": json_text(new["summary"]), "findings": json_text(findings)}
+    values = {**new, **texts, "state": HELD if waits else KEEPING, "held_at": now}
     return int(conn.execute(insert(_table).values(values).returning(_table.c.id)).scalar_one())
 
 
@@ -192,7 +180,7 @@ def mark_applied(conn: Connection, hold_id: int) -> None:
 
 
 def believed_rules(conn: Connection, connection: str, kind: Kind, now: datetime) -> set[str]:
-    """The rules that a person has told us to believe for this kind, for now."""
+    """The rules that a person has switched off for this kind, for now."""
     query = select(_table.c.findings).where(*_of(connection, kind), _table.c.believed_until > now)
     findings = (decode(text, list[HeldFinding]) for text in conn.execute(query).scalars())
     return {finding.rule for some in findings for finding in some}
@@ -200,7 +188,7 @@ def believed_rules(conn: Connection, connection: str, kind: Kind, now: datetime)
 
 def confirm(conn: Connection, hold_id: int, keys: Collection[Key] | None, read_at: datetime) -> bool:
     """A read that began at ``read_at`` showed rows of a hold (``None``: all of them) just as they wait. ``False`` if the
-    hold waits no longer."""
+    hold no longer waits."""
     hold = lock_waiting(conn, hold_id)
     if hold is None:
         return False

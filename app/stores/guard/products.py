@@ -99,15 +99,15 @@ class ProductJudge:
                 seen.cents.append(min(was, now))
 
     def _traits(self, new: Listing | OldListing, old: OldListing | None) -> Trait:
-        """What the batch does to a product. If its version is the one we hold, a new release of ours has changed the record:
-        then only an end is doubted."""
+        """What the batch does to a product. If its version is the one we hold, a new release of Tallyhook has changed the
+        record: then only an end is doubted."""
         traits = product_traits(new, old, self._taken)
         is_ours = self._batch.remapped and old is not None and old.version == new.version
         return traits & GONE if is_ours else traits
 
     def _find_taken(self) -> Taken:
-        """The batch's new names, SKUs and barcodes that other products have which live, or lived before the recent changes;
-        takes three statements."""
+        """New names, SKUs and barcodes of the batch that belong to other products which live, or lived before the recent
+        changes; takes three statements."""
         names, skus, barcodes = set[str](), set[str](), set[str]()
         for new, old in chain[tuple[Listing | OldListing, OldListing | None]](self._pairs(), self._trickled()):
             was = (None, None, None) if old is None else (old.name, old.sku, old.barcode)

@@ -1,4 +1,4 @@
-"""Products as they were before doubtful changes that were believed because few came at a time: judged with the next."""
+"""Products as they were before implausible changes that were accepted because few came at a time: judged with the next."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -7,10 +7,10 @@ import msgspec
 from sqlalchemy import Connection
 
 from app.rules.guard.traits import OldListing
-from app.stores.sql.statements import Statement
+from app.stores.sql.statements import Statement, json_text
 
 REMEMBERED = timedelta(hours=1)
-"""How long a believed change counts together with the next ones."""
+"""How long an accepted change counts together with the next ones."""
 
 MAX_CHANGES = 1_000
 """At most this many, the newest, are compared again whenever a doubtful change comes."""
@@ -35,7 +35,7 @@ def add(conn: Connection, connection: str, before: Mapping[str, OldListing], now
     """Store products that change now, as they were ``before``, by external id; the first state of an hour stays."""
     _FORGET.run(conn, {"connection": connection, "since": now - REMEMBERED})
     rows = [
-        {"connection": connection, "id": id, "before": msgspec.json.encode(was).decode(), "at": now}
+        {"connection": connection, "id": id, "before": json_text(was), "at": now}
         for id, was in sorted(before.items())
     ]
     _PUT.run_many(conn, rows)

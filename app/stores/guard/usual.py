@@ -1,4 +1,4 @@
-"""What the believed reads of each day changed, for the guard to compare with."""
+"""What the accepted reads of each day changed, for the guard to compare with."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from app.domain import Kind
 from app.stores import tables
 from app.stores.runs.agreements import day_of
-from app.stores.sql.statements import Statement, upsert
+from app.stores.sql.statements import Statement, json_text, upsert
 
 _OF = Statement("SELECT changes FROM usual_days WHERE connection = :connection AND kind = :kind AND day = :day")
 _SINCE = Statement(
@@ -24,12 +24,12 @@ _changes = msgspec.json.Decoder(dict[str, int])
 def add(
     conn: Connection, connection: str, kind: Kind, changes: Mapping[str, int], *, now: datetime, days: int
 ) -> None:
-    """Add what a believed read changed today; remove what is older than ``days``."""
+    """Add what an accepted read changed today; remove what is older than ``days``."""
     key = {"connection": connection, "kind": kind.value, "day": day_of(now)}
     sums = Counter(changes)
     for (before,) in _OF.run(conn, key):
         sums.update(_changes.decode(before))
-    _PUT.run(conn, {**key, "changes": msgspec.json.encode(dict(sums)).decode()})
+    _PUT.run(conn, {**key, "changes": json_text(dict(sums))})
     _FORGET.run(conn, {"connection": connection, "kind": kind.value, "first": _first(now, days)})
 
 

@@ -133,17 +133,16 @@ def own_changes(conn: Connection, connection: str, listing_ids: Sequence[str]) -
     return [OwnChange(*row) for row in conn.execute(query.order_by(ROWS.c.id))]
 
 
-def put(conn: Connection, connection: str, rows: Sequence[PastCount], now: datetime) -> None:
-    """Insert rows of the past, in their order."""
+def put(conn: Connection, connection: str, rows: Sequence[PastCount]) -> None:
+    """Insert rows of the past, in their order. They count as recorded when they happened: before all that we recorded."""
     shared = {
         "connection": connection,
         "kind": Kind.STOCK.value,
         "op": PAST,
-        "recorded_at": now,
         "written_by": WRITER,
     }
     if rows:
-        conn.execute(insert(ROWS), [{**shared, **row._asdict()} for row in rows])
+        conn.execute(insert(ROWS), [{**shared, **row._asdict(), "recorded_at": row.changed_at} for row in rows])
 
 
 def _notes(connection: str) -> list[ColumnElement[bool]]:

@@ -57,7 +57,7 @@ _Batch = dict[tuple[str, str], Arrival]
 
 
 class _Columns(NamedTuple):
-    """The columns of a new delivery; instead of the body its position among ``_bodies`` and its length."""
+    """The columns of a new delivery, with the position of its body in ``_bodies`` and its length in place of the body."""
 
     connection: str
     event_id: str

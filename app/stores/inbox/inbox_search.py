@@ -26,7 +26,7 @@ from app.stores.sql.matching import (
     seen_by,
     up_to,
 )
-from app.stores.sql.statements import Statement, is_sqlite, key_of
+from app.stores.sql.statements import Statement, is_sqlite, json_text, key_of
 
 VERDICTS = tuple(Verdict)
 OUTCOMES = ("applied", "unchanged", "gone", "stale", "held", "dead", "owed")
@@ -37,7 +37,7 @@ its items later (``owed``: one is not settled yet); ``since`` and ``until`` limi
 
 LATER = timedelta(days=1)
 MOST_LATER = 5
-"""Of the deliveries that came after one and name the same item: how long after, and how many are shown."""
+"""A delivery is shown with later ones that name the same item: at most this long after it, and at most this many."""
 
 _EVENTS = tables.core(tables.InboxEvent)
 
@@ -65,7 +65,7 @@ def where(
 
 
 def _of_connection(conn: Connection) -> ColumnElement[str]:
-    """The connection; for SQLite so written that it does not go by the index of event ids, and then has to sort."""
+    """The connection; written so that SQLite does not use the index of event ids, because it would then have to sort."""
     column: ColumnElement[str] = _EVENTS.c.connection
     return column.concat("") if is_sqlite(conn) else column
 
@@ -73,7 +73,7 @@ def _of_connection(conn: Connection) -> ColumnElement[str]:
 def _item(value: str) -> ColumnElement[bool]:
     """In the JSON text ``[["product","A"]]`` an id is a string that ends its pair."""
     open_ended = value.endswith("*") and value != "*"
-    spelled = msgspec.json.encode(value[:-1] if open_ended else value).decode()
+    spelled = json_text(value[:-1] if open_ended else value)
     part = f",{spelled[:-1]}" if open_ended else f",{spelled}]"
     return _EVENTS.c["items"].contains(part, autoescape=True)
 
@@ -83,17 +83,17 @@ def _kind(value: str) -> ColumnElement[bool]:
 
 
 def _since(terms: Sequence[Term], now: datetime) -> datetime | None:
-    """What is found was received then or later, by the terms that say so."""
+    """The moment since which every match was received, if the terms say so."""
     since = [term for term in terms if term.key == "since" and not term.negated]
     return max((min(moment_of(value, now) for value in term.values) for term in since), default=None)
 
 
 def page(
-    conn: Connection, found: Sequence[ColumnElement[bool]], *, limit: int = 50, before_id: int | None = None
+    conn: Connection, conditions: Sequence[ColumnElement[bool]], *, limit: int = 50, before_id: int | None = None
 ) -> list[ListedDelivery]:
     """Deliveries, newest first; ``before_id`` continues after the last one of the page before."""
     shown = [column for column in _EVENTS.c if column.name not in ("headers", "body")]
-    query = select(*shown, func.length(_EVENTS.c.body).label("size")).where(*found)
+    query = select(*shown, func.length(_EVENTS.c.body).label("size")).where(*conditions)
     if before_id is not None:
         query = query.where(older(conn, *_ORDER, before_id))
     rows = conn.execute(query.order_by(*(column.desc() for column in _ORDER)).limit(limit)).mappings()
@@ -103,10 +103,12 @@ def page(
 _ORDER = (_EVENTS.c.received_at, _EVENTS.c.id)  # what was imported was received long before it got its id
 
 
-def whole(conn: Connection, found: Sequence[ColumnElement[bool]], at_once: int = 500) -> Iterator[StoredDelivery]:
+def whole(
+    conn: Connection, conditions: Sequence[ColumnElement[bool]], at_once: int = 500
+) -> Iterator[StoredDelivery]:
     """Deliveries with headers and body, oldest first, some at a time."""
     after = 0
-    query = select(_EVENTS).where(*found).order_by(_EVENTS.c.id).limit(at_once)
+    query = select(_EVENTS).where(*conditions).order_by(_EVENTS.c.id).limit(at_once)
     while rows := conn.execute(query.where(_EVENTS.c.id > after)).mappings().all():
         for row in rows:
             headers = msgspec.json.decode(row["headers"])
@@ -114,9 +116,9 @@ def whole(conn: Connection, found: Sequence[ColumnElement[bool]], at_once: int =
         after = rows[-1]["id"]
 
 
-def keys_of(conn: Connection, found: Sequence[ColumnElement[bool]]) -> list[ItemKey]:
+def keys_of(conn: Connection, conditions: Sequence[ColumnElement[bool]]) -> list[ItemKey]:
     """The items that accepted deliveries name, each once."""
-    wanted = select(_EVENTS.c.connection, _EVENTS.c["items"]).where(*found, _EVENTS.c.verdict == "accepted")
+    wanted = select(_EVENTS.c.connection, _EVENTS.c["items"]).where(*conditions, _EVENTS.c.verdict == "accepted")
     keys: dict[ItemKey, None] = {}
     for connection, items in conn.execute(wanted.distinct()):
         for kind, external_id in _items(items):
@@ -181,7 +183,7 @@ def _covering(settled: Sequence[Any], waits: Sequence[Any], received_at: datetim
 def later(conn: Connection, key: ItemKey, received_at: datetime) -> list[LaterDelivery]:
     """The first deliveries about an item on the day that followed."""
     event = _EVENTS.c
-    pair = msgspec.json.encode([key.kind, key.external_id]).decode()
+    pair = json_text([key.kind, key.external_id])
     query = select(event.id, event.event_id, event.received_at).where(
         event.received_at > received_at,
         event.received_at <= received_at + LATER,

@@ -1,22 +1,21 @@
-"""Deliveries by what came of them, found from the settlements' side: few settlements name few deliveries to look at."""
+"""Finds deliveries by their outcome, beginning with the settlements: few settlements name few deliveries to look at."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 from sqlalchemy import Boolean, ColumnElement, Connection, and_, case, false, literal_column, true
 
 from app.stores import tables
 from app.stores.sql.columns import moment_from, moment_text
-from app.stores.sql.statements import Statement, is_sqlite
+from app.stores.sql.statements import Statement, is_sqlite, json_text
 
 OWED = "owed"
 """The outcome of what is not settled yet; every other one is a settlement's."""
 
 MOST, MOST_NAMED = 100, 2_000
-"""Settlements, and deliveries that name their items, that are looked at together. A filter by what comes more often
-finds enough of it among the deliveries before those, one by one."""
+"""How many settlements, and how many deliveries that name their items, are read together. For a more frequent outcome the
+earlier deliveries are looked up one by one, because many of them have it."""
 
 EVER, NEVER = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -25,9 +24,9 @@ _EVENTS = tables.core(tables.InboxEvent)
 
 def came_to(conn: Connection, outcome: str, since: datetime | None) -> ColumnElement[bool]:
     """The condition on ``inbox_events`` that any of a delivery's items came to an outcome later. It holds for deliveries
-    received at ``since`` or later; others are for the filter to leave out.
+    received at ``since`` or later; the filter must exclude earlier ones.
 
-    ``outcome`` may stand in a statement as it is.
+    ``outcome`` must be safe to be part of a statement.
     """
     start = since or EVER  # what was settled before says nothing of what was received later
     settled = {"outcome": outcome, "since": start, "most": MOST}
@@ -58,7 +57,7 @@ _SETTLED = Statement(
 
 
 def _owed_since(row: Any) -> datetime:
-    """What was received before is settled."""
+    """The moment since which an item is owed; deliveries received before it are settled."""
     first_seen_at, settled_at = moment_from(row[3]), moment_from(row[4])
     return min(first_seen_at or EVER, settled_at or EVER)
 
@@ -87,7 +86,7 @@ def _naming(conn: Connection, came: Sequence[Any], since: datetime, *, all_: boo
     none are asked for (``all_``), or every one may be meant."""
     last: dict[str, datetime] = {}
     for kind, external_id, at, *_ in came:
-        last.setdefault(msgspec.json.encode((kind, external_id)).decode(), moment_from(at) or NEVER)
+        last.setdefault(json_text((kind, external_id)), moment_from(at) or NEVER)
     asked = {"since": since, "until": max(last.values()), "most": MOST_NAMED}
     named = _NAMING.run(conn, {**_given(conn, last), **asked})
     ids = _EVENTS.c.id.in_({row[0] for row in named})
@@ -99,7 +98,7 @@ def _naming(conn: Connection, came: Sequence[Any], since: datetime, *, all_: boo
 
 def _given(conn: Connection, last: dict[str, datetime]) -> dict[str, Any]:
     if is_sqlite(conn):
-        return {"came": msgspec.json.encode([(item, moment_text(at)) for item, at in last.items()]).decode()}
+        return {"came": json_text([(item, moment_text(at)) for item, at in last.items()])}
     return {"items": list(last), "lasts": list(last.values())}
 
 
@@ -118,7 +117,7 @@ _UNSETTLED = """
 
 
 def _looked_up(conn: Connection, outcome: str) -> ColumnElement[bool]:
-    """Whether the settlements of a delivery's items, or what is owed of them, say so."""
+    """Whether a delivery has the outcome by the settlements of its items, or by what is owed of them."""
     came = "owed_items o" if outcome == OWED else "settlements o"
     since = (
         _UNSETTLED

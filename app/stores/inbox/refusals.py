@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from app.domain import Kind, Ref
 from app.stores.sql.columns import some_moment
-from app.stores.sql.statements import Statement, storable
+from app.stores.sql.statements import Statement, json_text, storable
 
 MAX_ROWS = 5_000
 """Refusals that ``since`` returns at most, the newest."""
@@ -52,7 +52,7 @@ def note(
     conn: Connection, connection: str, at: datetime, reason: str, items: Sequence[Ref] = (), *, count: int = 1
 ) -> None:
     """Store that ``count`` deliveries were refused."""
-    named = msgspec.json.encode([[item.kind, storable(item.external_id)] for item in items]).decode()
+    named = json_text([[item.kind, storable(item.external_id)] for item in items])
     _NOTE.run(conn, {"connection": connection, "at": at, "reason": reason[:500], "items": named, "count": count})
 
 

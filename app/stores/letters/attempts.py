@@ -11,6 +11,7 @@ from sqlalchemy import Connection, delete, insert, select
 from app.domain.decoding import convert
 from app.stores import tables
 from app.stores.letters.rows import Attempt, Exchange
+from app.stores.sql.statements import json_text
 
 Redact = Callable[[str], str]
 """Takes secrets out of a text."""
@@ -54,7 +55,7 @@ def record(
 ) -> None:
     """Store one failed attempt."""
     failure = described(error, redact)
-    exchange = None if failure.exchange is None else msgspec.json.encode(failure.exchange).decode()
+    exchange = None if failure.exchange is None else json_text(failure.exchange)
     values = {"message_key": message_key, "number": number, "at": at, "worker": worker}
     conn.execute(insert(_ATTEMPTS), {**values, **failure._asdict(), "exchange": exchange})
 

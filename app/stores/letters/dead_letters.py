@@ -1,6 +1,6 @@
 """Messages that will not be retried by themselves, stored with everything that is known of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from app.stores.letters import attempts
 from app.stores.letters.letter_search import Conditions
 from app.stores.letters.rows import Attempt, Letter
 from app.stores.owed import Claim, message_key
-from app.stores.sql.statements import Statement, key_of
+from app.stores.sql.statements import Statement, json_text, key_of
 
 _LETTERS = tables.core(tables.DeadLetter)
 _COLUMNS = [_LETTERS.c[name] for name in Letter.__struct_fields__]
@@ -56,103 +56,59 @@ _REOPEN = Statement(
 )
 
 
-class _Death(NamedTuple):
-    """The columns of a letter that are written anew whenever its message dies."""
+class DyingMessage(NamedTuple):
+    """A message that will not be retried by itself.
+
+    ``key`` is the item that it was about, if any; ``connection`` is that of a message without item. ``claim`` is the lease
+    under which it died, ``None`` if it died before it had one.
+    """
 
     message_id: str
     actor: str
     queue: str
-    args: str
-    connection: str | None
-    kind: str | None
-    external_id: str | None
-    cause: str | None
-    error_type: str
-    error: str
-    fingerprint: str
-    place: str
-    first_failed_at: datetime
-    died_at: datetime
+    args: Sequence[Any]
+    key: ItemKey | None = None
+    connection: str | None = None
+    claim: Claim | None = None
+
+    @property
+    def attempts_key(self) -> str:
+        """The key of its failed attempts."""
+        return message_key(self.key) if self.key else self.message_id
 
 
 def record(
     conn: Connection,
-    *,
-    message_id: str,
-    actor: str,
-    queue: str,
-    args: Sequence[Any],
-    key: ItemKey | None,
+    message: DyingMessage,
     error: BaseException,
+    *,
     worker: str,
     now: datetime,
     redact: attempts.Redact = str,
-    claim: Claim | None = None,
-    connection: str | None = None,
 ) -> int | None:
     """Write a dead letter with every recorded attempt and this last one; returns its id.
 
-    ``key`` is the item that the message was about, if any; ``connection`` is that of a message without item. ``claim``
-    is the lease under which it died: the changes that it covers are settled as ``dead``; later changes stay owed. If
-    somebody else holds the lease by now, nothing is written and ``None`` is returned. Without a claim (the message died
-    before it had one) the item is settled unless somebody works on it. If the item has a dead letter of the same
-    fingerprint, or a replayed one without a good outcome since, that letter becomes dead again instead of a second one
-    being written. A message that has a letter already is left as it is.
+    The changes that the claim covers are settled as ``dead``; later changes stay owed. If somebody else holds the lease by
+    now, nothing is written and ``None`` is returned. Without a claim the item is settled unless somebody works on it. If
+    the item has a dead letter of the same fingerprint, or a replayed one without a good outcome since, that letter becomes
+    dead again instead of a second one being written. A message that has a letter already is left as it is.
     """
-    known = _id_of(conn, message_id)
+    known = _id_of(conn, message.message_id)
     if known is not None:
         return known
-    if claim is not None and not owed.still_held(conn, [claim]):
+    if message.claim is not None and not owed.still_held(conn, [message.claim]):
         return None
-    if key is not None and claim is None:
-        claim = owed.take(conn, key, now)
-    attempts_key = message_key(key) if key else message_id
-    tries = _tries(conn, attempts_key, error, worker, now, redact)
-    last, place = tries[-1], place_of(error)
-    about = key.connection if key else connection
-    death = _Death(
-        message_id=message_id,
-        actor=actor,
-        queue=queue,
-        args=redact(_json(list(args))),
-        connection=about,
-        kind=str(key.kind) if key else None,
-        external_id=key.external_id if key else None,
-        cause=claim.cause if claim else None,
-        error_type=last.error_type,
-        error=last.error,
-        fingerprint=fingerprint(last.error_type, last.error, place, about),
-        place=place,
-        first_failed_at=tries[0].at,
-        died_at=now,
-    )
-    id = _reopened(conn, key, death, tries) or _inserted(conn, death, tries)
+    if message.key is not None and message.claim is None:
+        message = message._replace(claim=owed.take(conn, message.key, now))
+    tries = _tries(conn, message.attempts_key, error, worker, now, redact)
+    columns = _columns(message, tries, place_of(error), now, redact)
+    id = _reopened(conn, message.key, columns, tries) or _inserted(conn, columns, tries)
     if id is None:  # another process has just buried this message
-        return _id_of(conn, message_id) or 0
-    attempts.clear(conn, attempts_key)
-    if claim is not None:
-        owed.settle(conn, [(claim, "dead")], now)
+        return _id_of(conn, message.message_id) or 0
+    attempts.clear(conn, message.attempts_key)
+    if message.claim is not None:
+        owed.settle(conn, [(message.claim, "dead")], now)
     return id
-
-
-def _reopened(conn: Connection, key: ItemKey | None, death: _Death, tries: Sequence[Attempt]) -> int | None:
-    """The id of the letter that is dead again; ``None`` if there is none, or somebody else changed it first."""
-    rows = _OPEN.run(conn, {**key_of(key), "fingerprint": death.fingerprint}) if key else []
-    if not rows:
-        return None
-    id, stored = rows[0]
-    kept = _appended(decode(stored, list[Attempt]), tries)
-    return int(id) if _REOPEN.count(conn, {**death._asdict(), "id": id, "attempts": _json(kept)}) else None
-
-
-def _inserted(conn: Connection, death: _Death, tries: Sequence[Attempt]) -> int | None:
-    rows = _INSERT.run(conn, {**death._asdict(), "attempts": _json(tries[-MAX_ATTEMPTS:])})
-    return int(rows[0][0]) if rows else None
-
-
-def dead_again(conn: Connection, id: int) -> None:
-    """Undo the marking of a letter as replayed, because its message could not be sent."""
-    conn.execute(update(_LETTERS).where(_LETTERS.c.id == id, _LETTERS.c.state == "replayed").values(state="dead"))
 
 
 def _id_of(conn: Connection, message_id: str) -> int | None:
@@ -168,6 +124,45 @@ def _tries(
     return [*tries, Attempt(number, now, worker, *attempts.described(error, redact))]
 
 
+def _columns(
+    message: DyingMessage, tries: Sequence[Attempt], place: str, now: datetime, redact: attempts.Redact
+) -> dict[str, Any]:
+    """The columns of a letter that are written anew whenever its message dies, except for its attempts."""
+    key, last = message.key, tries[-1]
+    about = key_of(key) if key else {"connection": message.connection, "kind": None, "external_id": None}
+    return {
+        "message_id": message.message_id,
+        "actor": message.actor,
+        "queue": message.queue,
+        "args": redact(json_text(list(message.args))),
+        **about,
+        "cause": message.claim.cause if message.claim else None,
+        "error_type": last.error_type,
+        "error": last.error,
+        "fingerprint": fingerprint(last.error_type, last.error, place, about["connection"]),
+        "place": place,
+        "first_failed_at": tries[0].at,
+        "died_at": now,
+    }
+
+
+def _reopened(
+    conn: Connection, key: ItemKey | None, columns: Mapping[str, Any], tries: Sequence[Attempt]
+) -> int | None:
+    """The id of the letter that is dead again; ``None`` if there is none, or somebody else changed it first."""
+    rows = _OPEN.run(conn, {**key_of(key), "fingerprint": columns["fingerprint"]}) if key else []
+    if not rows:
+        return None
+    id, stored = rows[0]
+    kept = _appended(decode(stored, list[Attempt]), tries)
+    return int(id) if _REOPEN.count(conn, {**columns, "id": id, "attempts": json_text(kept)}) else None
+
+
+def _inserted(conn: Connection, columns: Mapping[str, Any], tries: Sequence[Attempt]) -> int | None:
+    rows = _INSERT.run(conn, {**columns, "attempts": json_text(tries[-MAX_ATTEMPTS:])})
+    return int(rows[0][0]) if rows else None
+
+
 def _appended(before: Sequence[Attempt], tries: Sequence[Attempt]) -> list[Attempt]:
     """Earlier attempts and new ones, numbered on; the newest ``MAX_ATTEMPTS``."""
     last = before[-1].number if before else 0
@@ -175,8 +170,9 @@ def _appended(before: Sequence[Attempt], tries: Sequence[Attempt]) -> list[Attem
     return [*before, *numbered][-MAX_ATTEMPTS:]
 
 
-def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()
+def dead_again(conn: Connection, id: int) -> None:
+    """Undo the marking of a letter as replayed, because its message could not be sent."""
+    conn.execute(update(_LETTERS).where(_LETTERS.c.id == id, _LETTERS.c.state == "replayed").values(state="dead"))
 
 
 def get(conn: Connection, id: int, *, lock: bool = False) -> Letter | None:
@@ -200,7 +196,7 @@ def count(conn: Connection, *, state: str = "dead") -> int:
     return int(conn.execute(select(func.count()).where(_LETTERS.c.state == state)).scalar_one())
 
 
-# --- what people do to letters besides replaying them ---
+# --- what people do to letters, other than replaying them ---
 
 
 def discard(conn: Connection, where: Conditions, principal: str, why: str, now: datetime) -> int:
@@ -223,7 +219,7 @@ def edit(
     arguments are kept. ``False`` if it is not dead."""
     names = ("kind", "external_id")
     values = {
-        "args": _json(list(args)),
+        "args": json_text(list(args)),
         "original_args": func.coalesce(_LETTERS.c.original_args, _LETTERS.c.args),
         "fingerprint": fingerprint,
         "connection": connection,

@@ -5,7 +5,22 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, MappingResult, and_, case, cast, distinct, false, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    MappingResult,
+    Text,
+    and_,
+    case,
+    cast,
+    distinct,
+    exists,
+    false,
+    func,
+    literal,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.postgresql import JSON
 
 from app.domain import SKU_PREFIX, Kind, Principal, Strategy
@@ -178,6 +193,12 @@ def totals(conn: Connection, where: Conditions, reads: FullReads) -> Totals:
 def count(conn: Connection, where: Conditions) -> int:
     """How many letters match."""
     return int(conn.execute(select(func.count()).select_from(_LETTERS).where(*where)).scalar_one())
+
+
+def of_failed_run(actor: str) -> ColumnElement[bool]:
+    """The condition that a letter is of a message of this actor about a run that has failed."""
+    args = literal("[") + cast(_RUNS.c.id, Text) + literal("]")
+    return and_(_LETTERS.c.actor == actor, exists().where(_RUNS.c.status == "failed", _LETTERS.c.args == args))
 
 
 def by_cause(conn: Connection, where: Conditions, reads: FullReads, *, limit: int = 50) -> list[CauseGroup]:

@@ -1,1 +1,1 @@
-"""How the schema came to be: one Alembic revision per change, in order."""
+"""How the schema evolved: one Alembic revision per change, in order."""

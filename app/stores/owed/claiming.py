@@ -1,7 +1,7 @@
 """Claims owed items for a worker: an item, those named with it, and due neighbours."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -119,29 +119,24 @@ def claim(
     out is taken over and counts as a crash, unless it ran out at or after ``blameless``. ``ALL_ITEMS`` and poison candidates
     are only claimed alone, and the latter only with ``poison_candidates``; items that failed before never come along.
     """
-    token = uuid.uuid4().hex
-    values = {
-        **key_of(key),
-        "token": token,
-        "until": now + timedelta(seconds=lease),
-        "now": now,
-        "blameless": blameless,
-    }
-    mine = {**values, "kills": _MANY if poison_candidates else _POISON_CRASHES}
-    if also:
-        rows = _CLAIM_THESE.run(conn, {**mine, "ids": bound_list(conn, [key.external_id, *also])})
-    else:
-        rows = _CLAIM_ITEM.run(conn, mine)
-    claims = [_claim(key.connection, token, now, row) for row in rows]
+    until = now + timedelta(seconds=lease)
+    values = {**key_of(key), "token": uuid.uuid4().hex, "until": until, "now": now, "blameless": blameless}
+    kills = _MANY if poison_candidates else _POISON_CRASHES
+    claims = _claim_named(conn, [key.external_id, *also], {**values, "kills": kills})
     left = more + 1 - len(claims)
-    if (
-        claims
-        and left > 0
-        and not any(claim.key.external_id == ALL_ITEMS or claim.crashes >= _POISON_CRASHES for claim in claims)
-    ):
-        others = _CLAIM_OTHERS.run(conn, {**values, "more": left, "near": _NEAR * left})
-        claims += [_claim(key.connection, token, now, row) for row in others]
+    if claims and left > 0 and not any(map(_stays_alone, claims)):
+        claims += _claims(values, _CLAIM_OTHERS.run(conn, {**values, "more": left, "near": _NEAR * left}))
     return sorted(claims, key=lambda claim: claim.key != key)
+
+
+def _claim_named(conn: Connection, ids: Sequence[str], values: Mapping[str, Any]) -> list[Claim]:
+    if len(ids) == 1:
+        return _claims(values, _CLAIM_ITEM.run(conn, values))
+    return _claims(values, _CLAIM_THESE.run(conn, {**values, "ids": bound_list(conn, ids)}))
+
+
+def _stays_alone(claim: Claim) -> bool:
+    return claim.key.external_id == ALL_ITEMS or claim.crashes >= _POISON_CRASHES
 
 
 _TAKE = Statement(
@@ -154,9 +149,8 @@ _TAKE = Statement(
 
 def take(conn: Connection, key: ItemKey, now: datetime) -> Claim | None:
     """Claim an item, due or not, to settle it within this transaction; ``None`` when it is not owed or leased."""
-    token = uuid.uuid4().hex
-    rows = _TAKE.run(conn, {**key_of(key), "token": token, "now": now})
-    return _claim(key.connection, token, now, rows[0]) if rows else None
+    values = {**key_of(key), "token": uuid.uuid4().hex, "now": now}
+    return next(iter(_claims(values, _TAKE.run(conn, values))), None)
 
 
 def is_poison_candidate(conn: Connection, key: ItemKey, now: datetime, *, blameless: datetime = NEVER) -> bool:
@@ -164,7 +158,12 @@ def is_poison_candidate(conn: Connection, key: ItemKey, now: datetime, *, blamel
     return bool(_IS_POISON_CANDIDATE.run(conn, {**key_of(key), "now": now, "blameless": blameless}))
 
 
-def _claim(connection: str, token: str, now: datetime, row: Sequence[Any]) -> Claim:
+def _claims(values: Mapping[str, Any], rows: Sequence[Sequence[Any]]) -> list[Claim]:
+    """The claims that a statement with these parameters has made."""
+    return [_claim(values, row) for row in rows]
+
+
+def _claim(values: Mapping[str, Any], row: Sequence[Any]) -> Claim:
     kind, external_id, rev, attempts, kills, version, cause, seen, asks = row
-    key = ItemKey(connection, Kind(kind), external_id)
-    return Claim(key, rev, token, attempts, kills, version, cause, moment_from(seen) or now, now, asks)
+    key, now = ItemKey(values["connection"], Kind(kind), external_id), values["now"]
+    return Claim(key, rev, values["token"], attempts, kills, version, cause, moment_from(seen) or now, now, asks)

@@ -14,7 +14,7 @@ from app.stores.sql.statements import Statement, bound_list
 
 
 class Noted(NamedTuple):
-    """An owed item as a pull found it. ``first_seen_at`` tells it from a later one of the same key and ``rev``;
+    """An owed item as a pull found it. ``first_seen_at`` distinguishes it from a later one of the same key and ``rev``;
     ``version`` is the newest one that a hint named."""
 
     key: ItemKey
@@ -40,7 +40,7 @@ def noted(conn: Connection, connection: str, kind: Kind) -> list[Noted]:
 def settle_noted(conn: Connection, noted: Sequence[Noted], outcome: str, now: datetime) -> int:
     """Settle what a pull covered, unless it changed since or a worker has it; returns how many items were settled.
 
-    On SQLite settle some hundreds per transaction: receivers wait meanwhile.
+    On SQLite settle a few hundred per transaction: receivers wait meanwhile.
     """
     by_kind: dict[tuple[str, Kind], dict[str, Noted]] = defaultdict(dict)
     for item in noted:

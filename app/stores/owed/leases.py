@@ -1,7 +1,6 @@
 """Extends, releases and postpones the claims of a worker.
 
-Every statement changes only what the worker still holds: a token that the row does not have any more is that of a lost
-lease.
+Every statement changes only what the worker still holds: a token that the row no longer has belongs to a lost lease.
 """
 
 from collections import defaultdict
@@ -16,7 +15,7 @@ from app.stores.owed.claiming import Claim
 from app.stores.sql.statements import Statement, bound_list
 
 # By key, so that only one plan is possible, and all of a kind in one statement. Rows are locked in the order of their
-# keys. Tokens are unique to a claim, so it is enough that a row's token is among those given.
+# keys. Each claim has its own token, so it is enough that a row's token is among the given ones.
 _THOSE = "connection = :connection AND kind = :kind AND external_id AMONG :ids AND token AMONG :tokens"
 _LOCK = f'SELECT external_id FROM owed_items WHERE {_THOSE} ORDER BY external_id COLLATE "C" FOR UPDATE'
 

@@ -10,10 +10,10 @@ from sqlalchemy import Connection
 from app.domain import Cause, Change, ItemKey, Kind
 from app.stores.owed.claiming import BY_KEY
 from app.stores.sql.columns import moment_text
-from app.stores.sql.statements import Statement, is_sqlite, key_arrays, key_of, storable
+from app.stores.sql.statements import Statement, is_sqlite, json_text, key_arrays, key_of, storable
 
 SKEW = timedelta(seconds=5)
-"""How far the clocks of two machines may differ: what is due at once is due by the slower clock as well."""
+"""How far the clocks of two machines may differ: an item that is due at once is due by the slower clock, too."""
 
 
 class PendingChanges(NamedTuple):
@@ -36,7 +36,7 @@ def owe(conn: Connection, connection: str, changes: Sequence[Change], cause: Cau
 
 
 def count_change(pending: dict[ItemKey, PendingChanges], connection: str, change: Change, seen_at: datetime) -> None:
-    """Count one more change."""
+    """Count one more change of an item in ``pending``."""
     key = ItemKey(connection, change.kind, storable(change.external_id))
     before = pending.get(key)
     if before is None:
@@ -101,7 +101,7 @@ def owe_pending(conn: Connection, pending: dict[ItemKey, PendingChanges], cause:
 
 def _owe_sqlite(conn: Connection, rows: list[tuple[ItemKey, PendingChanges]], cause: Cause) -> list[ItemKey]:
     lines = [(*k, w.changes, w.version, moment_text(w.seen_at), moment_text(w.seen_at - SKEW)) for k, w in rows]
-    wanted = msgspec.json.encode(lines).decode()
+    wanted = json_text(lines)
     _UPSERT_SQLITE.run(conn, {"wanted": wanted, "cause": cause.value})
     ((new,),) = _NEW_SQLITE.run(conn, {"wanted": wanted})
     return [rows[place][0] for place in sorted(msgspec.json.decode(new))]
@@ -145,5 +145,5 @@ _REVIVE_ALL = Statement(
 def revive_all(conn: Connection, keys: Sequence[ItemKey], cause: Cause, now: datetime) -> None:
     """``revive`` for many items, of any connections, in two statements."""
     owe_pending(conn, {key: PendingChanges(1, 0, now) for key in keys}, cause)
-    bound = {"keys": msgspec.json.encode(keys).decode()} if is_sqlite(conn) else key_arrays(keys)
+    bound = {"keys": json_text(keys)} if is_sqlite(conn) else key_arrays(keys)
     _REVIVE_ALL.run(conn, {**bound, "due": now - SKEW, "cause": cause.value})

@@ -91,10 +91,14 @@ class Backlog(NamedTuple):
     oldest: datetime
 
 
-def backlog(conn: Connection) -> list[Backlog]:
-    """What is owed, per connection and kind."""
+def backlog(conn: Connection, connection: str | None = None) -> list[Backlog]:
+    """What is owed (by this connection), per connection and kind."""
     rows = _BACKLOG.run(conn, {})
-    return [Backlog(connection, Kind(kind), items, some_moment(seen)) for connection, kind, items, seen in rows]
+    return [
+        Backlog(slug, Kind(kind), items, some_moment(seen))
+        for slug, kind, items, seen in rows
+        if connection in (None, slug)
+    ]
 
 
 _WAITING = f"""

@@ -1,19 +1,21 @@
 """Caches answers that take seconds to find."""
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
-import msgspec
 from sqlalchemy import Connection
 
+from app.domain.decoding import decode
 from app.stores.sql.columns import some_moment
-from app.stores.sql.statements import Statement
+from app.stores.sql.statements import Statement, json_text
+
+T = TypeVar("T")
 
 
-class CachedAnswer(NamedTuple):
+class CachedAnswer(NamedTuple, Generic[T]):
     """An answer, when it was found, and how many milliseconds that took."""
 
-    answer: Any
+    answer: T
     found_at: datetime
     took_ms: int
 
@@ -32,16 +34,16 @@ _PUT = Statement(
 )
 
 
-def get(conn: Connection, connection: str, question: str) -> CachedAnswer | None:
-    """The last answer, however old."""
+def get(conn: Connection, connection: str, question: str, shape: type[T]) -> CachedAnswer[T] | None:
+    """The last answer, of this type, however old."""
     rows = _GET.run(conn, {"connection": connection, "question": question})
     if not rows:
         return None
     answer, found_at, took_ms = rows[0]
-    return CachedAnswer(msgspec.json.decode(answer), some_moment(found_at), took_ms)
+    return CachedAnswer(decode(answer, shape), some_moment(found_at), took_ms)
 
 
-def put(conn: Connection, connection: str, question: str, cached: CachedAnswer) -> None:
-    """Cache a JSON-ready answer, unless a later one is there already."""
-    answer = msgspec.json.encode(cached.answer).decode()
+def put(conn: Connection, connection: str, question: str, cached: CachedAnswer[T]) -> None:
+    """Cache an answer that can be written as JSON, unless a later one is there already."""
+    answer = json_text(cached.answer)
     _PUT.run(conn, {**cached._asdict(), "connection": connection, "question": question, "answer": answer})

@@ -23,16 +23,6 @@ class RunSums(NamedTuple):
     seconds: float
 
 
-class RunCount(NamedTuple):
-    """How many runs of a connection have one strategy and status, and how many calls they made."""
-
-    connection: str
-    strategy: str
-    status: str
-    runs: int
-    calls: int
-
-
 class Durations(NamedTuple):
     """How many seconds completed runs took, by nearest rank; ``strategy`` is empty for all together."""
 
@@ -40,14 +30,6 @@ class Durations(NamedTuple):
     runs: int
     p50: float
     p95: float
-
-
-class FailedItems(NamedTuple):
-    """How many items of a connection failed for reasons of one category."""
-
-    connection: str
-    category: str
-    items: int
 
 
 class Agreement(NamedTuple):
@@ -98,12 +80,6 @@ _RUNS = _both(
     GROUP BY connection, strategy, status ORDER BY connection, strategy, status
     """
 )
-_EVER = Statement(  # answered by an index alone
-    """
-    SELECT connection, strategy, status, count(*), CAST(coalesce(sum(calls), 0) AS bigint)
-    FROM runs WHERE NOT dry GROUP BY connection, strategy, status ORDER BY connection, strategy, status
-    """
-)
 _DURATIONS = _both(
     f"""
     WITH took AS (
@@ -134,22 +110,11 @@ _LETTERS = Statement(
     SELECT connection, count(*) FROM dead_letters WHERE state = 'dead' AND external_id IS NOT NULL GROUP BY connection
     """
 )
-_FAILED = Statement(
-    """
-    SELECT connection, category, count(*) FROM failed_items WHERE resolved_at IS NULL
-    GROUP BY connection, category ORDER BY connection, category
-    """
-)
 
 
 def run_sums(conn: Connection, since: datetime, connection: str) -> list[RunSums]:
     """A connection's runs created since a moment, without dry runs."""
     return [RunSums(*row) for row in _RUNS.run(conn, {"since": since, "connection": connection})]
-
-
-def runs_ever(conn: Connection) -> list[RunCount]:
-    """All runs ever of all connections, without dry runs."""
-    return [RunCount(*row) for row in _EVER.run(conn, {})]
 
 
 def durations(conn: Connection, since: datetime, connection: str) -> list[Durations]:
@@ -167,8 +132,3 @@ def agreement(conn: Connection, since: datetime) -> list[Agreement]:
 def dead_letters(conn: Connection) -> dict[str, int]:
     """How many dead letters about items wait for a person, by connection."""
     return {row[0]: row[1] for row in _LETTERS.run(conn, {})}
-
-
-def failed_items(conn: Connection) -> list[FailedItems]:
-    """The items that runs could not sync, and that were not synced since."""
-    return [FailedItems(*row) for row in _FAILED.run(conn, {})]

@@ -1,4 +1,4 @@
-"""Sums of settlements by ten minutes, so that a week of millions is read from some thousand rows.
+"""Sums of settlements by ten minutes, so that a week of millions is read from a few thousand rows.
 
 A slot is summed when no settlement of it can come any more; younger settlements are summed when somebody asks. So the
 figures do not depend on whether slots are summed, only the time to find them does.

@@ -4,37 +4,21 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import chain
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 from sqlalchemy import Connection, delete, select
 
 from app.domain.decoding import decode
 from app.rules.calls.calling import current_purpose
-from app.rules.calls.lanes import Lane, ceiling, current_lane, free, most
+from app.rules.calls.lanes import Lane, Limit, ceiling, current_lane, free, most
 from app.stores import tables
 from app.stores.runs import calls
 from app.stores.sql.engine import Database
-from app.stores.sql.statements import Statement
+from app.stores.sql.statements import Statement, json_text
 
 Window: TypeAlias = list[list[float]]
 """The moments (epoch seconds) of the calls in a window, sorted, one list for each lane in the order of ``Lane``."""
-
-
-class Limit(Protocol):
-    """At most ``calls`` in any ``seconds``."""
-
-    @property
-    def name(self) -> str:
-        """Calls of a connection that name the same limit share it."""
-
-    @property
-    def calls(self) -> int:
-        """Calls that the window holds."""
-
-    @property
-    def seconds(self) -> float:
-        """Length of the window."""
 
 
 _IN_ORDER = "SELECT name, taken FROM budget_use WHERE connection = :connection ORDER BY name"
@@ -88,11 +72,11 @@ class SharedBudget:
         return {name: _decoded(rows[name]) for name in {limit.name for limit in limits}}
 
     def _write(self, conn: Connection, name: str, taken: Window) -> None:
-        text = msgspec.json.encode(taken).decode()
+        text = json_text(taken)
         _WRITE.run(conn, {"connection": self._connection, "name": name, "taken": text})
 
 
-class LimitUse(NamedTuple):
+class LimitUse(msgspec.Struct, frozen=True):
     """How much of a limit is used now. ``used`` and ``left`` count calls, ``used_by`` and ``free_for`` count them for
     each lane by its word. ``fresh_in`` is the seconds until the next used call is free again, 0.0 when none is used."""
 
@@ -168,6 +152,6 @@ def _wait(inside: Window, limit: Limit, lane: Lane, now: float) -> float:
 
 
 def _leaves(taken: Sequence[float], room: int, limit: Limit) -> float:
-    """When (epoch seconds) so many calls have left the window that fewer than ``room`` are in it."""
+    """When (epoch seconds) enough calls will have left the window that fewer than ``room`` are in it."""
     surplus = len(taken) - room
     return 0.0 if surplus < 0 else taken[surplus] + limit.seconds

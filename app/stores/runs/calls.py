@@ -4,7 +4,6 @@ A call is counted before it is sent and in a transaction of its own, so that the
 """
 
 from datetime import datetime
-from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -24,20 +23,6 @@ _SINCE = Statement(
     GROUP BY purpose ORDER BY purpose
     """
 )
-_EVER = Statement(
-    """
-    SELECT connection, purpose, CAST(sum(calls) AS bigint) FROM call_slots
-    GROUP BY connection, purpose ORDER BY connection, purpose
-    """
-)
-
-
-class CallCount(NamedTuple):
-    """The ``calls`` that a connection made for a purpose."""
-
-    connection: str
-    purpose: str
-    calls: int
 
 
 def count(conn: Connection, connection: str, purpose: Purpose, now: datetime) -> None:
@@ -50,11 +35,6 @@ def count(conn: Connection, connection: str, purpose: Purpose, now: datetime) ->
 def since(conn: Connection, connection: str, moment: datetime) -> dict[str, int]:
     """Calls of a connection by purpose since the beginning of a moment's hour."""
     return dict(_SINCE.run(conn, {"connection": connection, "since": hour_of(moment)}))
-
-
-def ever(conn: Connection) -> list[CallCount]:
-    """The calls of all stored hours."""
-    return [CallCount(*row) for row in _EVER.run(conn, {})]
 
 
 def hour_of(moment: datetime) -> datetime:

@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
 from app.domain import Kind, Record, StockCount
+from app.stores.sql.statements import json_text
 from app.stores.tables import Drift, Run, core
 
 DRY_RUN = "dry_run"
@@ -20,14 +21,14 @@ HELD = "held"
 
 _NOT_CONTENT = frozenset({"version", "modified_at"})
 LONGEST_RUN = timedelta(days=2)
-"""A run that was asked for longer ago than this has found nothing just now."""
+"""A run that was requested longer ago than this has found nothing just now."""
 
 _runs = core(Run)
 _table = core(Drift)
 
 
 class DriftRow(NamedTuple):
-    """One difference; ``item`` is the record's key joined by "/", the rest as ``tables.Drift`` tells."""
+    """One difference; ``item`` is the record's key joined by "/", the other fields are explained at ``tables.Drift``."""
 
     kind: Kind
     item: str
@@ -40,7 +41,8 @@ class DriftRow(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A difference that was written down; all as ``tables.Drift`` tells, ``fields`` ``{field: [old, new]}``."""
+    """A difference that was written down; the fields are explained at ``tables.Drift``; ``fields`` is ``{field: [old,
+    new]}``."""
 
     id: int
     run_id: int | None
@@ -132,8 +134,8 @@ def summary(conn: Connection, run_id: int) -> list[DriftCount]:
 def missed(conn: Connection, connection: str, since: datetime) -> dict[Kind, int]:
     """Rows per kind that were found different since a moment: what events and polls had missed."""
     recent = (_table.c.connection == connection, _table.c.found_at >= since, _table.c.cause.not_in((DRY_RUN, HELD)))
-    found = conn.execute(select(_table.c.kind, func.count()).where(*recent).group_by(_table.c.kind))
-    return {Kind(kind): count for kind, count in found}
+    counts = conn.execute(select(_table.c.kind, func.count()).where(*recent).group_by(_table.c.kind))
+    return {Kind(kind): count for kind, count in counts}
 
 
 def field_changes(old: Record | None, new: Record) -> dict[str, list[Any]]:
@@ -151,4 +153,4 @@ def end_changes(old: Record) -> dict[str, list[Any]]:
 
 def _columns(row: DriftRow) -> dict[str, Any]:
     fields = {name: change for name, change in row.fields.items() if name not in _NOT_CONTENT}
-    return {**row._asdict(), "fields": msgspec.json.encode(fields).decode()}
+    return {**row._asdict(), "fields": json_text(fields)}

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, true
 
 from app.domain import Kind, Ref
 from app.stores import tables
 from app.stores.letters.attempts import Redact, described
-from app.stores.sql.matching import newest
+from app.stores.sql.matching import Wanted, page_of
 from app.stores.sql.statements import Statement, bound_list, storable
 
 _ITEMS = tables.core(tables.FailedItem)
@@ -82,30 +82,29 @@ def open_refs(conn: Connection, connection: str) -> list[Ref]:
     return [Ref(Kind(kind), id) for kind, id in conn.execute(wanted.order_by(_ITEMS.c.kind, _ITEMS.c.external_id))]
 
 
-def open_ids(conn: Connection, connection: str, kind: Kind) -> set[str]:
-    """The external ids of a kind's items that failed and are not synced yet."""
+def open_ids(conn: Connection, connection: str, kind: Kind, *, run_id: int | None = None) -> set[str]:
+    """The external ids of a kind's items that failed (with ``run_id``: last in that run) and are not synced yet."""
     wanted = select(_ITEMS.c.external_id).where(*_open(connection), _ITEMS.c.kind == kind.value)
+    wanted = wanted if run_id is None else wanted.where(_ITEMS.c.run_id == run_id)
     return set(conn.execute(wanted).scalars())
+
+
+class FailedItemsWanted(Wanted, frozen=True, kw_only=True):
+    """Which failed items; with ``resolved`` also those that were synced since."""
+
+    run_id: int | None = None
+    category: str | None = None
+    resolved: bool = False
 
 
 def page(
     conn: Connection,
     connection: str,
-    *,
-    run_id: int | None = None,
-    category: str | None = None,
-    resolved: bool = False,
-    limit: int = 50,
-    before_id: int | None = None,
+    wanted: FailedItemsWanted = FailedItemsWanted(),  # noqa: B008 - a frozen value
 ) -> list[FailedItem]:
-    """Failed items, newest first; ``before_id`` continues after the last of the page before."""
-    wanted = select(_ITEMS).where(_ITEMS.c.connection == connection)
-    if not resolved:
-        wanted = wanted.where(_ITEMS.c.resolved_at.is_(None))
-    for column, value in ((_ITEMS.c.run_id, run_id), (_ITEMS.c.category, category)):
-        wanted = wanted if value is None else wanted.where(column == value)
-    rows = conn.execute(newest(wanted, _ITEMS.c.id, limit, before_id)).mappings()
-    return [FailedItem(**row) for row in rows]
+    """Failed items, newest first."""
+    failing = true() if wanted.resolved else _ITEMS.c.resolved_at.is_(None)
+    return [FailedItem(**row) for row in conn.execute(page_of(_ITEMS, connection, wanted, failing)).mappings()]
 
 
 def counts(conn: Connection, connection: str) -> Mapping[str, int]:

@@ -65,7 +65,8 @@ class ItemSignals(NamedTuple):
 def signals_of(
     conn: Connection, connection: str, kind: Kind, names: Sequence[str], since: datetime | None
 ) -> ItemSignals:
-    """What is open of the named items, and what happened to them since a moment (``None``: ever); for some hundred names."""
+    """What is open of the named items, and what happened to them since a moment (``None``: ever); for a few hundred
+    names."""
     bound = {"connection": connection, "kind": kind.value, "names": bound_list(conn, names)}
     since = since or _BEFORE_ALL
     signals = ItemSignals({}, {}, {})

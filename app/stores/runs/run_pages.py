@@ -12,7 +12,7 @@ from app.domain import RECORDS, BadRecord, Kind, Page, Record
 from app.domain.decoding import prepare
 from app.stores import tables
 from app.stores.catalog.spool import row_type
-from app.stores.sql.statements import Statement, upsert
+from app.stores.sql.statements import Statement, json_text, upsert
 
 _PUT = upsert(tables.core(tables.RunPage))
 _OF = Statement("SELECT records, failed FROM run_pages WHERE run_id = :run_id AND number < :count ORDER BY number")
@@ -34,7 +34,7 @@ def put(
     that cannot be stored."""
     try:
         packed = zlib.compress(_pack([msgspec.structs.astuple(record) for record in records]), 1)
-        unread = msgspec.json.encode(failed).decode()
+        unread = json_text(failed)
     except (OverflowError, UnicodeError, TypeError):
         return False
     _PUT.run(conn, {"run_id": run_id, "number": number, "records": packed, "failed": unread})

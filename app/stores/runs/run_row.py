@@ -49,7 +49,7 @@ class Run(NamedTuple):
 
     @property
     def chosen_strategy(self) -> Strategy:
-        """The strategy that was carried out: of a smart run the one that it chose, once it has."""
+        """The strategy that was carried out: for a smart run the strategy that it chose, once it has chosen."""
         return self.checkpoint.chosen or Strategy(self.strategy)
 
     @property

@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
 import psycopg
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
@@ -16,12 +15,12 @@ from app.rules.runs.kind_counts import KindCounts
 from app.rules.runs.progress import Progress
 from app.stores.owed import NEVER
 from app.stores.runs.run_row import RUNS, Run, run_of
-from app.stores.sql.statements import Statement, bound_list
+from app.stores.sql.statements import Statement, bound_list, json_text
 
 NO_OPTIONS = Options()
 
 CLASHES: tuple[type[Exception], ...] = (IntegrityError, psycopg.IntegrityError, sqlite3.IntegrityError)
-"""What the database raises when two runs of a connection become active at once: at the second of them."""
+"""The errors with which the database refuses the second of two runs of a connection that become active at the same time."""
 
 _OPEN = Statement(
     """
@@ -51,7 +50,7 @@ def open_run(
         "slot": slot,
         "now": now,
         "dry": options.dry_run,
-        "options": _json(options),
+        "options": json_text(options),
     }
     rows = _OPEN.run(conn, params)
     if not rows:
@@ -78,14 +77,14 @@ _PREDECESSOR = Statement(
     """
 )
 INHERIT_WITHIN = timedelta(days=1)
-"""A run that was requested longer ago leaves nothing to its successor."""
+"""A run that was requested longer ago than this leaves nothing to its successor."""
 
 
 def _inherit(
     conn: Connection, run_id: int, connection: str, strategy: str, options: Options, since: datetime
 ) -> None:
     """Let the successor of a stuck run go on where that one stopped."""
-    same = {"connection": connection, "strategy": str(strategy), "options": _json(options)}
+    same = {"connection": connection, "strategy": str(strategy), "options": json_text(options)}
     rows = _PREDECESSOR.run(conn, {**same, "id": run_id, "since": since})
     if rows and (rows[0][1] or "").startswith("stuck:"):
         ids = {"id": run_id, "stuck": rows[0][0]}
@@ -163,7 +162,7 @@ def start(
 
 
 def heartbeat(conn: Connection, run_id: int, token: str, until: datetime) -> bool:
-    """Extend a lease; ``False`` when the run is not ours any more (cancelled or taken over): stop."""
+    """Extend a lease; ``False`` when the run is no longer ours (cancelled or taken over): stop."""
     return _HEARTBEAT.count(conn, {"id": run_id, "token": token, "until": until}) == 1
 
 
@@ -183,12 +182,12 @@ def save(
     calls: int,
 ) -> bool:
     """Save how far a run is; ``False`` when it is not ours any more: the transaction must then be rolled back."""
-    columns = {"checkpoint": _json(checkpoint), "progress": _json(progress), "counts": _json(counts)}
+    columns = {"checkpoint": json_text(checkpoint), "progress": json_text(progress), "counts": json_text(counts)}
     return _SAVE.count(conn, {**columns, "id": run_id, "token": token, "calls": calls}) == 1
 
 
 def finish(conn: Connection, run_id: int, token: str, status: str, error: str | None, now: datetime) -> bool:
-    """Close a run as ``completed``, ``failed`` or ``cancelled``; ``False`` when it was not ours any more."""
+    """Close a run as ``completed``, ``failed`` or ``cancelled``; ``False`` when it was no longer ours."""
     return _FINISH.count(conn, {"id": run_id, "token": token, "status": status, "error": error, "now": now}) == 1
 
 
@@ -206,8 +205,8 @@ def resume(conn: Connection, run_id: int) -> bool:
 def stuck(
     conn: Connection, now: datetime, after: float, *, resting: Collection[str] = (), connection: str | None = None
 ) -> list[int]:
-    """The runs (of a connection) whose lease expired over ``after`` seconds ago and that no worker took over, but for those
-    of ``resting`` connections, which no worker may take over."""
+    """The runs (of a connection) whose lease expired over ``after`` seconds ago and that no worker took over, except runs of
+    ``resting`` connections, which no worker may take over."""
     return [id for (id,) in _FIND_STUCK.run(conn, _stuck_params(conn, now, after, resting, connection))]
 
 
@@ -260,9 +259,9 @@ _OVERDUE = Statement(
 )
 
 
-def overdue(conn: Connection, now: datetime, rehint_after: float) -> list[int]:
-    """Active runs without a worker that had no message for ``rehint_after`` seconds; they count as hinted from now on."""
-    rows = _OVERDUE.run(conn, {"now": now, "before": now - timedelta(seconds=rehint_after)})
+def overdue(conn: Connection, now: datetime, requeue_after: float) -> list[int]:
+    """Active runs without a worker that had no message for ``requeue_after`` seconds; they count as enqueued from now on."""
+    rows = _OVERDUE.run(conn, {"now": now, "before": now - timedelta(seconds=requeue_after)})
     return sorted(id for (id,) in rows)
 
 
@@ -281,10 +280,6 @@ def latest(conn: Connection, connection: str | None = None, limit: int = 20) -> 
 
 
 def completed(conn: Connection, connection: str) -> list[Run]:
-    """The newest 500 completed runs that were no dry runs, newest first."""
+    """The newest 500 completed runs that were not dry runs, newest first."""
     wanted = select(RUNS).where(RUNS.c.connection == connection, RUNS.c.status == "completed", ~RUNS.c.dry)
     return [run_of(row) for row in conn.execute(wanted.order_by(RUNS.c.id.desc()).limit(500)).mappings()]
-
-
-def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()

@@ -3,13 +3,12 @@
 from datetime import datetime
 from typing import NamedTuple
 
-import msgspec
 from sqlalchemy import Connection, select
 
 from app.domain import Options
 from app.stores import tables
 from app.stores.runs.run_row import RUNS
-from app.stores.sql.statements import Statement
+from app.stores.sql.statements import Statement, json_text
 
 _SCHEDULES = tables.core(tables.Schedule)
 
@@ -115,7 +114,7 @@ def past_calls(conn: Connection, connection: str, strategy: str, options: Option
     query = (
         select(RUNS.c.calls)
         .where(RUNS.c.connection == connection, RUNS.c.strategy == strategy, RUNS.c.status == "completed")
-        .where(RUNS.c.options == msgspec.json.encode(options).decode())
+        .where(RUNS.c.options == json_text(options))
         .order_by(RUNS.c.id.desc())
         .limit(newest)
     )

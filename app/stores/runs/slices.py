@@ -57,7 +57,7 @@ def count(conn: Connection, older: Older) -> int:
 
 
 def end(conn: Connection, older: Older, rows: int) -> datetime:
-    """The moment of change of the first row after so many rows. Rows of one moment stay together."""
+    """The moment of change of the first row after this many rows. Rows of one moment stay together."""
     statement = Statement("SELECT modified_at" + _from(older) + "ORDER BY modified_at LIMIT 1 OFFSET :rows")
     row = statement.run(conn, {**_params(older), "rows": rows})
     at = moment_from(row[0][0]) if row else None

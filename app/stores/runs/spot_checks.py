@@ -21,7 +21,7 @@ class Check(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Of the rows that were ``checked`` since the kind's last complete read ended, so many were ``equal``."""
+    """How many rows were ``checked`` since the kind's last complete read ended, and how many of them were ``equal``."""
 
     kind: str
     since: datetime

@@ -1,4 +1,4 @@
-"""The one clock, the database's: every process measures its distance from it, so that no host's clock matters.
+"""The only clock, the database's: every process measures its distance from it, so that no host's clock matters.
 
 On PostgreSQL ``now`` is the server's time at the last measurement plus the time since on this host's monotonic clock: a
 host whose clock is wrong or jumps makes no difference. On SQLite all processes share one machine, and its clock is used.

@@ -70,7 +70,7 @@ class Database:
 
     def limited(self, limit: TimeLimit) -> "Database":
         """The same database and pool with a time limit for one question: its statements end with the limit and raise
-        ``TakesTooLong``, which is no trouble of the database."""
+        ``TakesTooLong``, which does not mean that the database is in trouble."""
         limited = copy.copy(self)
         limited._limit = limit
         return limited
@@ -119,7 +119,7 @@ class Database:
         """How many seconds ago the database last got into trouble, and out of it (0.0 if it is in trouble now), as this
         process saw it; ``None`` if never.
 
-        Leases that ran out in between, or within their own length after it, are no crashes.
+        Leases that ran out in between, or within their own length after it, are not crashes.
         """
         return self._trouble.ages()
 

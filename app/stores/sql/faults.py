@@ -1,7 +1,7 @@
-"""Tells the database's own trouble from other errors, and records when this process saw it in trouble.
+"""Distinguishes trouble of the database from other errors, and records when this process saw it in trouble.
 
-After a fault of the database the same work may succeed a moment later. An error that the data or the statement causes
-(a constraint, a value that does not fit, a misspelt column) is no fault, and stays the driver's error.
+After a fault of the database the same work may succeed a moment later. An error that the data or the statement causes (a
+constraint, a value that does not fit, a misspelt column) is not a fault, and stays the driver's error.
 """
 
 import re
@@ -63,7 +63,7 @@ _OTHER_STATES = frozenset(
     {
         "40002",  # an integrity check at commit that another transaction caused
         "40003",  # whether the statement was done is unknown
-        "55P03",  # a lock was not to be had in time
+        "55P03",  # a lock was not available in time
         _INTERRUPTED,
         "72000",  # the snapshot is too old
     }
@@ -235,7 +235,8 @@ class Trouble:
                 log.warning("database_back", seconds=round(self._last[1] - self._last[0], 1))
 
     def clock_stepped(self, seconds: float) -> None:
-        """The database's clock jumped ahead: treat it as an absence of so many ``seconds`` until now."""
+        """The database's clock jumped ahead: treat it as if the database had been away for this many ``seconds`` until
+        now."""
         with self._guard:
             now = self._monotonic()
             if self._since is not None:

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, false, func, not_, or_, select, true
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, false, func, not_, or_, select, true
 
 from app.rules.filters import FilterError, Term, choice_of, moment_of
 
@@ -61,7 +62,7 @@ def number(key: str, column: ColumnElement[Any]) -> Condition:
 
     def condition(value: str) -> ColumnElement[bool]:
         if not value.isascii() or not value.isdigit() or len(value) > 18:
-            raise FilterError(f"{key}:{value} is no number; right would be {key}:7")
+            raise FilterError(f"{key}:{value} is not a number; right would be {key}:7")
         return column == int(value)
 
     return condition
@@ -75,6 +76,30 @@ def yes_or_no(key: str, holds: ColumnElement[bool]) -> Condition:
 def seen_by(column: ColumnElement[Any], connections: frozenset[str] | None) -> ColumnElement[bool]:
     """Rows of these connections only; ``None`` means all rows, also those of no connection."""
     return true() if connections is None else column.in_(sorted(connections))
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """Which rows of a table are wanted: those whose columns have the values of the fields of a subclass; ``None`` wants any.
+    ``before_id`` continues after the last row of the page before."""
+
+    limit: int = 50
+    before_id: int | None = None
+
+
+def page_of(table: Table, connection: str, wanted: Wanted, *conditions: ColumnElement[bool]) -> Select[Any]:
+    """A page of a connection's rows, newest first."""
+    values = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value is not None}
+    equal = (table.c[name] == value for name, value in values.items() if name in table.c and name not in _MOMENTS)
+    query = select(table).where(table.c.connection == connection, *equal, *conditions)
+    return newest(query, table.c.id, wanted.limit, wanted.before_id)
+
+
+_MOMENTS = ("since", "until")
+
+
+def between(at: ColumnElement[Any], since: datetime | None, until: datetime | None = None) -> ColumnElement[bool]:
+    """The moment is not before ``since`` and before ``until``, where these are given."""
+    return and_(true() if since is None else at >= since, true() if until is None else at < until)
 
 
 def newest(query: Select[Any], key: ColumnElement[int], limit: int, before: int | None) -> Select[Any]:

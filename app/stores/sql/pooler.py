@@ -1,4 +1,4 @@
-"""Supports a pooler before PostgreSQL (PgBouncer in transaction mode), which lends another session to each transaction.
+"""Supports a pooler in front of PostgreSQL (PgBouncer in transaction mode), which lends another session to each transaction.
 
 Then no prepared statement is kept in a session, and no setting outlives a transaction. If the URL does not mention a
 pooler, it is detected: the session that answers is not the one that greeted us.

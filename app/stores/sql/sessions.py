@@ -49,7 +49,8 @@ class Sessions:
 
 
 def _leave_the_pool(context: ExceptionContext) -> None:
-    """Keep SQLAlchemy from replacing the pool: it would by the wall clock, and for every error of every old session."""
+    """Keep SQLAlchemy from replacing the pool itself: it goes by the wall clock, and would do it for every error of every
+    old session."""
     context.invalidate_pool_on_disconnect = False
 
 

@@ -70,7 +70,8 @@ class Statement:
 
 
 def upsert(table: Table) -> Statement:
-    """Inserts a row of a table, or overwrites the one with its primary key; the parameters are named as the columns."""
+    """A statement that inserts a row of a table, or overwrites the row with the same primary key; the parameters are named
+    as the columns."""
     key, names = table.primary_key.columns.keys(), table.c.keys()
     values = ", ".join(f":{name}" for name in names)
     news = ", ".join(f"{name} = excluded.{name}" for name in names if name not in key)
@@ -87,7 +88,12 @@ def is_sqlite(conn: Connection) -> bool:
 
 def bound_list(conn: Connection, texts: Sequence[str]) -> Any:
     """A list as one parameter: an array on PostgreSQL, JSON for ``json_each`` on SQLite."""
-    return msgspec.json.encode(list(texts)).decode() if is_sqlite(conn) else list(texts)
+    return json_text(list(texts)) if is_sqlite(conn) else list(texts)
+
+
+def json_text(value: Any) -> str:
+    """A value as compact JSON text, for a column that keeps it so."""
+    return msgspec.json.encode(value).decode()
 
 
 def storable(text: str) -> str:

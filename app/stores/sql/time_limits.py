@@ -1,4 +1,4 @@
-"""Limits how long a question to the database may take, and ends it when nobody waits for the answer any more."""
+"""Limits how long a query may take, and ends it when nobody waits for its answer any more."""
 
 import sqlite3
 import threading
@@ -23,7 +23,7 @@ _STATEMENT_TIMEOUT = "SELECT set_config('statement_timeout', %s, true)"
 
 
 class TimeLimit:
-    """A limit of seconds from now for one question of any number of statements; ``end`` ends it early. Thread-safe."""
+    """A limit of seconds from now for one query of any number of statements; ``end`` ends it early. Thread-safe."""
 
     def __init__(self, seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
@@ -38,7 +38,7 @@ class TimeLimit:
         return 0.0 if self._ended else max(0.0, self._until - self._monotonic())
 
     def end(self) -> None:
-        """Interrupt the running statement and let no other begin: nobody waits for the answer any more."""
+        """Interrupt the running statement, and let no other begin, because nobody waits for the answer any more."""
         with self._guard:  # a returned session works for somebody else
             self._ended = True
             for session in self._sessions:
@@ -48,7 +48,7 @@ class TimeLimit:
     def error(self) -> TakesTooLong:
         """The error for the caller."""
         return TakesTooLong(
-            f"this question takes longer than the {self._seconds:g} s that one may take; narrow it: a shorter time "
+            f"this query takes longer than the {self._seconds:g} s that a query may take; narrow it: a shorter time "
             "(such as since:2h), one connection, one kind or one item"
         )
 

@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError
 from app.errors import BadConfiguration
 
 PREPARE_THRESHOLD = 5
-"""After so many runs on a PostgreSQL session the server keeps a statement's plan."""
+"""After this many runs on a PostgreSQL session the server keeps a statement's plan."""
 
 MAX_LOCK_WAIT = 3600.0
 """The longest time in seconds that SQLite may wait while another program writes."""
@@ -95,7 +95,7 @@ def check_folder(text: str) -> None:
     file = Path(url.database or "").absolute()
     folder = next(one for one in (file.parent, *file.parent.parents) if one.exists())
     if not folder.is_dir():
-        raise BadConfiguration(f"the database cannot be {file}: {folder} is no folder; correct its URL")
+        raise BadConfiguration(f"the database cannot be {file}: {folder} is not a folder; correct its URL")
     if folder != file.parent:
         raise BadConfiguration(
             f"the database cannot be {file}: there is no folder {file.parent}; make it, or correct its URL"

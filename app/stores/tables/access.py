@@ -1,4 +1,4 @@
-"""Who may come in, and what they did: tokens, users, sessions, the audit log and its archives."""
+"""Who may sign in, and what they did: tokens, users, sessions, the audit log and its archives."""
 
 from datetime import datetime
 

@@ -1,7 +1,7 @@
 """The merchant's own data: six tables of one shape.
 
-The primary key is ``connection`` and the record's key fields; then come the record's other fields in their order, then
-how the row came to be (``SyncColumns``). ``CATALOG`` maps a kind to its table.
+The primary key is ``connection`` and the record's key fields; then come the record's other fields in their order, then how
+the row was written (``SyncColumns``). ``CATALOG`` maps a kind to its table.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from app.stores.tables.fields import amount, big, core, long, moment
 
 
 class SyncColumns(SQLModel):
-    """How a catalog row came to be.
+    """How a catalog row was written.
 
     ``version`` orders states by the source's clock. ``read_at`` is when the read of the row *began*, and decides between
     equal versions. ``row_hash`` is ``domain.row_hash``, or 0 for a tombstone that we concluded ourselves. ``written_at``

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Integer, Table, Text
+from sqlalchemy import BigInteger, Index, Integer, Table, Text, text
 from sqlmodel import Field
 
 from app.stores.sql.columns import Moment, Quantity
@@ -28,6 +28,11 @@ def amount() -> Any:
 def long() -> Any:
     """Text of any length that may be missing."""
     return Field(default=None, sa_type=Text)
+
+
+def one_where(name: str, *columns: str, where: str) -> Index:
+    """An index that lets only one of the rows that meet a condition have the same values."""
+    return Index(name, *columns, unique=True, sqlite_where=text(where), postgresql_where=text(where))
 
 
 def core(model: Any) -> Table:

@@ -43,9 +43,9 @@ class ReplayItem(SQLModel, table=True):
     """One item of a replay, however many letters or events name it; or one letter that is about no item.
 
     ``state`` is ``waiting``, ``sending`` (the message of a letter without item), ``sent`` (owed again), ``done`` (settled
-    since), ``failed`` (tried since with this ``error``), ``skipped`` (cannot be tried because of ``error``) or ``left``
-    (the replay ended before its turn). ``mark`` is the newest settlement when it was sent: its own settlement has a higher
-    number, whatever clocks say. ``letter_id`` is 0 for an item. A letter without item has empty texts for its key.
+    since), ``failed`` (tried since with this ``error``), ``skipped`` (cannot be tried because of ``error``) or ``left`` (the
+    replay ended before its turn). ``mark`` is the newest settlement when it was sent: its own settlement has a higher
+    number, even if clocks disagree. ``letter_id`` is 0 for an item. A letter without item has empty texts for its key.
     """
 
     __tablename__ = "replay_items"

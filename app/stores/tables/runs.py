@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, Index, LargeBinary, Text, UniqueConstraint, text
+from sqlalchemy import BigInteger, Index, LargeBinary, Text, UniqueConstraint
 from sqlmodel import Field, SQLModel
 
-from app.stores.tables.fields import AUTO_ID, long, moment
+from app.stores.tables.fields import AUTO_ID, long, moment, one_where
 
 
 class Watermark(SQLModel, table=True):
@@ -38,22 +38,16 @@ class BudgetUse(SQLModel, table=True):
 class Run(SQLModel, table=True):
     """One bulk sync. ``status`` is ``idle``, ``running``, ``completed``, ``failed`` or ``cancelled``.
 
-    ``counts`` is JSON by kind (``rules.runs.kind_counts.KindCounts``). The slot makes a
-    scheduled run unique however many clocks there are. ``options``, ``progress`` and ``checkpoint`` are JSON objects
-    (``domain.Options``, ``rules.runs.progress.Progress``, ``rules.runs.checkpoint.Checkpoint``); ``reason`` says why a smart
-    run chose what it did. A ``dry`` run writes nothing but its drift rows.
+    ``counts`` is JSON by kind (``rules.runs.kind_counts.KindCounts``). The slot makes a scheduled run unique however many
+    clocks there are. ``options``, ``progress`` and ``checkpoint`` are JSON objects (``domain.Options``,
+    ``rules.runs.progress.Progress``, ``rules.runs.checkpoint.Checkpoint``); ``reason`` says why a smart run chose what it
+    did. A ``dry`` run writes only its drift rows.
     """
 
     __tablename__ = "runs"
     __table_args__ = (
         UniqueConstraint("connection", "strategy", "slot"),
-        Index(
-            "ux_runs_active",
-            "connection",
-            unique=True,
-            sqlite_where=text("status IN ('idle', 'running')"),
-            postgresql_where=text("status IN ('idle', 'running')"),
-        ),
+        one_where("ux_runs_active", "connection", where="status IN ('idle', 'running')"),
         Index("ix_runs_started", "connection", "created_at"),
         Index("ix_runs_page", "connection", "id"),
         Index("ix_runs_counted", "connection", "strategy", "status", "dry", "calls"),
@@ -169,16 +163,7 @@ class Hold(SQLModel, table=True):
     """
 
     __tablename__ = "holds"
-    __table_args__ = (
-        Index(
-            "ux_holds_open",
-            "connection",
-            "kind",
-            unique=True,
-            sqlite_where=text("state IN ('held', 'released')"),
-            postgresql_where=text("state IN ('held', 'released')"),
-        ),
-    )
+    __table_args__ = (one_where("ux_holds_open", "connection", "kind", where="state IN ('held', 'released')"),)
 
     id: int | None = Field(default=None, sa_type=AUTO_ID, primary_key=True)
     connection: str

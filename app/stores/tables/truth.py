@@ -9,7 +9,7 @@ from app.stores.tables.fields import AUTO_ID, big, long, moment
 
 
 class FullRead(SQLModel, table=True):
-    """The last complete and believed read of a kind: when it began and ended, and with which mapping.
+    """The last complete and accepted read of a kind: when it began and ended, and with which mapping.
 
     ``shape`` names the fields that its rows were hashed with. ``mapping`` is the fingerprint of the code that made its
     records, first used at ``mapping_at``; the mapping before it was last used at ``mapping_after``, null for the first.
@@ -92,8 +92,7 @@ class AgreementDay(SQLModel, table=True):
     """How true the copy of a kind was on a day (UTC), by the last complete read of that day.
 
     ``rows`` is the union of the rows that live at the source and here. ``equal`` of them were equal after the write,
-    ``differed`` of these before it. If the read was not believed or not complete, ``equal`` is null and ``unknown`` says
-    why.
+    ``differed`` of these before it. If the read was held or not complete, ``equal`` is null and ``unknown`` says why.
     """
 
     __tablename__ = "agreement_days"
@@ -135,7 +134,7 @@ class SpotCheckTurn(SQLModel, table=True):
 
 
 class UsualDay(SQLModel, table=True):
-    """The changes of a kind by the believed reads of a day (UTC): ``changes`` is JSON ``{change: rows}``, for the guard."""
+    """The changes of a kind by the accepted reads of a day (UTC): ``changes`` is JSON ``{change: rows}``, for the guard."""
 
     __tablename__ = "usual_days"
 
@@ -146,7 +145,7 @@ class UsualDay(SQLModel, table=True):
 
 
 class TrickledChange(SQLModel, table=True):
-    """A product whose doubtful change was believed because few came at once; ``before`` is its ``OldListing``
+    """A product whose implausible change was accepted because few came at once; ``before`` is its ``OldListing``
     (``rules.guard.traits``) as JSON text."""
 
     __tablename__ = "trickled_changes"
@@ -159,8 +158,8 @@ class TrickledChange(SQLModel, table=True):
 
 
 class Slice(SQLModel, table=True):
-    """The last slice of older rows that a nightly run compared: this round, of so many ``nights``, has compared all rows
-    that the source last changed before ``upto``."""
+    """The last slice of older rows that a nightly run compared: this round, which takes ``nights`` nights, has compared all
+    rows that the source last changed before ``upto``."""
 
     __tablename__ = "slices"
 

@@ -1,11 +1,11 @@
-"""Outages and alerts, which people are told about, and answers that take too long to find for every caller."""
+"""Outages and alerts, of which people are notified, and answers that take too long to compute for every caller."""
 
 from datetime import datetime
 
-from sqlalchemy import Index, Text, text
+from sqlalchemy import Index, Text
 from sqlmodel import Field, SQLModel
 
-from app.stores.tables.fields import AUTO_ID, long, moment
+from app.stores.tables.fields import AUTO_ID, long, moment, one_where
 
 
 class Outage(SQLModel, table=True):
@@ -19,13 +19,7 @@ class Outage(SQLModel, table=True):
     __tablename__ = "gaps"
     __table_args__ = (
         Index("ix_gaps_connection", "connection", "began_at"),
-        Index(
-            "ix_gaps_open",
-            "connection",
-            unique=True,
-            sqlite_where=text("state = 'open'"),
-            postgresql_where=text("state = 'open'"),
-        ),
+        one_where("ix_gaps_open", "connection", where="state = 'open'"),
     )
 
     id: int | None = Field(default=None, sa_type=AUTO_ID, primary_key=True)
@@ -52,13 +46,7 @@ class Alert(SQLModel, table=True):
 
     __tablename__ = "alerts"
     __table_args__ = (
-        Index(
-            "ix_alerts_open",
-            "key",
-            unique=True,
-            sqlite_where=text("closed_at IS NULL"),
-            postgresql_where=text("closed_at IS NULL"),
-        ),
+        one_where("ix_alerts_open", "key", where="closed_at IS NULL"),
         Index("ix_alerts_told", "told_at"),
     )
 

@@ -1,4 +1,4 @@
-"""Alerts: what a person should know, whether it is over, and whether somebody was notified."""
+"""Alerts: what a person should know, whether it is over, and whether a mail was sent."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -13,10 +13,10 @@ from app.stores.sql.statements import Statement
 _ALERTS = tables.core(tables.Alert)
 
 FLAPPING = timedelta(hours=1)
-"""Trouble that comes back so soon after its end is the same trouble, of which people know."""
+"""Trouble that comes back this soon after its end is the same trouble, which people know already."""
 
 LASTING = timedelta(minutes=15)
-"""How long trouble that came back must last, until people are notified again."""
+"""How long trouble that came back must last before people are notified again."""
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from app.rules.drift.drift import Span
 from app.stores.sql.columns import some_moment
 from app.stores.sql.statements import Statement
 
@@ -14,13 +15,6 @@ class Heartbeat(NamedTuple):
 
     started_at: datetime
     seen_at: datetime
-
-
-class Silence(NamedTuple):
-    """A time in which no process of a role gave a sign of life."""
-
-    began_at: datetime
-    ended_at: datetime
 
 
 _RECORD = Statement(
@@ -42,7 +36,7 @@ def record(conn: Connection, process: str, role: str, started_at: datetime, now:
 
 
 def stop(conn: Connection, process: str, now: datetime) -> None:
-    """Record that a process ended regularly: unlike one that was killed, it is missed by nobody."""
+    """Record that a process ended in order: nobody waits for its next heartbeat, as they do for a killed one's."""
     _STOP.run(conn, {"process": process, "now": now})
 
 
@@ -57,14 +51,14 @@ def living(conn: Connection, since: datetime) -> list[str]:
     return [str(process) for (process,) in _LIVING.run(conn, {"since": since})]
 
 
-def silences(conn: Connection, role: str, since: datetime, longer_than: timedelta) -> list[Silence]:
-    """Silences of a role that ended after ``since``: from the last sign of life of any earlier process to the start of the
-    next."""
-    silences: list[Silence] = []
+def silences(conn: Connection, role: str, since: datetime, longer_than: timedelta) -> list[Span]:
+    """The times that ended after ``since`` and in which no process of a role gave a sign of life: from the last one of any
+    earlier process to the start of the next."""
+    silences: list[Span] = []
     last: datetime | None = None
     for one in _of_role(conn, role):
         if last is not None and one.started_at >= since and one.started_at - last > longer_than:
-            silences.append(Silence(last, one.started_at))
+            silences.append(Span(last, one.started_at))
         last = one.seen_at if last is None else max(last, one.seen_at)
     return silences
 

@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from app.domain.decoding import decode
+from app.rules.drift.drift import Restore
 from app.stores.sql.columns import some_moment
 from app.stores.sql.statements import Statement
 
@@ -25,14 +26,6 @@ class Mark(NamedTuple):
     at: datetime
 
 
-class Restored(NamedTuple):
-    """A restored backup: the state of ``back_to`` came back between ``lost_at`` and ``found_at``."""
-
-    back_to: datetime
-    lost_at: datetime
-    found_at: datetime
-
-
 class Witness:
     """The last mark that a process has seen (with a ``file``: every process of a role on this machine), kept outside the
     database, so that it survives a restore."""
@@ -42,8 +35,8 @@ class Witness:
         self.last: Mark | None = self._read()
 
     def keep(self, mark: Mark) -> None:
-        """Keep a mark; to be called when the transaction that raised it is committed. A file that cannot be written is no
-        error: this process still knows the mark."""
+        """Keep a mark; to be called when the transaction that raised it is committed. It is not an error if the file cannot
+        be written: this process still knows the mark."""
         self.last = mark
         if self._file is not None:
             with suppress(OSError):
@@ -88,7 +81,7 @@ def rise(conn: Connection, seen: Mark | None, now: datetime) -> Mark:
     return Mark(lineage, number, now)
 
 
-def restores(conn: Connection, since: datetime) -> list[Restored]:
+def restores(conn: Connection, since: datetime) -> list[Restore]:
     """Restores that were noticed since a moment, oldest first."""
     rows = _RESTORES.run(conn, {"since": since})
-    return [Restored(*map(some_moment, row)) for row in rows]
+    return [Restore(some_moment(back_to), some_moment(lost), some_moment(found)) for back_to, lost, found in rows]

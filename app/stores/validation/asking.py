@@ -1,14 +1,15 @@
 """Runs a question about the data: one statement finds the rows once, and its checks count and sample them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from app.domain import ALL_ITEMS, micros, quantity
+from app.domain import ALL_ITEMS, JsonObject, micros, quantity
 from app.stores.sql.columns import moment_from
 from app.stores.sql.statements import Statement
 
@@ -28,7 +29,7 @@ class Finding(NamedTuple):
 
     check: str
     rows: int
-    samples: list[dict[str, Any]]
+    samples: list[JsonObject]
 
 
 class Cutoffs(NamedTuple):
@@ -60,21 +61,25 @@ class Check:
     counts: str = "count(*)"
 
 
+NOTHING_GIVEN: Mapping[str, str] = MappingProxyType({})
+
+
 class Question:
-    """Common table expressions, the last named ``found``, and the checks that count and sample it.
+    """A selection (``found``), and the checks that count and sample it. ``given`` are selections that it uses, by name.
 
     Parameters are ``:connection``, ``:samples`` and the fields of ``Cutoffs``. Columns whose name ends in ``on_hand`` or
     ``quantity`` are exact amounts, those that end in ``_at`` moments.
     """
 
-    def __init__(self, tables: str, checks: Sequence[Check]) -> None:
+    def __init__(self, found: str, checks: Sequence[Check], *, given: Mapping[str, str] = NOTHING_GIVEN) -> None:
         self.checks = tuple(checks)
         parts = " UNION ALL ".join(_part(number, check, self._columns()) for number, check in enumerate(checks))
+        tables = ", ".join(f"{name} AS MATERIALIZED ({sql})" for name, sql in {**given, "found": found}.items())
         sql = f"WITH {tables} {parts}"
         self._statement = Statement(sql, postgresql=sql.replace("instr(", "strpos("))  # one function, two names
 
     def ask(self, conn: Connection, connection: str, cutoffs: Cutoffs, samples: int) -> list[Finding]:
-        """What each check finds, with at most so many samples."""
+        """What each check finds, with at most ``samples`` samples."""
         values = {"connection": connection, "samples": max(samples, 1), **cutoffs._asdict()}
         rows = self._statement.run(conn, values)
         return [_finding(check, number, rows, self._columns(), samples) for number, check in enumerate(self.checks)]

@@ -28,33 +28,30 @@ def _is_settled(connection: str, item: str, parent: str) -> str:
 
 # Each side is one row, so min() takes it as it is.
 _SIDES = f"""
-    side AS MATERIALIZED (
-        SELECT connection, {ALIKE} AS alike, min(sku) AS sku, min(external_id) AS item, min(parent_id) AS parent,
-               min(trim(name)) AS name, min(price_minor) AS price_minor, min(currency) AS currency,
-               min(written_at) AS written_at
-        FROM listings WHERE {FOR_SALE} AND {HAS_SKU} GROUP BY connection, {ALIKE} HAVING count(*) = 1)
+    SELECT connection, {ALIKE} AS alike, min(sku) AS sku, min(external_id) AS item, min(parent_id) AS parent,
+           min(trim(name)) AS name, min(price_minor) AS price_minor, min(currency) AS currency,
+           min(written_at) AS written_at
+    FROM listings WHERE {FOR_SALE} AND {HAS_SKU} GROUP BY connection, {ALIKE} HAVING count(*) = 1
 """
 _PAIRS = f"""
-    pair AS MATERIALIZED (
-        SELECT mine.sku, mine.item, mine.parent, theirs.connection AS other, theirs.item AS other_item,
-               theirs.parent AS other_parent, mine.name, theirs.name AS other_name, mine.price_minor,
-               theirs.price_minor AS other_price_minor, mine.currency, mine.currency = theirs.currency AS comparable,
-               {_on_hand("mine.connection", "mine.item")} AS on_hand,
-               {_on_hand("theirs.connection", "theirs.item")} AS other_on_hand
-        FROM side mine JOIN side theirs ON theirs.alike = mine.alike AND theirs.connection <> mine.connection
-        WHERE mine.connection = :connection AND mine.written_at < :quiet AND theirs.written_at < :quiet)
+    SELECT mine.sku, mine.item, mine.parent, theirs.connection AS other, theirs.item AS other_item,
+           theirs.parent AS other_parent, mine.name, theirs.name AS other_name, mine.price_minor,
+           theirs.price_minor AS other_price_minor, mine.currency, mine.currency = theirs.currency AS comparable,
+           {_on_hand("mine.connection", "mine.item")} AS on_hand,
+           {_on_hand("theirs.connection", "theirs.item")} AS other_on_hand
+    FROM side mine JOIN side theirs ON theirs.alike = mine.alike AND theirs.connection <> mine.connection
+    WHERE mine.connection = :connection AND mine.written_at < :quiet AND theirs.written_at < :quiet
 """
 _PRICES_DIFFER = "comparable AND price_minor <> other_price_minor"
 _FOUND = f"""
-    found AS MATERIALIZED (
-        SELECT pair.* FROM pair
-        WHERE (name <> other_name OR ({_PRICES_DIFFER}) OR on_hand <> other_on_hand)
-              AND {_is_settled(":connection", "pair.item", "pair.parent")}
-              AND {_is_settled("pair.other", "pair.other_item", "pair.other_parent")})
+    SELECT pair.* FROM pair
+    WHERE (name <> other_name OR ({_PRICES_DIFFER}) OR on_hand <> other_on_hand)
+          AND {_is_settled(":connection", "pair.item", "pair.parent")}
+          AND {_is_settled("pair.other", "pair.other_item", "pair.other_parent")}
 """
 _PAIR = ("sku", "other", "item", "other_item")
 MISMATCHES = Question(
-    f"{_SIDES}, {_PAIRS}, {_FOUND}",
+    _FOUND,
     [
         Check("name_mismatches", (*_PAIR, "name", "other_name"), where="name <> other_name"),
         Check("stock_mismatches", (*_PAIR, "on_hand", "other_on_hand"), where="on_hand <> other_on_hand"),
@@ -62,4 +59,5 @@ MISMATCHES = Question(
             "price_mismatches", (*_PAIR, "price_minor", "other_price_minor", "currency"), where=f"({_PRICES_DIFFER})"
         ),
     ],
+    given={"side": _SIDES, "pair": _PAIRS},
 )

@@ -35,7 +35,7 @@ class DataQuestion(Protocol):
         """Its checks, in the order of the findings."""
 
     def ask(self, conn: Connection, connection: str, cutoffs: Cutoffs, samples: int) -> list[Finding]:
-        """The finding of each check, with at most so many samples."""
+        """The finding of each check, with at most ``samples`` samples."""
 
 
 def questions(confirmed: Collection[Kind]) -> tuple[DataQuestion, ...]:

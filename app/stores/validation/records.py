@@ -25,7 +25,7 @@ def _future_rows(kind: Kind) -> str:
 
 # Deleted rows too: no read before that date brings them back.
 FROM_THE_FUTURE = Question(
-    f"found AS MATERIALIZED ({' UNION ALL '.join(map(_future_rows, Kind))})",
+    " UNION ALL ".join(map(_future_rows, Kind)),
     [Check("from_the_future", ("kind", "item", "modified_at"))],
 )
 
@@ -41,14 +41,13 @@ def _unheld_rows(kind: Kind) -> str:
 
 
 UNHELD_TEXTS = Question(
-    f"found AS MATERIALIZED ({' UNION ALL '.join(map(_unheld_rows, Kind))})",
+    " UNION ALL ".join(map(_unheld_rows, Kind)),
     [Check("unheld_texts", ("kind", "item"))],
 )
 FAILED_ITEMS = Question(
     f"""
-    found AS MATERIALIZED (
-        SELECT kind, count(*) AS items, min(external_id) AS item, max(error) AS error FROM failed_items
-        WHERE {_MINE} AND resolved_at IS NULL GROUP BY kind)
+    SELECT kind, count(*) AS items, min(external_id) AS item, max(error) AS error FROM failed_items
+    WHERE {_MINE} AND resolved_at IS NULL GROUP BY kind
     """,
     [Check("failed_items", ("kind", "items", "item", "error"), counts="sum(items)")],
 )
@@ -60,7 +59,7 @@ class _UnknownZones:
     checks = (Check("unknown_time_zones", ("location", "name", "timezone")),)
 
     def ask(self, conn: Connection, connection: str, cutoffs: Cutoffs, samples: int) -> list[Finding]:
-        """The finding, with at most so many samples."""
+        """The finding, with at most ``samples`` samples."""
         rows = [row for row in _ZONES.run(conn, {"connection": connection}) if not _is_zone(row[2])]
         shown = [dict(zip(self.checks[0].shows, row, strict=True)) for row in rows[:samples]]
         return [Finding(self.checks[0].name, len(rows), shown)]

@@ -1,22 +1,21 @@
 """Operations for admins: tokens, users, the audit log."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
-import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from app.domain import Role
 from app.flows.access import accounts, audit
 from app.flows.deps import Deps
 from app.web.api.operation import Operations
-from app.web.api.pages import given, one_more, rows_page
 from app.web.api.params import Most, Params, RowId, Text
-from app.web.api.responses import Row, Rows
-from app.web.api.spelling import camel_rows
+from app.web.api.responses import Answer, Row, Rows, given, one_more, rows_page
 
 TOKENS = "/api/access/tokens"
 
 Label = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._@+-]*$")]
+TokenId = Annotated[int, Meta(ge=1, le=2**63 - 1, description="a token's number")]
 Scope = Annotated[list[Text], Meta(description="only these connections; null means all", max_length=100)]
 
 
@@ -29,12 +28,6 @@ class NewToken(Params, frozen=True, kw_only=True):
     days: Annotated[int, Meta(ge=1, le=3650)] | None = accounts.DAYS
 
 
-class OfToken(Params, frozen=True, kw_only=True):
-    """One token."""
-
-    id: Annotated[int, Meta(ge=1, le=2**63 - 1, description="a token's number")]
-
-
 class AuditPage(Params, frozen=True, kw_only=True):
     """A page of entries; ``action`` is an action, or how several begin."""
 
@@ -43,26 +36,26 @@ class AuditPage(Params, frozen=True, kw_only=True):
     before_number: RowId | UnsetType = UNSET
 
 
-class Issued(msgspec.Struct, frozen=True):
+class Issued(Answer, frozen=True):
     """A new token; its secret is shown only here."""
 
     id: int
     token: str
 
 
-class Listed(msgspec.Struct, frozen=True):
+class Listed(Answer, frozen=True):
     """Everything there is."""
 
-    rows: list[Row]
+    rows: Sequence[Row]
 
 
 operations = Operations()
 
 
 @operations.get(TOKENS, "without their secrets", role=Role.ADMIN)
-def list_tokens(deps: Deps, params: Params) -> Listed:
+def list_tokens(deps: Deps) -> Listed:
     """Every token."""
-    return Listed(camel_rows(accounts.list_tokens(deps)))
+    return Listed(accounts.list_tokens(deps))
 
 
 @operations.post(TOKENS, "the token; its secret is shown only here", role=Role.ADMIN, status=201)
@@ -75,16 +68,16 @@ def create_token(deps: Deps, params: NewToken) -> Issued:
 @operations.post(
     TOKENS + "/{id:int}/revoke", "it stops working within two seconds", role=Role.ADMIN, errors=(409, 422)
 )
-def revoke_token(deps: Deps, params: OfToken) -> Listed:
+def revoke_token(deps: Deps, id: TokenId) -> Listed:
     """Revoke a token; within seconds it opens nothing any more."""
-    accounts.revoke_token(deps, params.id)
-    return Listed(camel_rows(token for token in accounts.list_tokens(deps) if token.id == params.id))
+    accounts.revoke_token(deps, id)
+    return Listed([token for token in accounts.list_tokens(deps) if token.id == id])
 
 
 @operations.get("/api/access/users", "by name", role=Role.ADMIN)
-def list_users(deps: Deps, params: Params) -> Listed:
+def list_users(deps: Deps) -> Listed:
     """Every user."""
-    return Listed(camel_rows(accounts.list_users(deps)))
+    return Listed(accounts.list_users(deps))
 
 
 @operations.get("/api/audit", "newest first", role=Role.ADMIN, heavy=True)

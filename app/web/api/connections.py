@@ -2,20 +2,19 @@
 
 from collections.abc import Sequence
 
-import msgspec
 from msgspec import UNSET, UnsetType
 
 from app.domain.decoding import convert
 from app.flows.connections import connections
 from app.flows.deps import Deps
 from app.web.api.operation import Operations
-from app.web.api.pages import given
 from app.web.api.params import Params, Text
+from app.web.api.responses import Answer, given
 
 CONNECTION = "/api/connections/{connection}"
 
 
-class ForbiddenKind(msgspec.Struct, frozen=True, rename="camel"):
+class ForbiddenKind(Answer, frozen=True):
     """A kind that the credentials may not read."""
 
     kind: str
@@ -24,7 +23,7 @@ class ForbiddenKind(msgspec.Struct, frozen=True, rename="camel"):
     next_try_at: str | None
 
 
-class ConnectionState(msgspec.Struct, frozen=True, rename="camel"):
+class ConnectionState(Answer, frozen=True):
     """The state of a connection: ``ok``, ``refused``, ``unanswered`` or ``paused``; moments are ISO 8601 in UTC."""
 
     connection: str
@@ -39,13 +38,13 @@ class ConnectionState(msgspec.Struct, frozen=True, rename="camel"):
     forbidden: Sequence[ForbiddenKind]
 
 
-class Connections(msgspec.Struct, frozen=True):
+class Connections(Answer, frozen=True):
     """Every connection that the caller may see, by name."""
 
     connections: list[ConnectionState]
 
 
-class CheckedConnection(msgspec.Struct, frozen=True):
+class CheckedConnection(Answer, frozen=True):
     """The result of a call made now; ``answers`` is null when it could not be made."""
 
     answers: bool | None
@@ -63,7 +62,7 @@ operations = Operations()
 
 
 @operations.get("/api/connections", "state, since when and why, and the kinds that may not be read")
-def list_connections(deps: Deps, params: Params) -> Connections:
+def list_connections(deps: Deps) -> Connections:
     """The state of each connection."""
     return Connections([_state(view) for view in connections.list_connections(deps)])
 
@@ -75,13 +74,13 @@ def pause_connection(deps: Deps, connection: str, params: Pause) -> ConnectionSt
 
 
 @operations.post(CONNECTION + "/resume", "workers fetch what is owed", errors=(409, 422))
-def resume_connection(deps: Deps, connection: str, params: Params) -> ConnectionState:
+def resume_connection(deps: Deps, connection: str) -> ConnectionState:
     """End a person's pause."""
     return _state(connections.resume(deps, connection))
 
 
 @operations.post(CONNECTION + "/check", "the vendor's answer, and the connection's state after it", errors=(422,))
-def check_connection(deps: Deps, connection: str, params: Params) -> CheckedConnection:
+def check_connection(deps: Deps, connection: str) -> CheckedConnection:
     """Call a connection's vendor now."""
     checked = connections.check(deps, connection)
     return CheckedConnection(checked.answers, checked.said, _state(checked.now))

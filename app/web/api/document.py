@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from app.domain import Role
-from app.web.api.operation import Operation
+from app.domain import JsonObject, Role
+from app.web.api.operation import Operation, Parameter
 from app.web.api.operations import OPERATIONS
 from app.web.problems import JSON, Failure
 
@@ -19,7 +19,7 @@ ERRORS: Mapping[int, str] = {
     400: "the request is not readable, or a value or name is wrong; the message says what would be right",
     404: "there is no such thing, or the caller may not see it",
     408: "the body did not arrive in time",
-    409: "the state of the thing does not allow it; where another run is active, details say which",
+    409: "the state of the thing does not allow it; if another run is active, details say which",
     413: "the body is too large",
     422: "the request was understood, and cannot be carried out",
     429: "too many requests; try again after Retry-After seconds",
@@ -39,7 +39,7 @@ _OPEN = ("alive", "ready")
 _TEXT = {"text/plain": {"schema": {"type": "string"}}}
 
 
-def document(connections: Sequence[str], role: Role) -> dict[str, Any]:
+def document(connections: Sequence[str], role: Role) -> JsonObject:
     """What a caller with this role may request about these connections, as JSON-ready values."""
     operations = [one for one in OPERATIONS if role.includes(one.least)]
     responses = [one.response for one in operations]
@@ -47,7 +47,7 @@ def document(connections: Sequence[str], role: Role) -> dict[str, Any]:
     types = list(dict.fromkeys([*responses, *bodies, Failure]))
     shapes, components = msgspec.json.schema_components(types, ref_template=_REF)
     schema_of = dict(zip(types, shapes, strict=True))
-    paths: dict[str, dict[str, Any]] = {path: {"get": _plain(*one)} for path, one in _PLAIN.items()}
+    paths: dict[str, JsonObject] = {path: {"get": _plain(*one)} for path, one in _PLAIN.items()}
     paths["/readyz"] = {"get": _readiness()}
     paths["/metrics"] = {"get": _plain("prometheus", "All figures for Prometheus", "its text format", _TEXT)}
     for one in operations:
@@ -66,10 +66,8 @@ def document(connections: Sequence[str], role: Role) -> dict[str, Any]:
     }
 
 
-def _operation(
-    operation: Operation, schema_of: Mapping[Any, Any], parameters: list[dict[str, Any]]
-) -> dict[str, Any]:
-    described: dict[str, Any] = {
+def _operation(operation: Operation, schema_of: Mapping[Any, Any], parameters: list[JsonObject]) -> JsonObject:
+    described: JsonObject = {
         "operationId": operation.name,
         "summary": operation.summary,
         "description": f"Needs the role {operation.least}.",
@@ -82,7 +80,7 @@ def _operation(
     return described
 
 
-def _responses(operation: Operation, schema_of: Mapping[Any, Any]) -> dict[str, Any]:
+def _responses(operation: Operation, schema_of: Mapping[Any, Any]) -> JsonObject:
     failure = _json(schema_of[Failure])
     good = {"description": operation.description, "content": _json(schema_of[operation.response])}
     if operation.status == 202 and "run" in getattr(operation.response, "__struct_fields__", ()):
@@ -94,44 +92,42 @@ def _responses(operation: Operation, schema_of: Mapping[Any, Any]) -> dict[str, 
     return {str(operation.status): good, **dict(sorted(bad.items())), "default": other}
 
 
-def _parameters(operation: Operation, connections: Sequence[str], components: dict[str, Any]) -> list[dict[str, Any]]:
+def _parameters(operation: Operation, connections: Sequence[str], components: JsonObject) -> list[JsonObject]:
     """The parameters of an operation; the enumerations they use are added to the components."""
-    listed = list(operation.parameters())
-    shapes, used = msgspec.json.schema_components([field.type for *_, field in listed], ref_template=_REF)
+    listed = [*operation.of_path(), *operation.of_query()]
+    shapes, used = msgspec.json.schema_components([one.type for one in listed], ref_template=_REF)
     components.update(used)
-    parameters = [
-        _parameter(name, place, shape, field) for (name, place, field), shape in zip(listed, shapes, strict=True)
-    ]
+    parameters = [_parameter(one, shape) for one, shape in zip(listed, shapes, strict=True)]
     return [_connection(connections), *parameters] if operation.of_connection else parameters
 
 
-def _parameter(name: str, place: str, shape: dict[str, Any], field: msgspec.structs.FieldInfo) -> dict[str, Any]:
+def _parameter(one: Parameter, shape: JsonObject) -> JsonObject:
     schema = dict(shape)
-    parameter = {"name": name, "in": place, "required": place == "path"}
+    parameter = {"name": one.name, "in": one.place, "required": one.place == "path"}
     if "description" in schema:
         parameter["description"] = schema.pop("description")
-    if field.default not in (msgspec.NODEFAULT, msgspec.UNSET):
-        schema["default"] = field.default
+    if one.default not in (msgspec.NODEFAULT, msgspec.UNSET):
+        schema["default"] = one.default
     return {**parameter, "schema": schema}
 
 
-def _connection(connections: Iterable[str]) -> dict[str, Any]:
+def _connection(connections: Iterable[str]) -> JsonObject:
     known = list(connections)
-    schema: dict[str, Any] = {"type": "string", "enum": known} if known else {"type": "string", "minLength": 1}
+    schema: JsonObject = {"type": "string", "enum": known} if known else {"type": "string", "minLength": 1}
     described = "the connection's slug"
     return {"name": "connection", "in": "path", "required": True, "description": described, "schema": schema}
 
 
-def _plain(name: str, summary: str, description: str, content: Any = None) -> dict[str, Any]:
+def _plain(name: str, summary: str, description: str, content: Any = None) -> JsonObject:
     answer = {"description": description, "content": content or _json({"type": "object"})}
-    described: dict[str, Any] = {"operationId": name, "summary": summary, "responses": {"200": answer}}
+    described: JsonObject = {"operationId": name, "summary": summary, "responses": {"200": answer}}
     if name in _OPEN:
         return {**described, "security": []}
     refused = {str(status): {"description": ERRORS[status]} for status in (401, 403, 429)}
     return {**described, "responses": {**described["responses"], **refused}}
 
 
-def _readiness() -> dict[str, Any]:
+def _readiness() -> JsonObject:
     described = _plain("ready", "Can it do its work?", "it can; each check's finding")
     described["responses"]["503"] = {
         **described["responses"]["200"],
@@ -140,7 +136,7 @@ def _readiness() -> dict[str, Any]:
     return described
 
 
-def _json(schema: Any) -> dict[str, Any]:
+def _json(schema: Any) -> JsonObject:
     return {JSON: {"schema": schema}}
 
 

@@ -1,18 +1,16 @@
 """Operations that answer questions about dead letters."""
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated
 
-import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import Meta
 
 from app.flows.deps import Deps
 from app.flows.letters import letters
-from app.flows.letters.letters import Totals
+from app.flows.letters.letters import LetterView, Totals
 from app.web.api.operation import Operations
-from app.web.api.pages import given, one_more, page
-from app.web.api.params import Most, Params, RowId
-from app.web.api.responses import Next, Row
-from app.web.api.spelling import camel, camel_rows
+from app.web.api.params import Most, Page, Params
+from app.web.api.responses import Answer, Next, Row, given, one_more, page
 
 LETTERS = "/api/dead-letters"
 LETTER = LETTERS + "/{id:int}"
@@ -28,12 +26,10 @@ Filter = Annotated[
 LetterId = Annotated[int, Meta(ge=1, le=2**63 - 1, description="a letter's number")]
 
 
-class LetterPage(Params, frozen=True, kw_only=True):
+class LetterPage(Page, frozen=True):
     """A page of letters; a filter without a state means those that wait for a person."""
 
     filter: Filter = ""
-    limit: Most = 50
-    before_id: RowId | UnsetType = UNSET
 
 
 class LetterGroups(Params, frozen=True, kw_only=True):
@@ -44,25 +40,19 @@ class LetterGroups(Params, frozen=True, kw_only=True):
     limit: Most = 50
 
 
-class OfLetter(Params, frozen=True, kw_only=True):
-    """One letter."""
-
-    id: LetterId
-
-
-class Letters(msgspec.Struct, frozen=True):
+class Letters(Answer, frozen=True):
     """A page of letters, the latest dead first."""
 
     totals: Totals
-    rows: list[Row]
+    rows: Sequence[Row]
     next: Next | None
 
 
-class Groups(msgspec.Struct, frozen=True):
+class Groups(Answer, frozen=True):
     """Groups, the largest first."""
 
     totals: Totals
-    rows: list[Row]
+    rows: Sequence[Row]
 
 
 operations = Operations()
@@ -74,7 +64,7 @@ def list_letters(deps: Deps, params: LetterPage) -> Letters:
     before = given(params.before_id)
     matches = letters.find(deps, params.filter, limit=one_more(params.limit), before_id=before)
     rows, following = page(LETTERS, params, matches.rows)
-    return Letters(matches.totals, camel_rows(rows), following)
+    return Letters(matches.totals, rows, following)
 
 
 @operations.get(LETTERS + "/groups", "groups, the largest first", heavy=True)
@@ -82,10 +72,10 @@ def group_letters(deps: Deps, params: LetterGroups) -> Groups:
     """Dead letters by cause or by item."""
     group = letters.groups_by_cause if params.by == "cause" else letters.groups_by_item
     groups = group(deps, params.filter, limit=params.limit)
-    return Groups(groups.totals, camel_rows(groups.rows))
+    return Groups(groups.totals, groups.rows)
 
 
 @operations.get(LETTER, "the letter with its attempts, and the outcomes of its item since")
-def show_letter(deps: Deps, params: OfLetter) -> dict[str, Any]:
+def show_letter(deps: Deps, id: LetterId) -> LetterView:
     """Everything about one dead letter."""
-    return camel(letters.show(deps, params.id))
+    return letters.show(deps, id)

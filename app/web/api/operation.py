@@ -1,32 +1,44 @@
 """An operation of the API: declared once, at its function; its route and its documentation come from there."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 import msgspec
 
-from app.domain import Role
+from app.domain import JsonObject, Role
+from app.web.api.params import Params
+from app.web.api.responses import Answer
+from app.web.api.spelling import camel_word
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 SYNC = "/api/sync-{connection}"
-"""The path of what is about one connection."""
+"""The path of operations about one connection."""
 
 _CONVERTED = re.compile(r":\w+(?=\})")
 _NAMED = re.compile(r"\{(\w+)\}")
 
 
+class Parameter(NamedTuple):
+    """A parameter of an operation: its name in Python, and the one that callers use; ``place`` is ``path`` or ``query``."""
+
+    attribute: str
+    name: str
+    place: str
+    type: Any
+    default: Any = msgspec.NODEFAULT
+
+
 @dataclass(frozen=True)
 class Operation:
-    """``call`` takes ``Deps`` (with the caller as ``who``), the connection if the path names one, and its params; it runs in
-    a thread. Its signature says the rest: the types of its params and of its response.
+    """``call`` takes ``Deps`` (with the caller as ``principal``), what the path names (the connection first), and its
+    params, if it has any; it runs in a thread. Its signature says the rest: the types of these and of its response.
 
-    Fields of the params that the path names come from the path, the others from the query, or of a change from the body.
-    If there is a body and the path names something, ``call`` takes the params of the path before those of the body.
-    ``description`` says what the response is. ``errors`` are the statuses that it may answer beside those that follow from
+    The params come from the query, or of a change from the body, unless it is ``in_query``. ``description`` says what the
+    response is. ``errors`` are the statuses that it may answer beside those that follow from
     the rest. ``role`` is the least role that the caller needs: by default viewers may look
     and operators may change. A token that may not see the connection gets a 404. A ``heavy`` operation may read much: few
     are answered at once (``web.heavy``), and those that only look have a time limit.
@@ -40,6 +52,7 @@ class Operation:
     errors: tuple[int, ...] = ()
     role: Role | None = None
     heavy: bool = False
+    in_query: bool = False
 
     @property
     def least(self) -> Role:
@@ -48,7 +61,7 @@ class Operation:
 
     @property
     def only_looks(self) -> bool:
-        """Whether it changes nothing, so that it may be ended at any moment."""
+        """Whether it changes nothing, so that it may be stopped at any moment."""
         return self.method == "GET" or self.path.endswith("/preview")
 
     @property
@@ -72,31 +85,26 @@ class Operation:
         return self.call.__name__.rstrip("_")
 
     @cached_property
-    def _types(self) -> dict[str, Any]:
+    def _types(self) -> Mapping[str, type[Any]]:
         hints = get_type_hints(self.call, include_extras=True)
         return {name: type_ for name, type_ in hints.items() if name not in ("deps", "connection")}
 
     @property
     def response(self) -> Any:
-        """The type of what ``call`` returns."""
-        return self._types["return"]
+        """The type of what is answered: an ``Answer``, or a row of the flows as a JSON object."""
+        type_ = self._types["return"]
+        return type_ if issubclass(type_, Answer) else JsonObject
 
     @property
     def params(self) -> type[msgspec.Struct]:
-        """The type of the last argument of ``call``."""
-        type_: type[msgspec.Struct] = list(self._types.values())[-2]
+        """The type of the params; ``Params`` if there are none."""
+        type_: type[msgspec.Struct] = self._types.get("params", Params)
         return type_
-
-    @property
-    def path_params(self) -> type[msgspec.Struct] | None:
-        """The type of what the path names, where the last argument is the body."""
-        return next(iter(self._types.values())) if len(self._types) > 2 else None
 
     @cached_property
     def in_body(self) -> bool:
-        """Whether the params come in a body: those of a change, unless the path names one of them."""
-        names = {field.encode_name for field in msgspec.structs.fields(self.params)}
-        return self.method != "GET" and bool(names) and not names & self.in_path()
+        """Whether the params come in a body."""
+        return self.method != "GET" and bool(self.params.__struct_fields__) and not self.in_query
 
     @property
     def statuses(self) -> set[int]:
@@ -108,11 +116,17 @@ class Operation:
         """The names that the path gives."""
         return set(_NAMED.findall(self.url))
 
-    def parameters(self) -> Iterator[tuple[str, str, msgspec.structs.FieldInfo]]:
-        """Name, place (``path`` or ``query``) and field of each parameter."""
-        type_ = self.path_params if self.in_body else self.params
-        for field in () if type_ is None else msgspec.structs.fields(type_):
-            yield field.encode_name, "path" if field.encode_name in self.in_path() else "query", field
+    def of_path(self) -> list[Parameter]:
+        """What the path names beside the connection, in the order in which ``call`` takes it."""
+        names = {camel_word(name): name for name in self._types}
+        return [
+            Parameter(names[name], name, "path", self._types[names[name]]) for name in names if name in self.in_path()
+        ]
+
+    def of_query(self) -> list[Parameter]:
+        """The params that come in the query."""
+        fields = () if self.in_body else msgspec.structs.fields(self.params)
+        return [Parameter(field.name, field.encode_name, "query", field.type, field.default) for field in fields]
 
 
 class Operations(list[Operation]):
@@ -120,17 +134,17 @@ class Operations(list[Operation]):
 
     def get(self, path: str, description: str, **more: Any) -> Callable[[F], F]:
         """An operation that looks."""
-        return self._declare("GET", path, description, more)
+        return self._declare("GET", path, description, **more)
 
     def post(self, path: str, description: str, **more: Any) -> Callable[[F], F]:
         """An operation that does something."""
-        return self._declare("POST", path, description, more)
+        return self._declare("POST", path, description, **more)
 
     def put(self, path: str, description: str, **more: Any) -> Callable[[F], F]:
         """An operation that sets something."""
-        return self._declare("PUT", path, description, more)
+        return self._declare("PUT", path, description, **more)
 
-    def _declare(self, method: str, path: str, description: str, more: dict[str, Any]) -> Callable[[F], F]:
+    def _declare(self, method: str, path: str, description: str, **more: Any) -> Callable[[F], F]:
         def declared(call: F) -> F:
             self.append(Operation(method, path, call, description, **more))
             return call

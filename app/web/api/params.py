@@ -33,7 +33,7 @@ Records = Annotated[int, Meta(ge=1, le=1_000_000_000, description="stop after th
 
 
 class Params(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
-    """Nothing but the connection."""
+    """Only the connection."""
 
 
 class RunOptions(Options, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, rename="camel"):
@@ -57,16 +57,9 @@ class StartRun(RunOptions, frozen=True, kw_only=True, omit_defaults=True, forbid
     strategy: Strategy = Strategy.SMART
 
 
-class OfRun(Params, frozen=True, kw_only=True):
-    """One run."""
+class OneKind(Params, frozen=True, kw_only=True):
+    """Of an item by its id at the source; without a kind, a product with its stock."""
 
-    id: RunId
-
-
-class OfItem(Params, frozen=True, kw_only=True):
-    """One item, by its id at the source; without a kind, a product with its stock."""
-
-    external_id: Text
     kind: Kind | UnsetType = UNSET
 
 
@@ -91,7 +84,14 @@ class CriticalPage(Params, frozen=True, kw_only=True):
     anew: bool = False
 
 
-class HistoryPage(Params, frozen=True, kw_only=True):
+class Page(Params, frozen=True, kw_only=True):
+    """A page of rows; the fields of a subclass come before these."""
+
+    limit: Most = 50
+    before_id: RowId | UnsetType = UNSET
+
+
+class HistoryPage(Page, frozen=True):
     """A page of runs; ``status`` and ``cause`` in any case, and also in older spellings."""
 
     status: Spelling | UnsetType = UNSET
@@ -100,21 +100,17 @@ class HistoryPage(Params, frozen=True, kw_only=True):
     since: Moment | UnsetType = UNSET
     until: Moment | UnsetType = UNSET
     dry: bool | UnsetType = UNSET
-    limit: Most = 50
-    before_id: RowId | UnsetType = UNSET
 
 
-class FailedItemsPage(Params, frozen=True, kw_only=True):
+class FailedItemsPage(Page, frozen=True):
     """A page of items that runs could not sync; with ``resolved`` also those that were synced since."""
 
     run_id: RunId | UnsetType = UNSET
     category: Text | UnsetType = UNSET
     resolved: bool = False
-    limit: Most = 50
-    before_id: RowId | UnsetType = UNSET
 
 
-class DriftPage(Params, frozen=True, kw_only=True):
+class DriftPage(Page, frozen=True):
     """A page of differences that runs found; ``cause`` and ``change`` in any case, and also in older spellings."""
 
     run_id: RunId | UnsetType = UNSET
@@ -122,8 +118,6 @@ class DriftPage(Params, frozen=True, kw_only=True):
     cause: DriftCause | UnsetType = UNSET
     change: DriftChange | UnsetType = UNSET
     since: Moment | UnsetType = UNSET
-    limit: Most = 50
-    before_id: RowId | UnsetType = UNSET
 
 
 class EditSchedule(Params, frozen=True, kw_only=True):
@@ -133,11 +127,6 @@ class EditSchedule(Params, frozen=True, kw_only=True):
     cron: Text | UnsetType = UNSET
     timezone: Text | UnsetType = UNSET
     enabled: bool | UnsetType = UNSET
-
-
-def filters(params: Params) -> dict[str, Any]:
-    """The fields that were set, by the names the stores know."""
-    return {name: value for name, value in msgspec.structs.asdict(params).items() if value is not UNSET}
 
 
 def check(params: msgspec.Struct) -> None:

@@ -1,17 +1,24 @@
 """Operations that answer questions; every figure comes from the database."""
 
-from typing import Any
+from typing import TypeVar
 from urllib.parse import quote
 
+import msgspec
+from msgspec import UNSET
+
 from app.flows.catalog import critical, validate
+from app.flows.catalog.validate import Validation
 from app.flows.deps import Deps
 from app.flows.reports import condition, metrics
+from app.flows.reports.condition import Condition, Health
+from app.flows.reports.metrics import Metrics
 from app.flows.runs import history
+from app.flows.runs.history import DriftWanted, FailedItemsWanted, RunsWanted
 from app.flows.upkeep import schedules
+from app.flows.upkeep.schedules import SavedSchedule
 from app.rules.drift.drift_advice import advice_on
 from app.rules.spellings import DRIFT_CAUSES, DRIFT_CHANGES, RUN_CAUSES, STATUSES, Words
 from app.web.api.operation import SYNC, Operations
-from app.web.api.pages import one_more, page, rows_page
 from app.web.api.params import (
     CriticalPage,
     Days,
@@ -19,96 +26,98 @@ from app.web.api.params import (
     EditSchedule,
     FailedItemsPage,
     HistoryPage,
-    Params,
     Samples,
-    filters,
 )
-from app.web.api.responses import CriticalItems, Differences, Jobs, Rows
-from app.web.api.spelling import camel, camel_rows
+from app.web.api.responses import CriticalItems, Differences, Jobs, Rows, given, one_more, page, rows_page
+
+T = TypeVar("T")
 
 operations = Operations()
 
 
 @operations.get(SYNC + "/status", "the connection's state", heavy=True)
-def status(deps: Deps, connection: str, params: Params) -> dict[str, Any]:
+def status(deps: Deps, connection: str) -> Condition:
     """What a connection stores, owes and does now."""
-    return camel(condition.condition(deps, connection))
+    return condition.condition(deps, connection)
 
 
 @operations.get(SYNC + "/health", "healthy when problems is empty", heavy=True)
-def health(deps: Deps, connection: str, params: Params) -> dict[str, Any]:
+def health(deps: Deps, connection: str) -> Health:
     """What is wrong, in words."""
-    return camel(condition.health(deps, connection))
+    return condition.health(deps, connection)
 
 
 @operations.get(SYNC + "/metrics", "figures; null means unknown", heavy=True)
-def show_metrics(deps: Deps, connection: str, params: Days) -> dict[str, Any]:
+def show_metrics(deps: Deps, connection: str, params: Days) -> Metrics:
     """The figures of the last days."""
-    return camel(metrics.metrics(deps, connection, params.days))
+    return metrics.metrics(deps, connection, params.days)
 
 
 @operations.get(SYNC + "/history", "a page of runs", heavy=True)
 def show_history(deps: Deps, connection: str, params: HistoryPage) -> Rows:
     """Past and present runs."""
-    wanted = _wanted(params, status=STATUSES, cause=RUN_CAUSES)
-    runs = history.list_runs(deps, connection, **wanted)
+    wanted = _wanted(params, RunsWanted, status=STATUSES, cause=RUN_CAUSES)
+    runs = history.list_runs(deps, connection, wanted)
     return rows_page(_path(connection, "history"), params, runs)
 
 
 @operations.get(SYNC + "/critical", "a page", heavy=True)
 def show_critical(deps: Deps, connection: str, params: CriticalPage) -> CriticalItems:
     """What is out of stock or low."""
-    counts, items = critical.page(deps, connection, **_wanted(params))
-    rows, following = page(_path(connection, "critical"), params, items, after="after", by="external_id")
-    return CriticalItems(rows=camel_rows(rows), next=following, **counts)
+    limit = one_more(params.limit)
+    found = critical.page(deps, connection, limit=limit, after=given(params.after), anew=params.anew)
+    rows, following = page(_path(connection, "critical"), params, found.items, after="after", by="external_id")
+    age = found.age
+    return CriticalItems(found.counts, age.found_at, age.age_seconds, age.took_ms, rows, following)
 
 
 @operations.get(SYNC + "/validate", "each check's finding", heavy=True)
-def show_validation(deps: Deps, connection: str, params: Samples) -> dict[str, Any]:
+def show_validation(deps: Deps, connection: str, params: Samples) -> Validation:
     """Is the data right?"""
-    return camel(validate.validate(deps, connection, samples=params.samples, anew=params.anew))
+    return validate.validate(deps, connection, samples=params.samples, anew=params.anew)
 
 
 @operations.get(SYNC + "/failed-items", "a page", heavy=True)
 def show_failed_items(deps: Deps, connection: str, params: FailedItemsPage) -> Rows:
     """Items that failed, each with its reason."""
-    failed = history.list_failed_items(deps, connection, **_wanted(params))
+    failed = history.list_failed_items(deps, connection, _wanted(params, FailedItemsWanted))
     return rows_page(_path(connection, "failed-items"), params, failed)
 
 
 @operations.get(SYNC + "/drift", "a page", heavy=True)
 def show_drift(deps: Deps, connection: str, params: DriftPage) -> Differences:
     """Differences that runs found."""
-    wanted = _wanted(params, cause=DRIFT_CAUSES, change=DRIFT_CHANGES)
-    differences, summary = history.list_differences(deps, connection, **wanted)
+    wanted = _wanted(params, DriftWanted, cause=DRIFT_CAUSES, change=DRIFT_CHANGES)
+    differences, summary = history.list_differences(deps, connection, wanted)
     rows, following = page(_path(connection, "drift"), params, differences)
-    advised = [{**camel(row), "advice": advice_on(row.cause)} for row in rows]
-    return Differences(advised, None if summary is None else camel_rows(summary), following)
+    advised = [{**row._asdict(), "advice": advice_on(row.cause)} for row in rows]
+    return Differences(advised, summary, following)
 
 
 @operations.get(SYNC + "/schedule", "every job and its next times")
-def show_schedule(deps: Deps, connection: str, params: Params) -> Jobs:
+def show_schedule(deps: Deps, connection: str) -> Jobs:
     """When jobs run."""
-    return Jobs(camel_rows(schedules.show(deps, connection)))
+    return Jobs(schedules.show(deps, connection))
 
 
 @operations.put(
     SYNC + "/schedule",
     "the job with its next times, what it costs, and a warning when the call budget is too small for all",
 )
-def edit_schedule(deps: Deps, connection: str, params: EditSchedule) -> dict[str, Any]:
+def edit_schedule(deps: Deps, connection: str, params: EditSchedule) -> SavedSchedule:
     """Set when a job runs."""
-    kept = {row["job"]: row for row in schedules.show(deps, connection)}.get(params.job, {})
-    wanted = {"cron": "", "timezone": "UTC", "enabled": True, **kept, **filters(params)}
-    edited = (wanted["cron"], wanted["timezone"], wanted["enabled"])
-    return camel(schedules.save(deps, connection, params.job, *edited))
+    edited = (given(params.cron), given(params.timezone), given(params.enabled))
+    return schedules.save(deps, connection, params.job, *edited)
 
 
-def _wanted(params: Any, **words: Words) -> dict[str, Any]:
-    """The filters of a page, with one row more than it holds, and with other spellings replaced by the ``words`` they
-    mean."""
-    wanted = {**filters(params), "limit": one_more(params.limit)}
-    return {name: words[name].read(value) if name in words else value for name, value in wanted.items()}
+def _wanted(params: HistoryPage | FailedItemsPage | DriftPage, shape: type[T], **words: Words) -> T:
+    """The filters of a page as the flows know them, with one row more than it holds, and with other spellings replaced by
+    the ``words`` they mean."""
+    fields = msgspec.structs.asdict(params).items()
+    wanted = {
+        name: words[name].read(value) if name in words else value for name, value in fields if value is not UNSET
+    }
+    return shape(**{**wanted, "limit": one_more(params.limit)})
 
 
 def _path(connection: str, page: str) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 from urllib.parse import parse_qsl, unquote_to_bytes
 
@@ -10,8 +10,8 @@ import msgspec
 from starlette.requests import Request
 
 from app.domain.decoding import convert
-from app.web.api.operation import Operation
-from app.web.api.params import check
+from app.web.api.operation import Operation, Parameter
+from app.web.api.params import Params, check
 from app.web.problems import Problem
 from app.web.webhooks import CutShort, Limits, TooLarge, read_body
 
@@ -25,11 +25,15 @@ _PLACE = re.compile(r"at `\$\.(\w+)")
 async def arguments_of(request: Request, operation: Operation, limits: Limits) -> tuple[Any, ...]:
     """The arguments that ``Operation.call`` takes; raises ``Problem``."""
     _check_path(request)
-    if not operation.in_body:
-        return (_of_parameters(operation, operation.params, request),)
-    named = () if operation.path_params is None else (_of_parameters(operation, operation.path_params, request),)
-    _query(request, {})
-    return *named, _decoded(operation, await body_of(request, limits))
+    of_query = operation.of_query()
+    query = _query(request, {one.name for one in of_query})
+    path = [_value(operation, one, str(request.path_params[one.name])) for one in operation.of_path()]
+    if operation.in_body:
+        return *path, _decoded(operation, await body_of(request, limits))
+    if operation.params is Params:
+        return tuple(path)
+    given = {one.attribute: _value(operation, one, query[one.name]) for one in of_query if one.name in query}
+    return *path, _checked(operation.params(**given))
 
 
 def _check_path(request: Request) -> None:
@@ -40,15 +44,7 @@ def _check_path(request: Request) -> None:
         raise _bad("the path is not UTF-8") from None
 
 
-def _of_parameters(operation: Operation, type_: type[msgspec.Struct], request: Request) -> Any:
-    fields = {name: field for name, _, field in operation.parameters()}
-    in_path = {name: str(request.path_params[name]) for name in operation.in_path() & fields.keys()}
-    given = {**_query(request, fields.keys() - in_path.keys()), **in_path}
-    read = {fields[name].name: _value(operation, name, fields[name].type, text) for name, text in given.items()}
-    return _checked(type_(**read))
-
-
-def _query(request: Request, names: Any) -> dict[str, str]:
+def _query(request: Request, names: Set[str]) -> dict[str, str]:
     try:
         text = request.scope["query_string"].decode("ascii")
         pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MOST_PARAMETERS)
@@ -56,20 +52,20 @@ def _query(request: Request, names: Any) -> dict[str, str]:
         raise _bad(f"the query must be URL-encoded UTF-8 with at most {MOST_PARAMETERS} parameters") from None
     for name, _ in pairs:
         if name not in names:
-            raise _bad(f"unknown parameter `{name}`; there are {', '.join(sorted(names)) or 'none'}")
+            raise _bad(f"unknown parameter `{name}`; use one of: {', '.join(sorted(names)) or 'none'}")
     if len(dict(pairs)) < len(pairs):
         raise _bad("a parameter is given twice")
     return dict(pairs)
 
 
-def _value(operation: Operation, name: str, type_: Any, text: str) -> Any:
+def _value(operation: Operation, one: Parameter, text: str) -> Any:
     """A parameter's value: the text itself where a text is wanted, else the number or truth it spells."""
     for value in (text, _literal(text)):
         try:
-            return convert(value, type_)
+            return convert(value, one.type)
         except msgspec.ValidationError as error:
             wrong = str(error)
-    raise _bad(f"{wrong} - at `{name}`{_choices(operation, name)}")
+    raise _bad(f"{wrong} - at `{one.name}`{_choices(operation, one.name)}")
 
 
 def _literal(text: str) -> Any:
@@ -119,10 +115,10 @@ def _checked(params: Any) -> Any:
 def _choices(operation: Operation, name: str | None) -> str:
     """What would be right: the values of an enumeration, or the names of the fields."""
     if name is None:
-        return f"; there are {_names(operation)}"
+        return f"; use one of: {_names(operation)}"
     types = {field.encode_name: field.type for field in msgspec.structs.fields(operation.params)}
     enums = list(_enums(msgspec.json.schema(types[name]))) if name in types else []
-    return f"; there are {', '.join(map(str, enums))}" if enums else ""
+    return f"; use one of: {', '.join(map(str, enums))}" if enums else ""
 
 
 def _enums(schema: Any) -> Any:

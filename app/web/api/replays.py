@@ -2,18 +2,17 @@
 
 from typing import Annotated, Any
 
-import msgspec
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import Meta
 
 from app.flows.deps import Deps
 from app.flows.letters import letter_actions, letters, replay
-from app.flows.letters.preview import MAX_ITEMS, preview
-from app.web.api.letters import LETTER, LETTERS, Filter, OfLetter
+from app.flows.letters.letters import LetterView
+from app.flows.letters.preview import MAX_ITEMS, Preview, preview
+from app.flows.letters.replay import ReplayView
+from app.web.api.letters import LETTER, LETTERS, Filter, LetterId
 from app.web.api.operation import Operations
-from app.web.api.pages import given, one_more, rows_page
-from app.web.api.params import Most, Params, RowId
-from app.web.api.responses import Row, Rows
-from app.web.api.spelling import camel
+from app.web.api.params import Page, Params
+from app.web.api.responses import Answer, Row, Rows, given, one_more, rows_page
 
 REPLAYS = LETTERS + "/replays"
 
@@ -30,19 +29,6 @@ Why = Annotated[
     str, Meta(min_length=1, max_length=2000, pattern=r"^[^\x00]*$", description="the reason, for the record")
 ]
 Rate = Annotated[int, Meta(ge=0, le=100_000, description="items per second; 0: as fast as it goes")]
-
-
-class OfReplay(Params, frozen=True, kw_only=True):
-    """One replay."""
-
-    id: ReplayId
-
-
-class ReplayPage(Params, frozen=True, kw_only=True):
-    """A page of replays."""
-
-    limit: Most = 50
-    before_id: RowId | UnsetType = UNSET
 
 
 class ReplayMany(Params, frozen=True, kw_only=True):
@@ -81,14 +67,14 @@ class Edit(Params, frozen=True, kw_only=True):
     why: Why
 
 
-class ReplayLink(msgspec.Struct, frozen=True):
+class ReplayLink(Answer, frozen=True):
     """A replay as it is now, and the address to watch it."""
 
     replay: Row
     href: str
 
 
-class Discarded(msgspec.Struct, frozen=True):
+class Discarded(Answer, frozen=True):
     """How many letters were discarded."""
 
     discarded: int
@@ -104,9 +90,9 @@ def replay_many(deps: Deps, params: ReplayMany) -> ReplayLink:
 
 
 @operations.post(LETTERS + "/preview", _PREVIEW, errors=(409, 422), heavy=True)
-def preview_many(deps: Deps, params: PreviewMany) -> dict[str, Any]:
+def preview_many(deps: Deps, params: PreviewMany) -> Preview:
     """What a replay would change."""
-    return camel(preview(deps, params.filter, limit=params.limit))
+    return preview(deps, params.filter, limit=params.limit)
 
 
 @operations.post(LETTERS + "/discard", f"the number of letters; {_UNDO}", errors=(409, 422), heavy=True)
@@ -116,62 +102,62 @@ def discard_many(deps: Deps, params: DiscardMany) -> Discarded:
 
 
 @operations.post(LETTER + "/replay", WAITS, status=202, errors=(409, 422))
-def replay_one(deps: Deps, params: OfLetter) -> ReplayLink:
+def replay_one(deps: Deps, id: LetterId) -> ReplayLink:
     """Replay one dead letter."""
-    return link(deps, replay.replay_letter(deps, params.id))
+    return link(deps, replay.replay_letter(deps, id))
 
 
 @operations.post(LETTER + "/preview", _PREVIEW, errors=(409, 422), heavy=True)
-def preview_one(deps: Deps, params: OfLetter) -> dict[str, Any]:
+def preview_one(deps: Deps, id: LetterId) -> Preview:
     """What replaying one dead letter would change."""
-    letters.show(deps, params.id)
-    return camel(preview(deps, f"id:{params.id}"))
+    letters.show(deps, id)
+    return preview(deps, f"id:{id}")
 
 
 @operations.post(LETTER + "/discard", f"the letter; {_UNDO}", errors=(409, 422))
-def discard_one(deps: Deps, of: OfLetter, body: Reason) -> dict[str, Any]:
+def discard_one(deps: Deps, id: LetterId, params: Reason) -> LetterView:
     """Discard one dead letter."""
-    letters.show(deps, of.id)
-    letter_actions.discard(deps, f"id:{of.id}", body.why)
-    return camel(letters.show(deps, of.id))
+    letters.show(deps, id)
+    letter_actions.discard(deps, f"id:{id}", params.why)
+    return letters.show(deps, id)
 
 
 @operations.post(LETTER + "/restore", "the letter, dead again", errors=(409, 422))
-def restore(deps: Deps, params: OfLetter) -> dict[str, Any]:
+def restore(deps: Deps, id: LetterId) -> LetterView:
     """Undo the discarding of a letter."""
-    letter_actions.restore(deps, params.id)
-    return camel(letters.show(deps, params.id))
+    letter_actions.restore(deps, id)
+    return letters.show(deps, id)
 
 
 @operations.put(LETTER + "/args", "the letter; its original arguments are kept", errors=(409, 422))
-def edit_args(deps: Deps, of: OfLetter, body: Edit) -> dict[str, Any]:
+def edit_args(deps: Deps, id: LetterId, params: Edit) -> LetterView:
     """Edit the arguments of a dead letter's message."""
-    letter_actions.edit_args(deps, of.id, body.args, body.why)
-    return camel(letters.show(deps, of.id))
+    letter_actions.edit_args(deps, id, params.args, params.why)
+    return letters.show(deps, id)
 
 
 @operations.get(REPLAYS, "a page, newest first", heavy=True)
-def list_replays(deps: Deps, params: ReplayPage) -> Rows:
+def list_replays(deps: Deps, params: Page) -> Rows:
     """Replays, newest first."""
     replays = replay.list_replays(deps, limit=one_more(params.limit), before_id=given(params.before_id))
     return rows_page(REPLAYS, params, replays)
 
 
 @operations.get(REPLAYS + "/{id:int}", "as it is now")
-def show_replay(deps: Deps, params: OfReplay) -> dict[str, Any]:
+def show_replay(deps: Deps, id: ReplayId) -> ReplayView:
     """A replay: its progress and what became of its letters."""
-    return camel(replay.show_replay(deps, params.id))
+    return replay.show_replay(deps, id)
 
 
 @operations.post(
     REPLAYS + "/{id:int}/abort", "letters that it had not reached wait for a person again", errors=(409, 422)
 )
-def abort_replay(deps: Deps, params: OfReplay) -> ReplayLink:
+def abort_replay(deps: Deps, id: ReplayId) -> ReplayLink:
     """Abort a replay; what it has replayed so far stays replayed."""
-    replay.abort_replay(deps, params.id)
-    return link(deps, params.id)
+    replay.abort_replay(deps, id)
+    return link(deps, id)
 
 
 def link(deps: Deps, replay_id: int) -> ReplayLink:
     """A replay and its address."""
-    return ReplayLink(camel(replay.show_replay(deps, replay_id)), f"{REPLAYS}/{replay_id}")
+    return ReplayLink(replay.show_replay(deps, replay_id), f"{REPLAYS}/{replay_id}")

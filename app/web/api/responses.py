@@ -1,22 +1,33 @@
-"""Types of answers that the API frames itself; the others come from the flows as they are."""
+"""Types of answers that the API frames itself, page by page; the others come from the flows as they are."""
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any, TypeVar
+from urllib.parse import urlencode
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
-Row = dict[str, Any]
+T = TypeVar("T")
+
+_OBJECT = {"type": "object"}
+Row = Annotated[Any, Meta(extra_json_schema=_OBJECT)]
+"""A row of the flows."""
+
 Next = Annotated[str, Meta(description="address of the next page; null on the last one")]
 
 
-class RunLink(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, rename="camel"):
+    """An answer that the API frames itself."""
+
+
+class RunLink(Answer, frozen=True):
     """A run as it is now, and the address to watch it."""
 
-    run: Annotated[Row, Meta(examples=[{"id": 7, "strategy": "smart", "status": "idle"}])]
+    run: Annotated[Any, Meta(examples=[{"id": 7, "strategy": "smart", "status": "idle"}], extra_json_schema=_OBJECT)]
     href: Annotated[str, Meta(examples=["/api/sync-acme/runs/7"])]
 
 
-class Owed(msgspec.Struct, frozen=True, rename="camel"):
+class Owed(Answer, frozen=True):
     """An item that will be fetched as soon as a worker is free."""
 
     connection: str
@@ -24,57 +35,85 @@ class Owed(msgspec.Struct, frozen=True, rename="camel"):
     external_id: str
 
 
-class OwedItems(msgspec.Struct, frozen=True):
+class OwedItems(Answer, frozen=True):
     """The items owed now."""
 
     owed: list[Owed]
 
 
-class Rows(msgspec.Struct, frozen=True):
+class Rows(Answer, frozen=True):
     """A page of rows, newest first."""
 
-    rows: list[Row]
+    rows: Sequence[Row]
     next: Next | None
 
 
-class FoundItems(msgspec.Struct, frozen=True):
+class FoundItems(Answer, frozen=True):
     """The best matches of a search."""
 
-    rows: list[Row]
+    rows: Sequence[Row]
 
 
-class CriticalItems(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+class CriticalItems(Answer, frozen=True):
     """A page of critical listings by id, with ``counts`` of all and the time of the count."""
 
     counts: dict[str, int]
     found_at: str
     age_seconds: float
     took_ms: int
-    rows: list[Row]
+    rows: Sequence[Row]
     next: Next | None
 
 
-class Differences(msgspec.Struct, frozen=True):
+class Differences(Answer, frozen=True):
     """A page of differences; ``summary`` counts those of the requested run."""
 
-    rows: list[Row]
-    summary: list[Row] | None
+    rows: Sequence[Row]
+    summary: Sequence[Row] | None
     next: Next | None
 
 
-class StuckRuns(msgspec.Struct, frozen=True):
+class StuckRuns(Answer, frozen=True):
     """The runs whose worker is gone and that no other worker has taken over yet."""
 
     stuck: list[RunLink]
 
 
-class FailedRuns(msgspec.Struct, frozen=True):
+class FailedRuns(Answer, frozen=True):
     """The runs that were stuck and have just been failed."""
 
     failed: list[RunLink]
 
 
-class Jobs(msgspec.Struct, frozen=True):
+class Jobs(Answer, frozen=True):
     """Every job of a connection, and when it runs."""
 
-    jobs: list[Row]
+    jobs: Sequence[Row]
+
+
+def one_more(limit: int) -> int:
+    """One row more than the page holds tells whether there is another page."""
+    return limit + 1
+
+
+def given(value: T | UnsetType) -> T | None:
+    """A parameter's value; ``None`` when it was not given."""
+    return None if value is UNSET else value
+
+
+def page(
+    path: str, params: Any, found: Sequence[Any], *, after: str = "beforeId", by: str = "id"
+) -> tuple[list[Any], str | None]:
+    """The rows of a page, and the address of the next one, which begins ``after`` the last row by its field ``by``."""
+    rows = list(found[: params.limit])
+    if len(found) <= params.limit:
+        return rows, None
+    query = {**msgspec.to_builtins(params), after: getattr(rows[-1], by)}
+    spelled = {name: str(value).lower() if isinstance(value, bool) else value for name, value in query.items()}
+    return rows, f"{path}?{urlencode(spelled)}"
+
+
+def rows_page(path: str, params: Any, found: Sequence[Any], **last: str) -> Rows:
+    """A ``page`` that is nothing but rows."""
+    rows, following = page(path, params, found, **last)
+    return Rows(rows, following)

@@ -20,6 +20,7 @@ from app.web.api.operation import Operation
 from app.web.api.operations import OPERATIONS
 from app.web.api.reading import arguments_of
 from app.web.api.runs import link
+from app.web.api.spelling import spelled
 from app.web.callers import require_role
 from app.web.heavy import HeavyReads
 from app.web.problems import JSON, Problem, problem_of
@@ -63,7 +64,7 @@ def _connection(deps: Deps, request: Request) -> str:
     connection: str = request.path_params["connection"]
     if not can_see(deps, connection):
         there = ", ".join(visible_connections(deps)) or "none"
-        raise NotFound(f"no connection of this name; there are {there}", "connection")
+        raise NotFound(f"no connection of this name; use one of: {there}", "connection")
     return connection
 
 
@@ -72,9 +73,9 @@ def _carry_out(operation: Operation, about: tuple[str, ...], arguments: tuple[An
         answer = operation.call(deps, *about, *arguments)
     except Busy as error:  # only operations of a connection start runs
         active = link(deps, about[0], error.run_id)
-        raise Problem(409, "busy", str(error), active, {"Location": active.href}) from None
+        raise Problem(409, "busy", str(error), spelled(active), {"Location": active.href}) from None
     href = getattr(answer, "href", None)
-    return Response(_encode(answer), operation.status, {"Location": href} if href else None, JSON)
+    return Response(_encode(spelled(answer)), operation.status, {"Location": href} if href else None, JSON)
 
 
 def api_routes(deps: Deps, limits: Limits, heavy: HeavyReads) -> list[Route]:

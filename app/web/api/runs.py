@@ -1,19 +1,17 @@
 """Operations that start work: start a run, cancel it, resume it, fetch one item."""
 
 from collections.abc import Callable
-from typing import Any
 from urllib.parse import quote
 
-from app.domain import ALL_ITEMS, Cause, Options, Strategy
+from app.domain import ALL_ITEMS, Cause, Options, Status, Strategy
 from app.errors import Conflict, InvalidRequest
 from app.flows.deps import Deps
 from app.flows.runs import history
 from app.flows.runs.request_run import cancel_run, check_stuck, request_item, request_run, resume_run, stuck_runs
+from app.flows.runs.runs_view import RunView
 from app.web.api.operation import SYNC, Operations
-from app.web.api.pages import given
-from app.web.api.params import OfItem, OfRun, Params, RunOptions, StartRun
-from app.web.api.responses import FailedRuns, Owed, OwedItems, RunLink, StuckRuns
-from app.web.api.spelling import camel
+from app.web.api.params import OneKind, RunId, RunOptions, StartRun, Text
+from app.web.api.responses import FailedRuns, Owed, OwedItems, RunLink, StuckRuns, given
 
 _WAITS = "the run waits for a worker, or is running already"
 
@@ -50,50 +48,54 @@ for _word, _of in _READS.items():
 
 
 @operations.get(SYNC + "/runs/{id}", "the run as it is now")
-def show_run(deps: Deps, connection: str, params: OfRun) -> dict[str, Any]:
+def show_run(deps: Deps, connection: str, id: RunId) -> RunView:
     """A run: its progress, its counts, and what went wrong."""
-    return link(deps, connection, params.id).run
+    return history.show_run(deps, id, connection)
 
 
 @operations.post(
     SYNC + "/runs/{id}/cancel", "it is cancelled; its worker stops within a page", status=202, errors=(409, 422)
 )
-def cancel(deps: Deps, connection: str, params: OfRun) -> RunLink:
+def cancel(deps: Deps, connection: str, id: RunId) -> RunLink:
     """Cancel a run."""
-    status = link(deps, connection, params.id).run["status"]
-    if not cancel_run(deps, connection, params.id) and status != "cancelled":  # a cancelled one stays cancelled
-        now = link(deps, connection, params.id).run["status"]
-        raise Conflict(f"run {params.id} is {now}; only an active run can be cancelled")
-    return link(deps, connection, params.id)
+    before = history.show_run(deps, id, connection)
+    if not cancel_run(deps, connection, id) and before.status is not Status.CANCELLED:  # that one stays so
+        now = history.show_run(deps, id, connection)
+        raise Conflict(f"run {id} is {now.status}; only an active run can be cancelled")
+    return link(deps, connection, id)
 
 
 @operations.post(SYNC + "/runs/{id}/resume", "it continues where it stopped", status=202, errors=(409, 422))
-def resume(deps: Deps, connection: str, params: OfRun) -> RunLink:
+def resume(deps: Deps, connection: str, id: RunId) -> RunLink:
     """Resume a failed or cancelled run."""
-    link(deps, connection, params.id)
-    resume_run(deps, connection, params.id)
-    return link(deps, connection, params.id)
+    history.show_run(deps, id, connection)
+    resume_run(deps, connection, id)
+    return link(deps, connection, id)
 
 
 @operations.post(
-    SYNC + "/items/{externalId:path}", "the item is owed and will be fetched at once", status=202, errors=(422,)
+    SYNC + "/items/{externalId:path}",
+    "the item is owed and will be fetched at once",
+    status=202,
+    errors=(422,),
+    in_query=True,
 )
-def sync_item(deps: Deps, connection: str, params: OfItem) -> OwedItems:
+def sync_item(deps: Deps, connection: str, external_id: Text, params: OneKind) -> OwedItems:
     """Fetch one item now."""
-    if params.external_id == ALL_ITEMS:
+    if external_id == ALL_ITEMS:
         raise InvalidRequest(f"{ALL_ITEMS!r} is no item's id; a run reads a whole kind")
-    keys = request_item(deps, connection, params.external_id, given(params.kind))
+    keys = request_item(deps, connection, external_id, given(params.kind))
     return OwedItems([Owed(*key) for key in keys])
 
 
 @operations.get(SYNC + "/check-stuck", "those of this connection")
-def show_stuck(deps: Deps, connection: str, params: Params) -> StuckRuns:
+def show_stuck(deps: Deps, connection: str) -> StuckRuns:
     """Runs whose worker is gone."""
     return StuckRuns([link(deps, connection, run_id) for run_id in stuck_runs(deps, connection)])
 
 
 @operations.post(SYNC + "/check-stuck", "the runs that were failed just now")
-def fail_stuck(deps: Deps, connection: str, params: Params) -> FailedRuns:
+def fail_stuck(deps: Deps, connection: str) -> FailedRuns:
     """Fail runs whose worker is gone."""
     return FailedRuns([link(deps, connection, run_id) for run_id in check_stuck(deps, connection=connection)])
 
@@ -101,7 +103,7 @@ def fail_stuck(deps: Deps, connection: str, params: Params) -> FailedRuns:
 def link(deps: Deps, connection: str, run_id: int) -> RunLink:
     """A run of the connection and its address; raises ``NotFound`` when there is none."""
     run = history.show_run(deps, run_id, connection)
-    return RunLink(camel(run), f"/api/sync-{quote(connection)}/runs/{run_id}")
+    return RunLink(run, f"/api/sync-{quote(connection)}/runs/{run_id}")
 
 
 def _start(deps: Deps, connection: str, strategy: Strategy, options: Options) -> RunLink:

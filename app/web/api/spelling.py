@@ -1,34 +1,37 @@
 """Spells the names of fields as the API does: ``failed_at`` inside is ``failedAt`` outside."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-THEIRS = frozenset({"fields", "failed_items", "options"})
-"""Objects whose keys are data (columns, categories), not names of ours."""
+from app.web.api.responses import Answer
+
+THEIRS = frozenset({"fields", "failed_items", "headers", "options"})
+"""Objects whose keys are data (columns, categories, headers), not names of ours."""
 
 
-def camel(value: Any) -> dict[str, Any]:
-    """A row (a struct, a named tuple or a mapping) as an object with its keys in camel case, at any depth."""
-    if isinstance(value, msgspec.Struct):
-        value = msgspec.to_builtins(value)
-    return dict(_spelled(value._asdict() if hasattr(value, "_asdict") else value))
+def spelled(answer: Any) -> Any:
+    """An ``Answer``, a row of the flows (a struct or named tuple) or a list of such, with all names as the API has them."""
+    if isinstance(answer, Answer):
+        fields = zip(answer.__struct_encode_fields__, answer.__struct_fields__, strict=True)
+        return {name: spelled(getattr(answer, field)) for name, field in fields}
+    if isinstance(answer, msgspec.Struct):
+        return _renamed(msgspec.to_builtins(answer))
+    if hasattr(answer, "_asdict"):
+        return _renamed(answer._asdict())
+    return [spelled(each) for each in answer] if isinstance(answer, list | tuple) else _renamed(answer)
 
 
-def camel_rows(values: Iterable[Any]) -> list[dict[str, Any]]:
-    """Each row as ``camel`` spells it."""
-    return [camel(value) for value in values]
-
-
-def _spelled(value: Any) -> Any:
+def _renamed(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {_word(name): part if name in THEIRS else _spelled(part) for name, part in value.items()}
+        return {camel_word(name): part if name in THEIRS else _renamed(part) for name, part in value.items()}
     if isinstance(value, list):
-        return [_spelled(part) for part in value]
+        return [_renamed(part) for part in value]
     return value
 
 
-def _word(name: str) -> str:
+def camel_word(name: str) -> str:
+    """A name as the API spells it."""
     first, *others = str(name).split("_")
     return first + "".join(part.capitalize() for part in others)

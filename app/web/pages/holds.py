@@ -1,7 +1,6 @@
 """Pages about held batches: the list of those that wait, and one of them with the decision."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from starlette.requests import Request
 from starlette.routing import Route
@@ -9,7 +8,7 @@ from starlette.routing import Route
 from app.errors import InvalidRequest
 from app.flows.deps import Deps
 from app.flows.holds import holds
-from app.web.pages.shared import acting, acting_on, id_of, showing
+from app.web.pages.shared import Shown, acting, acting_on, id_of, showing
 
 HOLDS = "/holds"
 
@@ -25,13 +24,13 @@ def hold_routes(deps: Deps) -> list[Route]:
     ]
 
 
-def _list(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
-    return "holds.html", {"rows": holds.list_(deps)}
+def _list(deps: Deps, request: Request) -> Shown:
+    return Shown("holds.html", rows=holds.list_(deps))
 
 
-def _show(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
+def _show(deps: Deps, request: Request) -> Shown:
     tomorrow = (deps.now() + timedelta(days=1)).date()
-    return "hold.html", {"hold": holds.show(deps, id_of(request)), "tomorrow": tomorrow.isoformat()}
+    return Shown("hold.html", hold=holds.show(deps, id_of(request)), tomorrow=tomorrow.isoformat())
 
 
 def _meant(deps: Deps, request: Request, form: dict[str, str]) -> str:

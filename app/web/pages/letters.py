@@ -14,7 +14,7 @@ from app.flows.deps import Deps
 from app.flows.letters import letter_actions, letters, replay
 from app.flows.letters.preview import preview
 from app.web.heavy import HeavyReads
-from app.web.pages.shared import PAGE, acting, acting_on, before_of, filter_of, id_of, older, showing
+from app.web.pages.shared import PAGE, Shown, acting, acting_on, before_of, filter_of, id_of, older, showing
 
 LETTERS = "/dead-letters"
 REPLAYS = "/replays"
@@ -40,30 +40,30 @@ def letter_routes(deps: Deps, heavy: HeavyReads) -> list[Route]:
     ]
 
 
-def _list(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
+def _list(deps: Deps, request: Request) -> Shown:
     text = filter_of(request)
     page = letters.find(deps, text, limit=PAGE, before_id=before_of(request))
-    context = {
-        "filter": text,
-        "totals": page.totals,
-        "sentence": letters.sentence(page.totals),
-        "rows": page.rows,
-        "causes": letters.groups_by_cause(deps, text, limit=10).rows,
-        "items": letters.groups_by_item(deps, text, limit=10).rows,
-        "older": older(LETTERS, page.rows, text),
-        "rate": replay.RATE,
-    }
-    return "letters.html", context
+    return Shown(
+        "letters.html",
+        filter=text,
+        totals=page.totals,
+        sentence=letters.sentence(page.totals),
+        rows=page.rows,
+        causes=letters.groups_by_cause(deps, text, limit=10).rows,
+        items=letters.groups_by_item(deps, text, limit=10).rows,
+        older=older(LETTERS, page.rows, text),
+        rate=replay.RATE,
+    )
 
 
-def _preview(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
+def _preview(deps: Deps, request: Request) -> Shown:
     text = filter_of(request)
-    return "preview.html", {"filter": text, "found": preview(deps, text), "rate": replay.RATE}
+    return Shown("preview.html", filter=text, found=preview(deps, text), rate=replay.RATE)
 
 
-def _show(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
+def _show(deps: Deps, request: Request) -> Shown:
     letter = letters.show(deps, id_of(request))
-    return "letter.html", {"letter": letter, "args": msgspec.json.encode(letter.args).decode()}
+    return Shown("letter.html", letter=letter, args=msgspec.json.encode(letter.args).decode())
 
 
 def _replay_many(deps: Deps, request: Request, form: dict[str, str]) -> str:
@@ -97,10 +97,10 @@ def _edit(deps: Deps, request: Request, form: dict[str, str]) -> str:
     return f"{LETTERS}/{id_of(request)}"
 
 
-def _replays(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
+def _replays(deps: Deps, request: Request) -> Shown:
     rows = replay.list_replays(deps, limit=PAGE, before_id=before_of(request))
-    return "replays.html", {"rows": rows, "older": older(REPLAYS, rows)}
+    return Shown("replays.html", rows=rows, older=older(REPLAYS, rows))
 
 
-def _show_replay(deps: Deps, request: Request) -> tuple[str, dict[str, Any]]:
-    return "replay.html", {"one": replay.show_replay(deps, id_of(request))}
+def _show_replay(deps: Deps, request: Request) -> Shown:
+    return Shown("replay.html", one=replay.show_replay(deps, id_of(request)))

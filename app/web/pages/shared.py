@@ -21,27 +21,33 @@ from app.web.render import render
 PAGE = 50
 LARGEST_ID = 2**63 - 1
 
-Show = Callable[[Deps, Request], tuple[str, dict[str, Any]]]
+
+class Shown:
+    """A page: its template, and what the template sees."""
+
+    def __init__(self, template: str, **context: Any) -> None:
+        self.template = template
+        self.context = context
+
+
+Show = Callable[[Deps, Request], Shown]
 Act = Callable[[Deps, Request, dict[str, str]], str]
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def showing(deps: Deps, show: Show, role: Role = Role.VIEWER, *, heavy: HeavyReads | None = None) -> Endpoint:
-    """An endpoint that shows a page: ``show`` returns its template and context. A page that may read much waits for a
-    turn of the ``heavy`` ones."""
+    """An endpoint that shows a page. A page that may read much waits for a turn of the ``heavy`` ones."""
 
     async def page(request: Request) -> Response:
-        def work(given: Deps) -> tuple[str, dict[str, Any]]:
+        def work(given: Deps) -> Shown:
             return show(given, request)
 
         try:
             mine = replace(deps, principal=require_role(request, role))
-            template, context = await (
-                run_in_threadpool(work, mine) if heavy is None else heavy.ask(request, mine, work)
-            )
+            shown = await (run_in_threadpool(work, mine) if heavy is None else heavy.ask(request, mine, work))
         except Exception as error:  # each has a page
             return _wrong(request, error)
-        return render(request, template, **context)
+        return render(request, shown.template, **shown.context)
 
     return page
 
@@ -64,7 +70,7 @@ def acting(deps: Deps, act: Act, role: Role = Role.OPERATOR, *, heavy: HeavyRead
 
 
 def acting_on(flow: Callable[[Deps, int], object], page: str) -> Act:
-    """Carries out what needs nothing but the number in the path; the next page is the one of that thing."""
+    """An action that needs only the number in the path; the next page is the page of that thing."""
 
     def act(deps: Deps, request: Request, form: dict[str, str]) -> str:
         flow(deps, id_of(request))

@@ -40,11 +40,11 @@ def test_an_entry_says_who_did_what_why_and_from_where(database: Database) -> No
     world = noted(World(database), 1)
     with database.read() as conn:
         (entry,) = log.entries(conn)
-    told = {
+    result = {
         name: getattr(entry, name)
         for name in ("number", "who", "role", "origin", "action", "subject", "before", "at")
     }
-    assert told == {
+    assert result == {
         **{"number": 1, "who": "user anna", "role": "operator", "origin": "192.0.2.7", "action": "letters.discard"},
         **{"subject": "letter 0", "before": {"state": "dead"}, "at": world.clock()},
     }

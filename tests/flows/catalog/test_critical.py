@@ -25,18 +25,18 @@ def hold(world: World, *records: Record) -> None:
 
 
 def shown(world: World, limit: int = 10, **options: Any) -> str:
-    return "".join(item.external_id for item in page(world.deps, SHOP, limit=limit, **options)[1])
+    return "".join(item.external_id for item in page(world.deps, SHOP, limit=limit, **options).items)
 
 
 def test_pages_follow_each_other_by_id(world: World) -> None:
     assert (shown(world, 3), shown(world, 3, after="C")) == ("ABC", "D")
 
 
-def test_counts_are_told_with_their_age(world: World) -> None:
+def test_counts_are_shown_with_their_age(world: World) -> None:
     page(world.deps, SHOP, limit=1)
     world.clock.pass_(20)
-    told, _ = page(world.deps, SHOP, limit=1)
-    assert (told["counts"], told["age_seconds"]) == ({"out": 4, "low": 0}, 20.0)
+    told = page(world.deps, SHOP, limit=1)
+    assert (told.counts, told.age.age_seconds) == ({"out": 4, "low": 0}, 20.0)
 
 
 def test_what_is_in_stock_again_is_gone_at_once_and_the_page_is_full_all_the_same(world: World) -> None:
@@ -53,7 +53,7 @@ def test_what_went_out_of_stock_is_shown_within_a_minute(world: World) -> None:
     assert (before, shown(world)) == ("ABCD", "ABCDE")
 
 
-def test_who_wants_it_anew_gets_it_anew(world: World) -> None:
+def test_who_asks_for_a_new_answer_gets_one(world: World) -> None:
     shown(world)
     hold(world, listing("E"), count("E", 0))
     assert shown(world, anew=True) == "ABCDE"

@@ -12,6 +12,7 @@ from app.flows.catalog import past
 from app.flows.catalog.item_history import item_history
 from app.flows.catalog.item_history import stock_as_of as asked
 from app.flows.catalog.items import ItemId
+from app.flows.catalog.past import PastState
 from app.flows.reports.status import overview
 from app.stores import history
 from app.stores.history.rows import ROWS
@@ -81,7 +82,7 @@ def test_nothing_is_read_before_the_first_load(life: Life, database: Database) -
 def test_a_source_without_a_record_has_no_past(database: Database) -> None:
     with shop("finale", database) as place:
         place.run(Strategy.FULL)
-        found = past.take_turn(place.deps), overview(place.deps)["connections"][SHOP]["past"]
+        found = past.take_turn(place.deps), overview(place.deps).connections[SHOP].past
     assert found == (None, None)
 
 
@@ -110,7 +111,7 @@ def test_a_process_that_was_overtaken_writes_nothing(
 
 
 def state(place: Shop) -> Any:
-    return overview(place.deps)["connections"][SHOP]["past"]
+    return overview(place.deps).connections[SHOP].past
 
 
 def test_a_failure_is_shown_and_tried_again_later(
@@ -124,8 +125,8 @@ def test_a_failure_is_shown_and_tried_again_later(
         monkeypatch.setattr(past, "LATER", timedelta())
         past.read_past(place.deps, SHOP, DAYS)
         done = state(place)
-    assert (failed, at_once) == ({"state": "failing", "error": "the cursor has expired"}, None)
-    assert done == {"state": "read", "error": None}
+    assert (failed, at_once) == (PastState("failing", "the cursor has expired"), None)
+    assert done == PastState("read", None)
 
 
 def test_scarce_calls_are_no_failure(life: Life, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,7 +134,7 @@ def test_scarce_calls_are_no_failure(life: Life, database: Database, monkeypatch
         place.run(Strategy.FULL)
         breaking(place, monkeypatch, BudgetSpent("no call is left"), after=0)
         read_all(place)
-        assert (state(place), rows(place)) == ({"state": "reading", "error": None}, [])
+        assert (state(place), rows(place)) == (PastState("reading", None), [])
 
 
 def test_an_items_history_goes_on_into_the_past(life: Life, database: Database) -> None:

@@ -148,6 +148,33 @@ def test_a_refused_request_is_the_connections_when_the_check_is_refused_too(worl
     assert state(world) == "refused"
 
 
+@pytest.mark.parametrize("error", [Unavailable("502"), BadAnswer("HTML instead of JSON")])
+def test_one_item_that_fails_pauses_an_account_whose_cheapest_call_always_fails_for_five_seconds_once(
+    world: World, error: Exception
+) -> None:
+    held(world, "P1")
+    held(world, "P2")
+    world.source.poison["P1"] = error
+    world.source.check_failures.extend([error] * 3)
+    assert judge(world.deps, SHOP, Kind.PRODUCT, error, ["P1"]) is Fault.CONNECTION
+    later(world, 5)
+    probe(world.deps)
+    later(world, 60)
+    assert judge(world.deps, SHOP, Kind.PRODUCT, error, ["P1"]) is Fault.ITEM
+    assert (state(world), blocked(world.deps, SHOP)) == ("ok", None)
+
+
+def test_an_account_whose_cheapest_call_always_fails_is_well_again_when_it_shows_an_item(world: World) -> None:
+    held(world, "P1")
+    world.source.down = DOWN
+    judge(world.deps, SHOP, Kind.PRODUCT, DOWN, ["P1"])
+    world.source.down = None
+    world.source.check_failures.append(DOWN)
+    later(world, 5)
+    probe(world.deps)
+    assert (state(world), blocked(world.deps, SHOP)) == ("ok", None)
+
+
 def test_a_refusal_of_an_item_is_its_own_when_another_of_its_kind_may_be_read(world: World) -> None:
     held(world, "P2")
     world.source.poison["P1"] = NO_RIGHT
@@ -196,9 +223,9 @@ def test_a_check_is_not_taken_for_the_exchange_that_failed(world: World) -> None
     with exchanges.watched():
         exchanges.note_request(httpx.Request("GET", "https://shop.example/item"))
         judge(world.deps, SHOP, Kind.PRODUCT, DOWN)
-        told = exchanges.last_exchange()
-    assert told is not None
-    assert told["url"] == "https://shop.example/item"
+        exchange = exchanges.last_exchange()
+    assert exchange is not None
+    assert exchange["url"] == "https://shop.example/item"
 
 
 def test_many_failures_at_once_cost_one_check(world: World) -> None:

@@ -58,7 +58,7 @@ def test_counting_ends_after_a_few_calls() -> None:
     assert source.calls() == MAX_CALLS
 
 
-def test_a_source_that_tells_how_many_there_are_is_believed() -> None:
+def test_a_source_that_shows_how_many_there_are_is_believed() -> None:
     source = filled(Paged(page_size=2))
     source.tells = True  # type: ignore[attr-defined]
     look = looked(source)
@@ -76,11 +76,11 @@ def test_nothing_is_no_fault() -> None:
 
 
 @pytest.mark.parametrize("look", [looked, lambda source: may_read(source, Kind.PRODUCT, EPOCH, str)])
-def test_a_kind_that_may_not_be_read_is_told_with_the_vendors_words(look: object) -> None:
+def test_a_kind_that_may_not_be_read_is_shown_with_the_vendors_words(look: object) -> None:
     source = FakeSource()
     source.refuses[Kind.PRODUCT] = VendorForbidden("403 ITEMS_READ is missing")
-    found = look(source)  # type: ignore[operator]
-    assert (found.state, "may not be read: 403 ITEMS_READ is missing" in found.said) == (State.WRONG, True)
+    result = look(source)  # type: ignore[operator]
+    assert (result.state, "may not be read: 403 ITEMS_READ is missing" in result.said) == (State.WRONG, True)
 
 
 def test_no_secret_is_quoted() -> None:

@@ -129,7 +129,7 @@ def test_a_quick_connection_is_served_while_every_call_of_another_hangs(town: To
     town.send("slow", *items)
     (done,) = town.send("quick", "Q")
     done.result(timeout=60)
-    assert town.quick.asked == [("Q",)]
+    assert town.quick.requests == [("Q",)]
     assert not town.release.is_set()
 
 
@@ -140,7 +140,7 @@ def test_what_was_parked_is_worked_off_when_the_calls_come_back(town: Town) -> N
     town.release.set()
     for done in sent:
         done.result(timeout=60)
-    assert sorted(asked for (asked,) in town.slow.asked) == sorted(items)
+    assert sorted(item for (item,) in town.slow.requests) == sorted(items)
 
 
 # --- failures of what is parked, and of who takes it up ---
@@ -177,7 +177,7 @@ def test_an_item_that_fails_for_good_dies_before_what_was_parked_meanwhile_is_wo
     town.slow.meanwhile = once(lambda: sync_item(town.deps, keeper, key("slow", "B")))
     with pytest.raises(Unmappable):
         sync_item(town.deps, keeper, key("slow", "A"))
-    assert town.slow.asked == [("A",)]
+    assert town.slow.requests == [("A",)]
 
 
 def test_what_a_dying_thread_leaves_parked_gets_a_message(town: Town) -> None:
@@ -187,7 +187,7 @@ def test_what_a_dying_thread_leaves_parked_gets_a_message(town: Town) -> None:
     town.slow.meanwhile = once(lambda: sync_item(town.deps, keeper, key("slow", "B")))
     with pytest.raises(Unmappable):
         sync_item(town.deps, keeper, key("slow", "A"))
-    assert town.deps.queue.woken == [key("slow", "B")]  # type: ignore[attr-defined]
+    assert town.deps.queue.enqueued == [key("slow", "B")]  # type: ignore[attr-defined]
 
 
 def once(work: Callable[[], object]) -> Callable[[], None]:

@@ -35,7 +35,7 @@ def world(database: Database) -> World:
     change(world, *IDS)
     work(world, 10)
     assert owes(world) == 0
-    world.source.asked.clear()
+    world.source.requests.clear()
     return world
 
 
@@ -60,9 +60,9 @@ def carry_out(world: World, run_id: int, *, times: int = 1) -> Run:
         run(world.deps, keeper, run_id, patience=0.0)
         world.clock.pass_(10)
     with world.database.read() as conn:
-        found = runs.get(conn, run_id)
-    assert found is not None
-    return found
+        row = runs.get(conn, run_id)
+    assert row is not None
+    return row
 
 
 @pytest.mark.parametrize("error", [SILENT, HTML])
@@ -92,7 +92,7 @@ def test_other_items_are_asked_for_once_for_many_failures(world: World) -> None:
     world.source.poison["P0"] = SILENT
     for _ in range(5):
         judge(world.deps, SHOP, Kind.PRODUCT, SILENT, ["P0"])
-    assert len(world.source.asked) == 1
+    assert len(world.source.requests) == 1
 
 
 def test_a_database_fault_while_others_are_asked_for_is_raised(world: World) -> None:
@@ -117,7 +117,7 @@ def test_a_silent_kind_costs_few_calls(world: World) -> None:
     world.source.refuses[Kind.PRODUCT] = SILENT
     change(world, *IDS)
     work(world, 3_600, step=5)
-    assert len(world.source.asked) < 120
+    assert len(world.source.requests) < 120
 
 
 def test_a_silent_kind_leaves_the_others_alone(world: World) -> None:
@@ -145,7 +145,7 @@ def test_a_silent_kind_is_one_alert_that_ends_when_an_item_of_it_is_read(world: 
     work(world, 310, step=5)
     alerts.watch(world.deps)
     alerts.notify(world.deps)
-    title = f"{SHOP}: {Kind.PRODUCT} is not answered"
+    title = f"{SHOP}: no answer for {Kind.PRODUCT}"
     assert mails == [f"[tallyhook] {title}", f"[tallyhook] over: {title}"]
 
 
@@ -184,10 +184,10 @@ def test_one_item_that_never_answers_is_found_in_a_batch_by_halving(database: Da
     work(world, 5)
     change(world, *(f"P{number:02d}" for number in range(64)))
     world.source.poison["P40"] = SILENT
-    world.source.asked.clear()
+    world.source.requests.clear()
     work(world, 10)
     assert (owes(world), attempts(world) > 0) == (1, True)
-    assert len(world.source.asked) < 25
+    assert len(world.source.requests) < 25
 
 
 def test_one_item_that_never_answers_is_one_failed_item_of_a_run_by_ids(database: Database) -> None:
@@ -227,19 +227,19 @@ def test_a_list_that_stays_silent_while_its_items_answer_fails_only_its_kind(wor
     with pytest.raises(Exception, match="500 Internal Server Error"):
         carry_out(world, run_id, times=MOST_SILENCES + 1)
     with world.database.read() as conn:
-        found = runs.get(conn, run_id)
-    assert found is not None
-    assert found.counts["stock"].created == 1
+        row = runs.get(conn, run_id)
+    assert row is not None
+    assert row.counts["stock"].created == 1
 
 
 def _silent_list(world: World) -> None:
-    if world.source.asked[-1] == ("full product",):
+    if world.source.requests[-1] == ("full product",):
         raise SILENT
 
 
 def test_an_unmappable_item_asks_for_no_other(world: World) -> None:
     judge(world.deps, SHOP, Kind.PRODUCT, Unmappable("no id"), ["P0"])
-    assert world.source.asked == []
+    assert world.source.requests == []
 
 
 def test_a_kind_that_was_forbidden_and_is_silent_now_says_so(world: World) -> None:

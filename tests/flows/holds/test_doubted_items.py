@@ -38,7 +38,7 @@ from app.stores.guard import Batch
 from app.stores.runs.run_row import Run
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, FakeSource, World, count, listing
-from tests.flows.holds.test_holds import SIZE, go, only, price, prices, read_all
+from tests.flows.holds.test_holds import SIZE, only, price, prices, read_all, run_strategy
 from tests.flows.items.test_pull import pull
 from tests.rows import row_of
 
@@ -61,7 +61,7 @@ class NamingSource(FakeSource):
         answer = super().fetch(refs)
         if refs[0].kind is not Kind.STOCK:
             return answer
-        full = [one for one in answer.records if isinstance(one, StockCount) and one.quantity]
+        full = [record for record in answer.records if isinstance(record, StockCount) and record.quantity]
         return Answer(
             full, covers=[Scope(Kind.STOCK, "listing_id", ref.external_id, MissingPolicy.ZERO) for ref in refs]
         )
@@ -72,7 +72,7 @@ class FamilySource(NamingSource):
 
     def delta(self, kind: Kind, since: str | None) -> Iterator[Page]:
         for page in super().delta(kind, since):
-            yield replace(page, changes=[one for one in page.changes if not one.external_id.startswith("V")])
+            yield replace(page, changes=[change for change in page.changes if not change.external_id.startswith("V")])
 
     def fetch(self, refs: Sequence[Ref]) -> Answer:
         wanted = {ref.external_id for ref in refs}
@@ -119,7 +119,7 @@ def drain(world: World) -> None:
             sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, Kind(kind), id))
 
 
-def told(world: World, kind: Kind = Kind.PRODUCT, ids: Sequence[str] = ALL) -> None:
+def send_webhooks(world: World, kind: Kind = Kind.PRODUCT, ids: Sequence[str] = ALL) -> None:
     """A webhook for each."""
     owe(world, kind, ids)
     drain(world)
@@ -133,13 +133,13 @@ def poll(world: World) -> None:
 
 def outcomes(world: World) -> set[str]:
     with world.database.read() as conn:
-        found = conn.exec_driver_sql(f"SELECT outcome FROM settlements WHERE external_id <> '{ALL_ITEMS}'")
-        return set(found.scalars())
+        rows = conn.exec_driver_sql(f"SELECT outcome FROM settlements WHERE external_id <> '{ALL_ITEMS}'")
+        return set(rows.scalars())
 
 
 def on_hand(world: World) -> set[int]:
     with world.database.read() as conn:
-        return {int(one) for one in conn.exec_driver_sql("SELECT quantity FROM stock").scalars()}
+        return {int(scalar) for scalar in conn.exec_driver_sql("SELECT quantity FROM stock").scalars()}
 
 
 def test_products_that_a_poll_only_names_are_judged_together(world: World) -> None:
@@ -169,7 +169,7 @@ def test_of_a_named_item_that_is_held_in_part_the_rest_is_written(world: World) 
     assert (only(world).rows, names) == (SIZE, ["new"])
 
 
-@pytest.mark.parametrize("by", [poll, told], ids=["named by a poll", "by webhooks"])
+@pytest.mark.parametrize("by", [poll, send_webhooks], ids=["named by a poll", "by webhooks"])
 def test_a_record_that_no_database_can_hold_keeps_its_neighbours_from_nothing(
     world: World, by: Callable[[World], None]
 ) -> None:
@@ -192,7 +192,7 @@ def test_a_poll_that_only_names_what_is_held_writes_none_of_it(world: World, bat
 
 def test_a_storm_of_webhooks_is_judged_as_one_batch(world: World) -> None:
     price(world)
-    told(world)
+    send_webhooks(world)
     assert (prices(world), only(world).rows) == ({1_000}, SIZE)
 
 
@@ -206,7 +206,7 @@ def test_items_of_one_message_that_are_read_one_by_one_are_judged_together(world
 
 def test_products_that_are_gone_by_their_ids_are_judged(world: World) -> None:
     world.source.listings.clear()
-    told(world)
+    send_webhooks(world)
     assert only(world).reason == f"would delete {SIZE} of {SIZE} rows (100%)"
     holds.release(world.deps, only(world).id)
     with world.database.read() as conn:
@@ -215,7 +215,7 @@ def test_products_that_are_gone_by_their_ids_are_judged(world: World) -> None:
 
 def test_counts_that_are_left_out_by_id_are_judged(world: World) -> None:
     world.source.put(*(count(id, 0, version=5) for id in ALL))
-    told(world, Kind.STOCK)
+    send_webhooks(world, Kind.STOCK)
     assert (on_hand(world), only(world).kind, only(world).absent) == ({9}, "stock", "zero")
     holds.release(world.deps, only(world).id)
     assert on_hand(world) == {0}
@@ -224,7 +224,7 @@ def test_counts_that_are_left_out_by_id_are_judged(world: World) -> None:
 def test_good_items_of_the_same_answer_are_written(world: World) -> None:
     price(world, *range(1, SIZE))
     world.source.put(listing("P00", 9, price_minor=1_000, description="New words"))
-    told(world)
+    send_webhooks(world)
     with world.database.read() as conn:
         words = conn.exec_driver_sql("SELECT description FROM listings WHERE external_id = 'P00'").scalar()
     assert (words, prices(world), outcomes(world)) == ("New words", {1_000}, {"held", "applied"})
@@ -232,7 +232,7 @@ def test_good_items_of_the_same_answer_are_written(world: World) -> None:
 
 def test_two_price_changes_are_written_at_once(world: World) -> None:
     price(world, 1, 2)
-    told(world, ids=["P01", "P02"])
+    send_webhooks(world, ids=["P01", "P02"])
     assert (prices(world), holds.list_(world.deps)) == ({1_000, 100_000}, [])
 
 
@@ -240,20 +240,20 @@ def test_an_item_that_is_shown_otherwise_than_it_waits_is_written(world: World) 
     price(world)
     read_all(world)
     world.source.put(listing("P00", 12, price_minor=1_234))
-    told(world, ids=["P00"])
+    send_webhooks(world, ids=["P00"])
     assert prices(world) == {1_000, 1_234}
 
 
 def test_a_sale_is_written(world: World) -> None:
     for number in range(SIZE):
         world.source.put(listing(f"P{number:02}", 9, price_minor=700))
-    told(world)
+    send_webhooks(world)
     assert (prices(world), holds.list_(world.deps)) == ({700}, [])
 
 
-def test_what_is_left_of_a_hold_that_became_plausible_is_asked_for_anew(world: World) -> None:
+def test_what_is_left_of_a_hold_that_became_plausible_is_asked_for_again(world: World) -> None:
     price(world)
-    told(world)
+    send_webhooks(world)
     for id in ALL[:22]:
         world.source.put(listing(id, 11, price_minor=900))
     owe(world, Kind.PRODUCT, ALL[:22])
@@ -266,7 +266,7 @@ def test_a_read_that_began_before_items_were_held_does_not_let_them_pass(world: 
     def change_meanwhile() -> None:
         price(world)
         world.clock.pass_(5)
-        told(world)
+        send_webhooks(world)
 
     listed = [listing(id, price_minor=1_000) for id in ALL]
     world.source.full = partial(earlier, world, listed, change_meanwhile)  # type: ignore[method-assign]
@@ -288,14 +288,14 @@ def earlier(
 
 def test_a_row_that_waited_in_another_hold_is_no_newer_in_this_one(world: World) -> None:
     price(world)
-    told(world)
+    send_webhooks(world)
     world.clock.pass_(60)
     spool = Spool(Kind.PRODUCT)
     for id in ALL[1:]:
         spool.add("", listing(id, 10, price_minor=10_000_000), 0)
     doubt = judged(world.deps, SHOP, Batch(Kind.PRODUCT, (spool,), asked=True), POLL)  # and meanwhile:
     world.source.put(listing("P00", 9, name="right", price_minor=1_000))
-    told(world, ids=["P00"])
+    send_webhooks(world, ids=["P00"])
     world.clock.pass_(60)
     settled(world.deps, SHOP, doubt, world.clock())
     holds.release(world.deps, only(world).id)
@@ -306,9 +306,9 @@ def test_a_row_that_waited_in_another_hold_is_no_newer_in_this_one(world: World)
 
 def test_a_row_that_a_later_answer_shows_otherwise_is_released_no_more(world: World) -> None:
     gone = {id: world.source.listings.pop(id) for id in ALL}
-    told(world)
+    send_webhooks(world)
     world.source.put(gone["P00"])
-    told(world, ids=["P00"])
+    send_webhooks(world, ids=["P00"])
     assert only(world).rows == SIZE - 1
     holds.release(world.deps, only(world).id)
     with world.database.read() as conn:
@@ -317,17 +317,17 @@ def test_a_row_that_a_later_answer_shows_otherwise_is_released_no_more(world: Wo
 
 def test_a_hold_of_which_every_row_is_shown_otherwise_expires(world: World) -> None:
     price(world, 1, 2, 3)
-    told(world)
+    send_webhooks(world)
     price(world, 1, 2, 3, times=1, version=11)
-    told(world, ids=["P01", "P02", "P03"])
+    send_webhooks(world, ids=["P01", "P02", "P03"])
     assert (holds.list_(world.deps), prices(world)) == ([], {1_000})
 
 
 def test_nothing_is_asked_for_a_second_time_to_judge_items(world: World) -> None:
     world.source.listings.clear()
-    world.source.asked.clear()
-    told(world)
-    assert len(world.source.asked) == 1
+    world.source.requests.clear()
+    send_webhooks(world)
+    assert len(world.source.requests) == 1
 
 
 @pytest.mark.parametrize("strategy", [Strategy.CRITICAL, Strategy.CATEGORY], ids=str)
@@ -349,12 +349,12 @@ def by_ids(world: World, strategy: Strategy, *, name: str | None = None, **optio
     """All products are critical, and of one category; their prices are a hundred times what they were. One is named so."""
     with world.database.begin() as conn:
         conn.exec_driver_sql("UPDATE listings SET category = 'All', reorder_point = 100")
-    asked = {"category": "All"} if strategy is Strategy.CATEGORY else {}
+    category = {"category": "All"} if strategy is Strategy.CATEGORY else {}
     for id in ALL:
         world.source.put(listing(id, 9, price_minor=100_000, category="All", reorder_point=Decimal(100)))
     if name is not None:
         world.source.put(replace(world.source.listings["P03"], name=name))
-    return go(world, strategy, **asked, **options)
+    return run_strategy(world, strategy, **category, **options)
 
 
 class UnreadableSource(NamingSource):
@@ -365,7 +365,7 @@ class UnreadableSource(NamingSource):
         yield from super().delta(kind, since)
 
 
-@pytest.mark.parametrize("way", [told, lambda world: poll(world)])
+@pytest.mark.parametrize("way", [send_webhooks, lambda world: poll(world)])
 def test_what_is_shown_unreadably_since_a_hold_is_not_ended_by_its_release(
     database: Database, way: Callable[..., None]
 ) -> None:
@@ -373,7 +373,7 @@ def test_what_is_shown_unreadably_since_a_hold_is_not_ended_by_its_release(
     world.source.put(*(listing(id, price_minor=1_000) for id in ALL))
     read_all(world)
     world.source.listings.clear()
-    told(world)
+    send_webhooks(world)
     world.source.unreadable["P00"] = "product P00: price is 'x', expected a number"
     with suppress(Permanent):
         way(world)

@@ -29,11 +29,11 @@ def world(database: Database) -> World:
     world = World(database, FakeSource(page_size=20))
     world.source.put(*(listing(f"P{number:02}") for number in range(SIZE)))
     world.source.put(*(count(f"P{number:02}", 5) for number in range(SIZE)))
-    go(world, Strategy.FULL)
+    run_strategy(world, Strategy.FULL)
     return world
 
 
-def go(world: World, strategy: Strategy, **options: Any) -> Run:
+def run_strategy(world: World, strategy: Strategy, **options: Any) -> Run:
     world.clock.pass_(3600)
     run_id = request_run(world.deps, SHOP, strategy, Options(**options), cause="person")
     run(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
@@ -43,7 +43,7 @@ def go(world: World, strategy: Strategy, **options: Any) -> Run:
     return ended
 
 
-def told(world: World, run: Run, cause: str) -> set[tuple[str, str]]:
+def drift_items(world: World, run: Run, cause: str) -> set[tuple[str, str]]:
     with world.database.read() as conn:
         return {(row.kind, row.item) for row in drift.of_run(conn, run.id, 1000) if row.cause == cause}
 
@@ -67,21 +67,21 @@ def lose(world: World, products: int) -> None:
 
 def test_a_dry_run_shows_what_the_guard_would_hold_as_held(world: World) -> None:
     lose(world, 40)
-    dry = go(world, Strategy.FULL, dry_run=True)
-    go(world, Strategy.FULL)
-    assert told(world, dry, "held") == held(world) != set()
+    dry = run_strategy(world, Strategy.FULL, dry_run=True)
+    run_strategy(world, Strategy.FULL)
+    assert drift_items(world, dry, "held") == held(world) != set()
 
 
 def test_a_dry_run_shows_beside_a_held_batch_what_would_be_written_all_the_same(world: World) -> None:
     lose(world, 40)
-    dry = go(world, Strategy.CATALOG, dry_run=True)
-    assert told(world, dry, "dry_run") == {("product", "NEW")}
+    dry = run_strategy(world, Strategy.CATALOG, dry_run=True)
+    assert drift_items(world, dry, "dry_run") == {("product", "NEW")}
 
 
 @pytest.mark.parametrize("strategy", [Strategy.FULL, Strategy.CATALOG, Strategy.INVENTORY])
 def test_a_dry_run_counts_a_held_batch_as_the_real_one_does(world: World, strategy: Strategy) -> None:
     lose(world, 40)
-    counts = [counted(go(world, strategy, dry_run=dry)) for dry in (True, False)]
+    counts = [counted(run_strategy(world, strategy, dry_run=dry)) for dry in (True, False)]
     assert counts[0] == counts[1]
 
 
@@ -96,33 +96,33 @@ def counted(run: Run) -> dict[str, Any]:
 
 def test_a_dry_run_pays_for_the_second_look_at_what_is_implausible(world: World) -> None:
     lose(world, 40)
-    calls = [go(world, Strategy.CATALOG, dry_run=dry).calls for dry in (True, False)]
+    calls = [run_strategy(world, Strategy.CATALOG, dry_run=dry).calls for dry in (True, False)]
     assert calls[0] == calls[1]
 
 
 def test_a_dry_run_opens_no_hold(world: World) -> None:
     lose(world, 40)
-    go(world, Strategy.FULL, dry_run=True)
+    run_strategy(world, Strategy.FULL, dry_run=True)
     assert held(world) == set()
 
 
 def test_a_dry_run_that_is_forced_shows_what_would_be_written(world: World) -> None:
     lose(world, 40)
-    dry = go(world, Strategy.CATALOG, dry_run=True, force=True)
-    assert (len(told(world, dry, "dry_run")), told(world, dry, "held")) == (41, set())
+    dry = run_strategy(world, Strategy.CATALOG, dry_run=True, force=True)
+    assert (len(drift_items(world, dry, "dry_run")), drift_items(world, dry, "held")) == (41, set())
 
 
-def test_a_dry_run_tells_no_deletion_that_a_deep_run_would_not_confirm(world: World) -> None:
+def test_a_dry_run_shows_no_deletion_that_a_deep_run_would_not_confirm(world: World) -> None:
     hidden = world.source.listings.pop("P03")
     world.source.listings.pop("P04")
     world.source.on_page = lambda number: world.source.put(hidden) if number == 2 else None
-    dry = go(world, Strategy.FULL, dry_run=True, deep=True)
-    assert told(world, dry, "dry_run") == {("product", "P04")}
+    dry = run_strategy(world, Strategy.FULL, dry_run=True, deep=True)
+    assert drift_items(world, dry, "dry_run") == {("product", "P04")}
 
 
 def test_rows_that_a_dry_run_shows_as_held_are_nothing_that_was_missed(world: World) -> None:
     lose(world, 40)
-    go(world, Strategy.FULL, dry_run=True)
+    run_strategy(world, Strategy.FULL, dry_run=True)
     with world.database.read() as conn:
         assert drift.missed(conn, SHOP, world.clock() - timedelta(days=1)) == {}
 
@@ -153,31 +153,31 @@ NEWLY = 12_000_000
 
 
 def test_a_dry_run_fetches_what_its_pages_name(naming: World) -> None:
-    dry = go(naming, Strategy.ACTIVE, dry_run=True)
-    assert told(naming, dry, "dry_run") == {("product", f"P{number:02}") for number in range(50)}
+    dry = run_strategy(naming, Strategy.ACTIVE, dry_run=True)
+    assert drift_items(naming, dry, "dry_run") == {("product", f"P{number:02}") for number in range(50)}
 
 
 def test_a_dry_run_fetches_what_a_page_names_whatever_the_page_before_has_named(naming: World) -> None:
     naming.source.listings = dict(reversed(naming.source.listings.items()))
-    dry = go(naming, Strategy.ACTIVE, dry_run=True)
-    assert told(naming, dry, "dry_run") == {("product", f"P{number:02}") for number in range(50)}
+    dry = run_strategy(naming, Strategy.ACTIVE, dry_run=True)
+    assert drift_items(naming, dry, "dry_run") == {("product", f"P{number:02}") for number in range(50)}
 
 
 @pytest.mark.parametrize("dry", [True, False])
 def test_a_limit_counts_what_is_only_named(naming: World, dry: bool) -> None:
-    ended = go(naming, Strategy.ACTIVE, dry_run=dry, limit=25)
+    ended = run_strategy(naming, Strategy.ACTIVE, dry_run=dry, limit=25)
     assert (ended.progress.processed, ended.counts["product"].owed) == (25, 25)
 
 
 def test_a_dry_run_owes_nothing(naming: World) -> None:
-    go(naming, Strategy.ACTIVE, dry_run=True)
+    run_strategy(naming, Strategy.ACTIVE, dry_run=True)
     with naming.database.read() as conn:
         assert owed.count(conn) == 0
 
 
 def test_a_named_item_that_fails_alone_is_a_failure_of_the_dry_run(naming: World) -> None:
     naming.source.poison["P03"] = Unmappable("a bad record")
-    ended = go(naming, Strategy.ACTIVE, dry_run=True)
+    ended = run_strategy(naming, Strategy.ACTIVE, dry_run=True)
     assert (ended.progress.processed, ended.progress.failed) == (50, 1)
 
 
@@ -198,9 +198,9 @@ def test_a_dry_run_judges_stock_as_if_the_end_of_its_products_had_been_written(
 ) -> None:
     ending = [f"P{number:02}" for number in range(11)]
     bowls.source.put(*(listing(id, NEWLY, deleted=True) for id in ending), *(count(id, 0, NEWLY) for id in ending))
-    dry = go(bowls, strategy, dry_run=True, **options)
-    real = go(bowls, strategy, **options)
-    assert (told(bowls, dry, "held"), counted(dry)) == (held(bowls), counted(real))
+    dry = run_strategy(bowls, strategy, dry_run=True, **options)
+    real = run_strategy(bowls, strategy, **options)
+    assert (drift_items(bowls, dry, "held"), counted(dry)) == (held(bowls), counted(real))
 
 
 @pytest.mark.parametrize(("strategy", "options"), READS, ids=str)
@@ -210,9 +210,9 @@ def test_a_dry_run_holds_the_stock_of_products_that_look_like_those_of_another_a
     for number in range(SIZE):
         other = {"sku": f"ZZ{number * 13}", "name": f"Other {number * 7}", "category": "Bowls"}
         bowls.source.put(listing(f"P{number:02}", NEWLY, **other), count(f"P{number:02}", 7 + number % 7, NEWLY))
-    dry = go(bowls, strategy, dry_run=True, **options)
-    real = go(bowls, strategy, **options)
-    assert (told(bowls, dry, "held"), counted(dry)) == (held(bowls), counted(real))
+    dry = run_strategy(bowls, strategy, dry_run=True, **options)
+    real = run_strategy(bowls, strategy, **options)
+    assert (drift_items(bowls, dry, "held"), counted(dry)) == (held(bowls), counted(real))
 
 
 @pytest.fixture
@@ -221,5 +221,5 @@ def bowls(database: Database) -> World:
     world = World(database, FakeSource(batch=SIZE, page_size=20))
     world.source.put(*(listing(f"P{number:02}", category="Bowls") for number in range(SIZE)))
     world.source.put(*(count(f"P{number:02}", 30 if number < 11 else 5) for number in range(SIZE)))
-    go(world, Strategy.FULL)
+    run_strategy(world, Strategy.FULL)
     return world

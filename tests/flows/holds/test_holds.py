@@ -54,7 +54,7 @@ def read_all(world: World) -> None:
     run(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
 
 
-def go(world: World, strategy: Strategy, **options: Any) -> Run:
+def run_strategy(world: World, strategy: Strategy, **options: Any) -> Run:
     """Carry out a run; returns its row."""
     world.clock.pass_(600)
     run_id = request_run(world.deps, SHOP, strategy, Options(**options), cause="person")
@@ -105,7 +105,9 @@ def test_a_hold_shows_its_rows_before_and_after(world: World) -> None:
 def test_a_hold_names_the_rule_that_spoke_and_its_figures(world: World) -> None:
     price(world)
     read_all(world)
-    assert [(one.rule, one.figures) for one in only(world).findings] == [("powers of ten", {"rows": SIZE})]
+    assert [(finding.rule, finding.figures) for finding in only(world).findings] == [
+        ("powers of ten", {"rows": SIZE})
+    ]
 
 
 def test_a_release_writes_what_was_shown_although_the_source_is_empty_by_now(world: World) -> None:
@@ -116,7 +118,7 @@ def test_a_release_writes_what_was_shown_although_the_source_is_empty_by_now(wor
     assert (live(world), prices(world)) == (SIZE, {100_000})
 
 
-def test_after_a_release_the_next_disaster_is_held_anew(world: World) -> None:
+def test_after_a_release_the_next_disaster_is_held_again(world: World) -> None:
     price(world)
     read_all(world)
     holds.release(world.deps, only(world).id)
@@ -137,7 +139,7 @@ def test_a_release_leaves_alone_what_somebody_wrote_since(world: World) -> None:
 
 
 @pytest.mark.parametrize("held", ["prices", "deletions"])
-def test_what_a_release_may_not_write_over_is_looked_at_anew(world: World, held: str) -> None:
+def test_what_a_release_may_not_write_over_is_looked_at_again(world: World, held: str) -> None:
     if held == "prices":
         price(world)
     else:
@@ -230,26 +232,26 @@ def test_a_run_that_reads_what_changed_is_judged_as_one_batch(
 ) -> None:
     world.source.page_size = 5
     price(world)
-    go(world, strategy, **options)
+    run_strategy(world, strategy, **options)
     assert (prices(world), only(world).rows) == ({1_000}, SIZE)
 
 
 def test_a_run_that_reads_what_changed_writes_what_is_beyond_doubt(world: World) -> None:
     price(world)
     world.source.put(listing("NEW", 12, price_minor=500))
-    go(world, Strategy.ACTIVE)
+    run_strategy(world, Strategy.ACTIVE)
     assert prices(world) == {1_000, 500}
 
 
 def test_a_forced_run_that_reads_what_changed_is_believed(world: World) -> None:
     price(world)
-    go(world, Strategy.ACTIVE, force=True)
+    run_strategy(world, Strategy.ACTIVE, force=True)
     assert prices(world) == {100_000}
 
 
 def test_a_dry_run_that_reads_what_changed_says_what_would_be_held_and_holds_nothing(world: World) -> None:
     price(world)
-    counts = go(world, Strategy.ACTIVE, dry_run=True).counts["product"]
+    counts = run_strategy(world, Strategy.ACTIVE, dry_run=True).counts["product"]
     assert ("power of ten" in str(counts.held), holds.list_(world.deps)) == (True, [])
 
 
@@ -257,7 +259,7 @@ def test_a_dry_run_that_shows_a_little_of_what_is_held_says_that_it_stays_held(w
     price(world)
     read_all(world)
     world.source.listings = {name: world.source.listings[name] for name in ("P01", "P02")}
-    ran = go(world, Strategy.INCREMENTAL, dry_run=True)
+    ran = run_strategy(world, Strategy.INCREMENTAL, dry_run=True)
     with world.database.read() as conn:
         causes = conn.exec_driver_sql(f"SELECT cause FROM drift WHERE run_id = {ran.id}").scalars()
         assert list(causes) == ["held", "held"]
@@ -274,7 +276,7 @@ def test_what_a_person_releases_is_part_of_what_is_usual(world: World) -> None:
     assert today["repriced"] == SIZE
 
 
-def test_a_hold_tells_what_usually_happens_in_this_shop(world: World) -> None:
+def test_a_hold_shows_what_usually_happens_in_this_shop(world: World) -> None:
     for night in range(15):
         price(world, night, 20, version=30 + night, times=night + 2)
         read_all(world)

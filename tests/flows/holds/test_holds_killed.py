@@ -15,7 +15,7 @@ from app.stores.guard import held_rows
 from app.stores.sql.engine import Database
 from tests.dying import Dying, Killed
 from tests.fakes import SHOP, World, listing
-from tests.flows.holds.test_doubted_items import ALL, NamingSource, drain, owe, told
+from tests.flows.holds.test_doubted_items import ALL, NamingSource, drain, owe, send_webhooks
 from tests.flows.holds.test_holds import only, price, prices, read_all
 
 SHOWN = ALL[:22]
@@ -30,7 +30,7 @@ def world(database: Database) -> World:
     world.source.put(*(listing(id, price_minor=1_000) for id in ALL))
     read_all(world)
     price(world)
-    told(world)
+    send_webhooks(world)
     return world
 
 

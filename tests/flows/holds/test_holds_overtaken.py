@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from app.domain import Kind, Ref
 from app.flows.holds import hold_back, holds
 from app.flows.holds.doubted import doubted, judged, settled
+from app.flows.holds.hold_back import KindRead
 from app.flows.items.bulk_read import BulkRead
 from app.flows.items.doubted_items import ItemReads
 from app.rules.guard.guard import POLL
@@ -92,7 +93,7 @@ def test_a_complete_read_that_is_held_has_what_a_later_read_showed_asked_for_aga
     world = racing(database)
     began = world.clock()
     empty_again(world)
-    hold_back.keep(world.deps, SHOP, Kind.PRODUCT, verdict(world, 1), read_at=began, absent=None, summary={})
+    hold_back.keep(world.deps, KindRead(SHOP, Kind.PRODUCT, began), verdict(world, 1), {})
     assert owed(world) == ALL
 
 

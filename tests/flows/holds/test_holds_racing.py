@@ -7,7 +7,7 @@ from app.domain import Kind
 from app.errors import Conflict
 from app.flows.holds import hold_back, holds
 from app.flows.holds.doubted import Doubt, judged, settled
-from app.flows.holds.hold_back import Held
+from app.flows.holds.hold_back import Held, KindRead
 from app.flows.holds.plausible import Verdict, examine
 from app.rules.guard.guard import POLL
 from app.stores.catalog.spool import Spool
@@ -38,7 +38,7 @@ def verdict(world: World, number: int) -> Verdict:
 
 
 def keep(world: World, found: Verdict) -> Held:
-    return hold_back.keep(world.deps, SHOP, Kind.PRODUCT, found, read_at=EPOCH, absent=None, summary={})
+    return hold_back.keep(world.deps, KindRead(SHOP, Kind.PRODUCT, EPOCH), found, {})
 
 
 def states(world: World) -> list[str]:
@@ -102,7 +102,7 @@ def owed(world: World) -> list[str]:
         return sorted(conn.exec_driver_sql("SELECT external_id FROM owed_items").scalars())
 
 
-def test_a_row_that_another_reader_has_seen_otherwise_meanwhile_is_asked_for_anew(database: Database) -> None:
+def test_a_row_that_another_reader_has_seen_otherwise_meanwhile_is_asked_for_again(database: Database) -> None:
     world = racing(database)
     keep(world, verdict(world, 0))
     one, other = gone(world, "P00"), gone(world, "P01")  # both beside the same hold
@@ -111,7 +111,7 @@ def test_a_row_that_another_reader_has_seen_otherwise_meanwhile_is_asked_for_ane
     assert owed(world) == ["P00"]
 
 
-def test_a_row_that_was_left_out_of_a_hold_meanwhile_is_asked_for_anew(database: Database) -> None:
+def test_a_row_that_was_left_out_of_a_hold_meanwhile_is_asked_for_again(database: Database) -> None:
     world = racing(database)
     keep(world, verdict(world, 0))
     (hold,) = holds.list_(world.deps)

@@ -36,9 +36,9 @@ class PlacedSource(FakeSource):
     def fetch(self, refs: Sequence[Ref]) -> Answer:
         if refs[0].kind is not Kind.LOCATION:
             return super().fetch(refs)
-        found = [place for ref in refs for place in self.places if place.external_id == ref.external_id]
-        known = {place.external_id for place in found}
-        return Answer(found, gone=[ref for ref in refs if ref.external_id not in known])
+        result = [place for ref in refs for place in self.places if place.external_id == ref.external_id]
+        known = {place.external_id for place in result}
+        return Answer(result, gone=[ref for ref in refs if ref.external_id not in known])
 
 
 @pytest.fixture

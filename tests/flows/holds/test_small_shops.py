@@ -29,8 +29,12 @@ def world(database: Database) -> World:
 
 
 def read_all(world: World) -> Run:
+    return read(world, Strategy.FULL)
+
+
+def read(world: World, strategy: Strategy) -> Run:
     world.clock.pass_(86_400)
-    run_id = request_run(world.deps, SHOP, Strategy.FULL, Options(), cause="schedule")
+    run_id = request_run(world.deps, SHOP, strategy, Options(), cause="schedule")
     run(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
     with world.database.read() as conn:
         ended = runs.get(conn, run_id)
@@ -80,6 +84,15 @@ def test_a_third_of_the_products_of_a_small_shop_gone_at_once_is_held(world: Wor
         del world.source.listings[f"P{number}"]
     read_all(world)
     assert (live(world)[0], set(held(world))) == (SIZE, {"product"})
+
+
+@pytest.mark.parametrize("unshown", [set[str](), {f"P{number}" for number in range(SIZE)}], ids=["gone", "not shown"])
+def test_an_account_that_knows_none_of_our_products_is_another_one(world: World, unshown: set[str]) -> None:
+    world.source.listings.clear()
+    world.source.not_yet = unshown
+    world.source.put(*(listing(f"Q{number}", version=9) for number in range(SIZE)))
+    read(world, Strategy.INCREMENTAL)
+    assert held(world)["product"] == "looks like another account: 20 of 20 of our products are unknown there"
 
 
 @pytest.mark.parametrize(("state", "held"), [(RESERVED, False), (ON_HAND, True)])

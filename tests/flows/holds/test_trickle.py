@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from app.flows.holds import holds
 from app.stores.sql.engine import Database
 from tests.fakes import FakeSource, World, listing
-from tests.flows.holds.test_doubted_items import ALL, told
+from tests.flows.holds.test_doubted_items import ALL, send_webhooks
 from tests.flows.holds.test_holds import SIZE, only, price, read_all
 
 
@@ -22,15 +22,15 @@ def world(database: Database) -> World:
 def one_by_one(world: World, *numbers: int) -> None:
     """A webhook for each of these products, and each is worked off before the next one comes."""
     for number in numbers or range(SIZE):
-        told(world, ids=[ALL[number]])
+        send_webhooks(world, ids=[ALL[number]])
 
 
 def at(world: World, price_minor: int) -> int:
     with world.database.read() as conn:
-        found = conn.exec_driver_sql(
+        rows = conn.exec_driver_sql(
             f"SELECT count(*) FROM listings WHERE price_minor = {price_minor} AND NOT deleted"
         )
-        return int(found.scalar() or 0)
+        return int(rows.scalar() or 0)
 
 
 def names(world: World) -> list[str]:

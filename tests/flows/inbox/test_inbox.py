@@ -26,6 +26,7 @@ from app.stores.inbox.inbox import Arrival
 from app.stores.sql.engine import Database, open_database
 from tests.fakes import SHOP, PlainReceiver, World, listing
 from tests.letters import die
+from tests.refusing import refusing
 
 FRIEND = {"x-word": "friend", "x-signature": "abc"}
 
@@ -54,7 +55,7 @@ def world(database: Database) -> World:
     return world
 
 
-def found(world: World, text: str) -> list[str]:
+def matching(world: World, text: str) -> list[str]:
     return [row.event_id for row in reversed(find(world.deps, text))]
 
 
@@ -82,7 +83,7 @@ def found(world: World, text: str) -> list[str]:
     ],
 )
 def test_a_filter_finds(world: World, text: str, events: list[str]) -> None:
-    assert found(world, text) == events
+    assert matching(world, text) == events
 
 
 @pytest.mark.parametrize("text", ["evnt:x", "outcome:lost", "verdict:maybe", "kind:thing", "since:soon"])
@@ -100,7 +101,7 @@ def test_a_delivery_is_shown_as_received(world: World) -> None:
     )
 
 
-def test_a_delivery_tells_what_came_of_each_item(world: World) -> None:
+def test_a_delivery_shows_what_became_of_each_item(world: World) -> None:
     came = {event: show(world.deps, find(world.deps, f"event:{event}")[0].id).came_of for event in ("e1", "e2", "e3")}
     assert (came["e1"][0].outcome, came["e1"][0].ms) == ("applied", 0)
     waits, letter = came["e2"][0].waits, came["e3"][0].letter
@@ -127,8 +128,8 @@ def test_pages_follow_each_other_without_gap(world: World) -> None:
 
 
 def test_a_replayed_event_has_its_items_fetched_again(world: World) -> None:
-    told = show_replay(world.deps, replay_event(world.deps, find(world.deps, "event:e3")[0].id))
-    assert (told.of, told.items, world.queue.replays) == ("events", 2, [told.id])
+    replay = show_replay(world.deps, replay_event(world.deps, find(world.deps, "event:e3")[0].id))
+    assert (replay.of, replay.items, world.queue.replays) == ("events", 2, [replay.id])
 
 
 def test_an_ignored_event_has_nothing_to_replay(world: World) -> None:
@@ -138,8 +139,8 @@ def test_an_ignored_event_has_nothing_to_replay(world: World) -> None:
 
 def test_events_of_a_time_are_replayed_once_per_item(world: World) -> None:
     receive(world, "e5", "B")
-    told = show_replay(world.deps, replay_events(world.deps, "since:30m", "lost half an hour"))
-    assert told.items == 3
+    replay = show_replay(world.deps, replay_events(world.deps, "since:30m", "lost half an hour"))
+    assert replay.items == 3
 
 
 def test_a_replay_of_events_is_in_the_audit_log(world: World) -> None:
@@ -177,9 +178,9 @@ def test_importing_twice_changes_nothing(world: World) -> None:
     assert (done.new, done.duplicates, owed_ids(world)) == (0, 4, before)
 
 
-def line(**told: Any) -> str:
+def line(**fields: Any) -> str:
     body = '{"id": "n1", "type": "changed", "items": [["product", "N"]]}'
-    return msgspec.json.encode({"connection": SHOP, "headers": FRIEND, "body": body, **told}).decode()
+    return msgspec.json.encode({"connection": SHOP, "headers": FRIEND, "body": body, **fields}).decode()
 
 
 @pytest.mark.parametrize(
@@ -196,10 +197,17 @@ def line(**told: Any) -> str:
         (line(received_at="2026-11-25T08:00:00"), "time zone"),
     ],
 )
-def test_a_bad_line_is_told_and_keeps_no_other_out(world: World, bad: str, why: str) -> None:
+def test_a_bad_line_is_reported_and_keeps_no_other_out(world: World, bad: str, why: str) -> None:
     done = import_lines(world.deps, [bad, "", line()])
     assert (done.new, [number for number, *_ in done.bad]) == (1, [1])
     assert why in done.bad[0][2]
+
+
+def test_a_line_that_cannot_be_stored_is_told_and_keeps_no_other_out(world: World) -> None:
+    with refusing(world.database, "INSERT", "inbox_events", "NEW.event_id = 'n2'"):
+        done = import_lines(world.deps, [line(), line(body='{"id": "n2", "type": "changed", "items": []}')])
+    assert (done.new, [number for number, *_ in done.bad]) == (1, [2])
+    assert "cannot be stored" in done.bad[0].why
 
 
 def test_trust_leaves_out_verification_and_the_audit_log_says_so(world: World) -> None:
@@ -212,10 +220,10 @@ def test_trust_leaves_out_verification_and_the_audit_log_says_so(world: World) -
 
 def test_an_imported_delivery_wakes_the_workers(world: World) -> None:
     import_lines(world.deps, [line()])
-    assert ItemKey(SHOP, Kind.PRODUCT, "N") in world.queue.woken
+    assert ItemKey(SHOP, Kind.PRODUCT, "N") in world.queue.enqueued
 
 
-def test_a_body_that_is_no_text_is_told_in_base64(world: World) -> None:
+def test_a_body_that_is_no_text_is_shown_in_base64(world: World) -> None:
     with world.database.begin() as conn:
         delivery = Delivery("raw", "changed", [Change(Kind.PRODUCT, "R")])
         inbox.accept(conn, [Arrival(SHOP, delivery, FRIEND, b"\xff\x00", world.clock() + timedelta(seconds=1))])
@@ -227,7 +235,7 @@ def test_a_body_that_is_no_text_is_told_in_base64(world: World) -> None:
 # --- what came of it, exactly ---
 
 
-def came(world: World, event: str) -> ItemOutcome:
+def outcome_of(world: World, event: str) -> ItemOutcome:
     (one,) = show(world.deps, find(world.deps, f"event:{event}")[0].id).came_of
     return one
 
@@ -248,27 +256,27 @@ def test_a_change_that_comes_during_a_fetch_is_covered_by_the_next_settlement(wo
     world.source.meanwhile = meanwhile
     sync(world, "A")
     world.clock.pass_(1)
-    assert (came(world, "before").ms, came(world, "during").outcome) == (3000, None)
+    assert (outcome_of(world, "before").ms, outcome_of(world, "during").outcome) == (3000, None)
     sync(world, "A")
-    assert (came(world, "before").ms, came(world, "during").ms) == (3000, 2000)
+    assert (outcome_of(world, "before").ms, outcome_of(world, "during").ms) == (3000, 2000)
 
 
-def test_a_delivery_tells_how_many_changes_were_settled_with_its_own(world: World) -> None:
+def test_a_delivery_shows_how_many_changes_were_settled_with_its_own(world: World) -> None:
     receive(world, "e5", "A")
     receive(world, "e6", "A")
     sync(world, "A")
-    assert came(world, "e5").changes == 2
+    assert outcome_of(world, "e5").changes == 2
 
 
-def test_a_delivery_tells_which_later_ones_name_the_same_item(world: World) -> None:
+def test_a_delivery_shows_which_later_ones_name_the_same_item(world: World) -> None:
     receive(world, "e5", "B", "BB")
     receive(world, "e6", "BB")
-    assert [one.event_id for one in came(world, "e2").later] == ["e5"]
+    assert [one.event_id for one in outcome_of(world, "e2").later] == ["e5"]
 
 
 def test_a_delivery_settled_long_ago_is_not_owed_because_a_newer_one_is(world: World) -> None:
     receive(world, "e5", "A")
-    assert found(world, "outcome:owed item:A") == ["e5"]
+    assert matching(world, "outcome:owed item:A") == ["e5"]
 
 
 @pytest.mark.parametrize("outcome", ["stale", "held", "gone"])
@@ -276,7 +284,7 @@ def test_a_delivery_is_found_by_how_its_item_was_settled(world: World, outcome: 
     with world.database.begin() as conn:
         key, now = ItemKey(SHOP, Kind.PRODUCT, "B"), world.clock()
         owed.settle(conn, [(one, outcome) for one in owed.claim(conn, key, more=0, lease=15, now=now)], now)
-    assert found(world, f"outcome:{outcome}") == ["e2"]
+    assert matching(world, f"outcome:{outcome}") == ["e2"]
 
 
 def test_a_body_of_json_is_shown_with_line_breaks_too(world: World) -> None:
@@ -287,7 +295,7 @@ def test_a_body_of_json_is_shown_with_line_breaks_too(world: World) -> None:
 
 def test_a_filter_by_item_speaks_of_seven_days_unless_it_says_otherwise(world: World) -> None:
     world.clock.pass_(8 * 86_400)
-    assert (found(world, "item:A"), found(world, "item:A since:30d"), found(world, "event:e1 item:A")) == (
+    assert (matching(world, "item:A"), matching(world, "item:A since:30d"), matching(world, "event:e1 item:A")) == (
         [],
         ["e1"],
         ["e1"],
@@ -296,7 +304,7 @@ def test_a_filter_by_item_speaks_of_seven_days_unless_it_says_otherwise(world: W
 
 def test_a_delivery_imported_late_is_listed_by_when_it_was_received(world: World) -> None:
     import_lines(world.deps, [line(received_at=world.clock() - timedelta(minutes=30))])
-    assert found(world, "") == ["e1", "n1", "e2", "e3", "e4"]
+    assert matching(world, "") == ["e1", "n1", "e2", "e3", "e4"]
     first = find(world.deps, "", limit=4)
     assert [row.event_id for row in find(world.deps, "", before_id=first[-1].id)] == ["e1"]
 
@@ -330,8 +338,8 @@ class Timed(PlainReceiver):
 
 def test_a_signature_is_judged_at_the_time_of_receipt(world: World) -> None:
     world.source.receiver = Timed()
-    told: dict[str, Any] = {"headers": {"x-signed": "2026-03-01 08:00"}}
-    done = import_lines(world.deps, [line(**told), line(**told, received_at="2026-03-01T09:00:30+01:00")])
+    given: dict[str, Any] = {"headers": {"x-signed": "2026-03-01 08:00"}}
+    done = import_lines(world.deps, [line(**given), line(**given, received_at="2026-03-01T09:00:30+01:00")])
     assert (done.new, [number for number, *_ in done.bad]) == (1, [1])
 
 
@@ -369,7 +377,7 @@ def test_a_nul_in_a_header_keeps_no_delivery_out(world: World) -> None:
 
 def test_who_does_not_see_a_connection_cannot_import_into_it(world: World) -> None:
     narrow = replace(world.deps, principal=Principal("token x", Role.OPERATOR, frozenset({"elsewhere"})))
-    assert (import_lines(narrow, [line()]).new, found(world, "event:n1")) == (0, [])
+    assert (import_lines(narrow, [line()]).new, matching(world, "event:n1")) == (0, [])
 
 
 def test_an_import_that_is_interrupted_is_in_the_audit_log(world: World) -> None:

@@ -57,7 +57,7 @@ def work(world: World, seconds: int, *, step: int = 1) -> None:
 
 
 def _taken(queue: ListQueue) -> list[ItemKey]:
-    keys, queue.woken = queue.woken, []
+    keys, queue.enqueued = queue.enqueued, []
     return keys
 
 
@@ -127,7 +127,7 @@ def test_an_outage_costs_few_calls(world: World) -> None:
     for number in range(10):
         change(world, *(f"A{number}-{item}" for item in range(10)))
         work(world, 60)
-    assert len(world.source.asked) + world.source.checks < 20
+    assert len(world.source.requests) + world.source.checks < 20
 
 
 def test_an_outage_is_mailed_once_with_its_end(world: World) -> None:
@@ -195,8 +195,8 @@ def test_a_right_that_comes_back_while_we_ask_whose_fault_it_is_makes_no_letter(
 def test_a_kind_that_may_not_be_read_is_tried_once_an_hour(world: World) -> None:
     world.source.refuses[Kind.STOCK] = NO_RIGHT
     work(world, 7260, step=30)
-    tried = [call for call in world.source.asked if "stock" in call[0]]
-    assert len(tried) == 2
+    stock_calls = [call for call in world.source.requests if "stock" in call[0]]
+    assert len(stock_calls) == 2
 
 
 def test_a_kind_is_read_again_when_it_may_be(world: World) -> None:
@@ -215,7 +215,7 @@ def test_a_paused_connection_asks_nothing_and_goes_on_when_it_is_resumed(world: 
     people.pause(world.deps, SHOP)
     change(world, "A")
     work(world, 600)
-    assert (world.source.asked, world.source.checks, owes(world)) == ([], 0, 1)
+    assert (world.source.requests, world.source.checks, owes(world)) == ([], 0, 1)
     people.resume(world.deps, SHOP)
     work(world, 10)
     assert (owes(world), products(world)) == (0, 1)

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import pytest
@@ -10,9 +10,11 @@ import pytest
 from app.domain import Change, Delivery, Kind, Verdict
 from app.flows.connections.probes import probe
 from app.flows.inbox.receive import Full, Intake
+from app.flows.inbox.refused import RefusedDeliveries
 from app.stores.inbox.inbox import Arrival
 from app.stores.sql.engine import Database
-from tests.fakes import SHOP, World
+from tests.fakes import SHOP, PlainReceiver, World
+from tests.refusing import refusing
 from tests.web.serving import inbox_ids
 
 
@@ -39,9 +41,9 @@ def test_an_offer_is_done_when_it_is_committed(world: World, database: Database)
     async def work(intake: Intake) -> list[str]:
         intake.start()
         await intake.offer(arrival(world, "e1"))
-        found = inbox_ids(database)
+        result = inbox_ids(database)
         intake.stop()
-        return found
+        return result
 
     assert with_intake(world, work) == ["e1"]
 
@@ -123,12 +125,35 @@ def commit(world: World, *arrivals: Arrival) -> list[Any]:
         intake.stop()
         return await asyncio.gather(*waiting, return_exceptions=True)
 
-    found: list[Any] = with_intake(world, work)
-    return found
+    result: list[Any] = with_intake(world, work)
+    return result
 
 
 def test_an_endless_id_fails_no_neighbour(world: World) -> None:
     assert commit(world, arrival(world, "e1"), arrival(world, ENDLESS), arrival(world, "e3")) == [None] * 3
+
+
+def test_a_delivery_that_cannot_be_written_refuses_no_neighbour(world: World, database: Database) -> None:
+    with refusing(database, "INSERT", "inbox_events", "NEW.event_id = 'bad'"):
+        told = commit(world, *(arrival(world, id) for id in ("e0", "e1", "e2", "e3", "e4", "bad", "e5")))
+    assert [one is None for one in told] == [True] * 5 + [False, True]
+    assert inbox_ids(database) == [f"e{n}" for n in range(6)]
+
+
+class Surprised(PlainReceiver):
+    """Meets what it was not written for."""
+
+    def parse(self, headers: Mapping[str, str], body: bytes) -> Delivery:
+        raise RecursionError("a body of brackets")
+
+
+def test_a_strangers_body_that_breaks_the_parser_is_noted_as_refused(world: World, database: Database) -> None:
+    world.source.receiver = Surprised()
+    refused = RefusedDeliveries(world.deps)
+    refused.add(SHOP, {}, b"[[[", world.clock(), "the word is wrong")
+    refused.write(now=True)
+    with database.read() as conn:
+        assert conn.exec_driver_sql("SELECT count(*) FROM refusals").scalar() == 1
 
 
 def test_a_repeated_endless_id_is_a_duplicate(world: World, database: Database) -> None:
@@ -153,8 +178,8 @@ def test_a_delivery_that_says_our_access_has_ended_has_the_connection_checked(
 ) -> None:
     async def work(intake: Intake) -> None:
         intake.start()
-        told = Delivery("e1", "access.revoked", ignored=set_aside is None, set_aside=set_aside, alarm=True)
-        await intake.offer(Arrival(SHOP, told, {}, b"{}", world.clock()))
+        delivery = Delivery("e1", "access.revoked", ignored=set_aside is None, set_aside=set_aside, alarm=True)
+        await intake.offer(Arrival(SHOP, delivery, {}, b"{}", world.clock()))
         intake.stop()
 
     with_intake(world, work)

@@ -14,7 +14,7 @@ class Cancelled(Exception):
     """What a caller wants to see again."""
 
 
-def found(records: list[Record], bad: set[str]) -> list[str]:
+def failing_items(records: list[Record], bad: set[str]) -> list[str]:
     failed: list[str] = []
 
     def write(some: list[Record]) -> None:
@@ -32,7 +32,7 @@ ALL_BAD = {f"P{n}" for n in range(10)}
     "bad", [set(), {"P0"}, {"P9"}, {"P3", "P4"}, ALL_BAD], ids=["none", "first", "last", "two", "all"]
 )
 def test_the_bad_records_of_a_batch_are_found_and_no_others(bad: set[str]) -> None:
-    assert set(found([listing(f"P{n}") for n in range(10)], bad)) == bad
+    assert set(failing_items([listing(f"P{n}") for n in range(10)], bad)) == bad
 
 
 @pytest.mark.parametrize("error", [DatabaseFault("the connection is lost"), Cancelled()], ids=["fault", "passing"])
@@ -55,7 +55,7 @@ def test_what_concerns_no_record_is_raised(error: Exception) -> None:
         (StockCount("A", "L", "on_hand", Decimal(10) ** 15), "stock A/L/on_hand cannot be stored: quantity is 1"),
     ],
 )
-def test_a_record_that_cannot_be_stored_is_told_by_its_field(record: Record, said: str) -> None:
+def test_a_record_that_cannot_be_stored_is_reported_by_its_field(record: Record, said: str) -> None:
     assert said in str(unstorable(record, ValueError("no")).error)
 
 

@@ -65,7 +65,7 @@ def test_a_dead_item_is_owed_no_longer(world: World) -> None:
     assert not is_owed(world)
 
 
-def test_a_letter_tells_its_item(world: World) -> None:
+def test_a_letter_shows_its_item(world: World) -> None:
     die_of_fetching(world)
     letter = letters(world)[0]
     assert (letter.connection, letter.kind, letter.external_id) == KEY

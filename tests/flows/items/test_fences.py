@@ -11,7 +11,7 @@ from app.domain import ALL_ITEMS, Answer, BadRecord, Cause, Change, ItemKey, Kin
 from app.errors import Unavailable, Unmappable
 from app.flows.items.bulk_read import BulkRead
 from app.flows.items.dead_letter import record_dead_letter
-from app.flows.items.fetching import read_of
+from app.flows.items.fetched import read_of
 from app.flows.items.held_items import HeldItems, split
 from app.flows.items.leases import LEASE, LeaseKeeper
 from app.flows.items.sync_item import sync_item
@@ -66,8 +66,8 @@ def row(world: World, id: str = "A") -> dict[str, Any] | None:
 
 
 def is_live(world: World, id: str = "A") -> bool:
-    found = row(world, id)
-    return found is not None and not found["deleted"]
+    result = row(world, id)
+    return result is not None and not result["deleted"]
 
 
 def is_owed(world: World, key: ItemKey = KEY) -> bool:
@@ -110,7 +110,7 @@ def test_the_correction_that_came_during_a_fatal_fetch_is_written(world: World) 
     assert (row(world) or {})["name"] == "corrected"
 
 
-def test_a_burial_settles_only_the_changes_that_its_claim_covered(world: World) -> None:
+def test_recording_a_dead_letter_settles_only_the_changes_that_its_claim_covered(world: World) -> None:
     world.source.poison["A"] = WRONG
     owe(world)
     world.source.meanwhile = once(lambda: owe(world))
@@ -118,7 +118,7 @@ def test_a_burial_settles_only_the_changes_that_its_claim_covered(world: World) 
     assert outcomes(world) == [("dead", 1)]
 
 
-def test_a_burial_leaves_the_lease_of_another_worker_alone(world: World) -> None:
+def test_recording_a_dead_letter_leaves_the_lease_of_another_worker_alone(world: World) -> None:
     world.source.poison["A"] = WRONG
     owe(world)
     taken: list[Claim] = []
@@ -357,6 +357,18 @@ def test_an_item_that_the_source_announced_and_never_shows_is_settled_without_a_
         sync_and_bury(world)
         world.clock.pass_(600)
     assert (is_owed(world), outcomes(world), all_letters(world.database)) == (False, [("gone", 1)], [])
+
+
+def test_an_item_that_we_hold_and_the_source_never_shows_stays_until_a_complete_read(world: World) -> None:
+    world.source.put(listing("A"))
+    owe(world)
+    sync(world)
+    world.source.not_yet.add("A")
+    owe(world)
+    for _ in range(ITEM_ASKS + 1):
+        sync_and_bury(world)
+        world.clock.pass_(600)
+    assert (is_live(world), is_owed(world), outcomes(world)) == (True, False, [("applied", 1), ("stale", 1)])
 
 
 # --- records that could not be read, and heal ---

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from app.domain import Answer, BadRecord, ItemKey, Kind, Ref
-from app.flows.items.fetching import Fetched
+from app.flows.items.fetched import Fetched
 from app.stores.owed import Claim
 from tests.fakes import listing
 

@@ -57,14 +57,14 @@ def owed_now(world: World) -> list[tuple[str, int, bool]]:
 def test_after_one_death_items_are_still_fetched_together(world: World, keeper: LeaseKeeper) -> None:
     die_working_on_all(world, 1)
     sync_item(world.deps, keeper, key("A"))
-    assert [sorted(asked) for asked in world.source.asked] == [["A", "B", "C"]]
+    assert [sorted(request) for request in world.source.requests] == [["A", "B", "C"]]
 
 
 def test_after_two_deaths_each_item_is_fetched_alone(world: World, keeper: LeaseKeeper) -> None:
     die_working_on_all(world, 2)
     for item in ITEMS:
         sync_item(world.deps, keeper, key(item))
-    assert world.source.asked == [("A",), ("B",), ("C",)]
+    assert world.source.requests == [("A",), ("B",), ("C",)]
 
 
 def test_items_that_were_only_near_the_deaths_are_settled(world: World, keeper: LeaseKeeper) -> None:
@@ -78,7 +78,7 @@ def test_a_process_works_on_one_suspect_at_a_time(world: World, keeper: LeaseKee
     die_working_on_all(world, 2)
     world.source.meanwhile = lambda: sync_item(world.deps, keeper, key("B"))
     sync_item(world.deps, keeper, key("A"))
-    assert world.source.asked == [("A",)]
+    assert world.source.requests == [("A",)]
 
 
 def test_a_suspect_that_must_wait_is_not_leased(world: World, keeper: LeaseKeeper) -> None:
@@ -101,7 +101,7 @@ def test_a_suspect_that_had_to_wait_is_sent_again(world: World, keeper: LeaseKee
     world.source.meanwhile = lambda: sync_item(world.deps, keeper, key("B"))
     sync_item(world.deps, keeper, key("A"))
     sweep(world.deps)
-    assert key("B") in world.queue.woken
+    assert key("B") in world.queue.enqueued
 
 
 def test_another_process_works_on_another_suspect(world: World, keeper: LeaseKeeper) -> None:
@@ -117,7 +117,7 @@ def test_another_process_works_on_another_suspect(world: World, keeper: LeaseKee
     world.source.meanwhile = once
     sync_item(world.deps, keeper, key("A"))
     elsewhere.stop()
-    assert world.source.asked == [("A",), ("B",)]
+    assert world.source.requests == [("A",), ("B",)]
 
 
 def test_a_fresh_item_is_not_kept_waiting_by_a_suspect(world: World, keeper: LeaseKeeper) -> None:
@@ -134,14 +134,14 @@ def test_a_fresh_item_is_not_kept_waiting_by_a_suspect(world: World, keeper: Lea
 
     world.source.meanwhile = once
     sync_item(world.deps, keeper, key("A"))
-    assert world.source.asked == [("A",), ("fresh",)]
+    assert world.source.requests == [("A",), ("fresh",)]
 
 
 def test_after_three_deaths_an_item_is_not_fetched_any_more(world: World, keeper: LeaseKeeper) -> None:
     die_working_on_all(world, 3)
     with pytest.raises(KilledWorker):
         sync_item(world.deps, keeper, key("A"))
-    assert world.source.asked == []
+    assert world.source.requests == []
 
 
 def test_a_settled_item_is_no_suspect_any_more(world: World, keeper: LeaseKeeper) -> None:
@@ -150,6 +150,6 @@ def test_a_settled_item_is_no_suspect_any_more(world: World, keeper: LeaseKeeper
         sync_item(world.deps, keeper, key(item))
     with world.database.begin() as conn:
         owed.owe(conn, SHOP, [Change(Kind.PRODUCT, item) for item in ITEMS], Cause.WEBHOOK, world.clock())
-    world.source.asked.clear()
+    world.source.requests.clear()
     sync_item(world.deps, keeper, key("A"))
-    assert [sorted(asked) for asked in world.source.asked] == [["A", "B", "C"]]
+    assert [sorted(request) for request in world.source.requests] == [["A", "B", "C"]]

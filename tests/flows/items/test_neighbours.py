@@ -21,7 +21,7 @@ class Listing(FakeSource):
     """Answers for any item with all that it has, as a vendor does who has only a list."""
 
     def fetch(self, refs: Sequence[Ref]) -> Answer:
-        self.asked.append(tuple(ref.external_id for ref in refs))
+        self.requests.append(tuple(ref.external_id for ref in refs))
         return Answer(records=list(self.listings.values()))
 
 

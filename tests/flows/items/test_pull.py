@@ -65,7 +65,7 @@ def test_a_later_pull_asks_only_from_the_watermark_on(world: World) -> None:
     pull(world)
     world.source.put(listing("B", version=9))
     pull(world)
-    assert world.source.asked[-1] == ("delta product 5000000",)
+    assert world.source.requests[-1] == ("delta product 5000000",)
     assert live(world) == 2
 
 
@@ -152,9 +152,9 @@ def test_a_storm_becomes_one_pull(world: World) -> None:
     world.source.put(*(listing(item, version=9) for item in items))
     owe(world, *items)
     sweep(world.deps)
-    assert ItemKey(SHOP, PRODUCT, ALL_ITEMS) in world.queue.woken
+    assert ItemKey(SHOP, PRODUCT, ALL_ITEMS) in world.queue.enqueued
     before = world.source.calls()
-    for key in list(world.queue.woken):
+    for key in list(world.queue.enqueued):
         sync_item(world.deps, LeaseKeeper(world.database), key)
     assert world.source.calls() == before + 1
     assert owed_now(world) == 0
@@ -268,9 +268,9 @@ def test_items_whose_pull_was_held_are_fetched_one_by_one(database: Database) ->
     owe(world, *items[:12])
     world.clock.pass_(1)
     for _ in range(12):
-        world.queue.woken.clear()
+        world.queue.enqueued.clear()
         sweep(world.deps)
-        for key in [*world.queue.woken]:
+        for key in [*world.queue.enqueued]:
             sync_item(world.deps, LeaseKeeper(database), key)
         world.clock.pass_(10)
     assert owed_now(world) == 0
@@ -314,8 +314,8 @@ def source(world: World) -> Showing:
 
 def failing(world: World) -> list[tuple[str, str, int | None]]:
     with world.database.read() as conn:
-        found = failed_items.page(conn, SHOP)
-    return [(item.external_id, item.error, item.run_id) for item in found]
+        result = failed_items.page(conn, SHOP)
+    return [(item.external_id, item.error, item.run_id) for item in result]
 
 
 def test_a_record_that_a_poll_cannot_read_is_a_failed_item_without_a_run(showing: World) -> None:
@@ -404,9 +404,9 @@ def test_items_of_a_storm_whose_list_fails_are_fetched_one_by_one(showing: World
     showing.source.put(*(listing(item, version=9) for item in items))
     owe(showing, *items)
     for _ in range(60):
-        showing.queue.woken.clear()
+        showing.queue.enqueued.clear()
         sweep(showing.deps)
-        for key in [*showing.queue.woken]:
+        for key in [*showing.queue.enqueued]:
             try:
                 sync_item(showing.deps, LeaseKeeper(showing.database), key)
             except Exception as failure:

@@ -63,7 +63,7 @@ def test_prices_that_a_new_release_does_not_take_from_another_list_are_no_disast
     assert (is_held(world), row(world)["price_minor"]) == (False, None)
 
 
-def test_such_differences_are_told_as_ours(world: World) -> None:
+def test_such_differences_are_shown_as_ours(world: World) -> None:
     world.source.mapping = "newer"
     put(world, price_minor=None)
     run_id = carry_out(world)

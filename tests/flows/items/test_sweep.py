@@ -51,7 +51,7 @@ def world(database: Database) -> World:
 def test_an_owed_item_without_a_message_gets_one(world: World) -> None:
     owe(world, "A")
     sweep(world.deps)
-    assert world.queue.woken == [key("A")]
+    assert world.queue.enqueued == [key("A")]
 
 
 def test_a_message_not_acted_upon_for_a_while_is_sent_again(world: World) -> None:
@@ -59,7 +59,7 @@ def test_a_message_not_acted_upon_for_a_while_is_sent_again(world: World) -> Non
     sweep(world.deps)
     world.clock.pass_(REQUEUE_AFTER + 1)
     sweep(world.deps)
-    assert world.queue.woken == [key("A")] * 2
+    assert world.queue.enqueued == [key("A")] * 2
 
 
 def test_a_message_just_sent_is_not_sent_again(world: World) -> None:
@@ -67,7 +67,7 @@ def test_a_message_just_sent_is_not_sent_again(world: World) -> None:
     sweep(world.deps)
     world.clock.pass_(1)
     sweep(world.deps)
-    assert world.queue.woken == [key("A")]
+    assert world.queue.enqueued == [key("A")]
 
 
 def test_what_failed_before_gets_a_message_of_its_own(world: World) -> None:
@@ -76,10 +76,10 @@ def test_what_failed_before_gets_a_message_of_its_own(world: World) -> None:
     sync(world, "A")
     owe(world, "B", "C")
     world.clock.pass_(60)
-    woken: list[list[ItemKey]] = []
-    world.queue.enqueue = lambda keys: woken.append(list(keys))  # type: ignore[method-assign]
+    enqueued: list[list[ItemKey]] = []
+    world.queue.enqueue = lambda keys: enqueued.append(list(keys))  # type: ignore[method-assign]
     sweep(world.deps)
-    assert [sorted(keys) for keys in woken] == [[key("B"), key("C")], [key("A")]]
+    assert [sorted(keys) for keys in enqueued] == [[key("B"), key("C")], [key("A")]]
 
 
 def test_an_item_being_worked_on_is_left_alone(world: World) -> None:
@@ -95,7 +95,7 @@ def test_an_item_whose_worker_died_gets_a_message(world: World) -> None:
         owed.claim(conn, key("A"), more=0, lease=LEASE, now=world.clock())
     world.clock.pass_(LEASE + 1)
     sweep(world.deps)
-    assert world.queue.woken == [key("A")]
+    assert world.queue.enqueued == [key("A")]
 
 
 def test_an_item_that_waits_for_its_next_try_is_left_alone(world: World) -> None:
@@ -111,7 +111,7 @@ def test_an_item_whose_next_try_has_come_gets_a_message(world: World) -> None:
     sync(world, "A")
     world.clock.pass_(2)
     sweep(world.deps)
-    assert world.queue.woken == [key("A")]
+    assert world.queue.enqueued == [key("A")]
 
 
 def test_a_settled_item_is_not_swept(world: World) -> None:
@@ -127,7 +127,7 @@ def test_sweeps_at_the_same_time_send_each_item_once(world: World) -> None:
     with ThreadPoolExecutor(8) as pool:
         swept = sum(pool.map(lambda _: sweep(world.deps), range(8)))
     assert swept == 200
-    assert len(set(world.queue.woken)) == len(world.queue.woken) == 200
+    assert len(set(world.queue.enqueued)) == len(world.queue.enqueued) == 200
 
 
 # --- runs ---
@@ -164,7 +164,7 @@ def test_a_full_queue_gets_no_more(world: World) -> None:
     owe(world, "A")
     world.queue.depth = lambda: QUEUE_FULL + 1  # type: ignore[method-assign]
     assert sweep(world.deps) == 0
-    assert world.queue.woken == []
+    assert world.queue.enqueued == []
 
 
 def test_what_a_full_queue_did_not_get_comes_when_it_has_room(world: World) -> None:
@@ -173,14 +173,14 @@ def test_what_a_full_queue_did_not_get_comes_when_it_has_room(world: World) -> N
     sweep(world.deps)
     world.queue.depth = lambda: 0  # type: ignore[method-assign]
     sweep(world.deps)
-    assert world.queue.woken == [key("A")]
+    assert world.queue.enqueued == [key("A")]
 
 
 def test_an_item_whose_message_is_on_its_way_gets_no_second_one(world: World) -> None:
     owe(world, "A")
     world.queue.depth = lambda: 1  # type: ignore[method-assign]
     sweep(world.deps)
-    assert world.queue.woken == []
+    assert world.queue.enqueued == []
 
 
 def test_messages_on_their_way_are_not_sent_once_more(world: World) -> None:
@@ -236,34 +236,34 @@ def _items() -> Sequence[str]:
 
 def test_a_storm_owes_one_pull(storm: World) -> None:
     sweep(storm.deps)
-    assert set(storm.queue.woken) == {key(ALL_ITEMS)}
+    assert set(storm.queue.enqueued) == {key(ALL_ITEMS)}
 
 
 def test_one_item_less_is_no_storm(database: Database) -> None:
     world = World(database, FakeSource(storm=STORM + 1))
     owe(world, *_items())
     sweep(world.deps)
-    assert sorted(world.queue.woken) == [key(item) for item in _items()]
+    assert sorted(world.queue.enqueued) == [key(item) for item in _items()]
 
 
 def test_a_storm_of_a_connection_that_is_gone_is_left_alone(storm: World) -> None:
     storm.deps.sources.pop(SHOP)  # type: ignore[attr-defined]
     sweep(storm.deps)
-    assert key(ALL_ITEMS) not in storm.queue.woken
+    assert key(ALL_ITEMS) not in storm.queue.enqueued
 
 
 def test_the_items_of_a_storm_wait_for_its_pull(storm: World) -> None:
     sweep(storm.deps)
     storm.clock.pass_(REQUEUE_AFTER + 1)
     sweep(storm.deps)
-    assert set(storm.queue.woken) == {key(ALL_ITEMS)}
+    assert set(storm.queue.enqueued) == {key(ALL_ITEMS)}
 
 
 def test_a_change_in_a_storm_joins_the_same_pull(storm: World) -> None:
     sweep(storm.deps)
     owe(storm, "late")
     sweep(storm.deps)
-    assert set(storm.queue.woken) == {key(ALL_ITEMS)}
+    assert set(storm.queue.enqueued) == {key(ALL_ITEMS)}
 
 
 def test_a_storm_that_waits_for_its_pull_asks_for_no_second_one(storm: World) -> None:
@@ -282,8 +282,8 @@ def test_items_that_the_pull_did_not_show_are_fetched_one_by_one(database: Datab
     sync(world, ALL_ITEMS)
     world.clock.pass_(STORM_PAUSE.total_seconds())
     sweep(world.deps)
-    for woken in list(world.queue.woken):
-        sync_item(world.deps, LeaseKeeper(world.database), woken)
+    for enqueued in list(world.queue.enqueued):
+        sync_item(world.deps, LeaseKeeper(world.database), enqueued)
     assert not any(is_owed(world, item) for item in _items())
 
 
@@ -293,4 +293,4 @@ def test_one_storm_costs_one_pull(database: Database) -> None:
         sweep(world.deps)
         world.clock.pass_(REQUEUE_AFTER + 1)
         sync(world, ALL_ITEMS)
-    assert len([asked for asked in world.source.asked if asked[0].startswith("delta")]) == 1
+    assert len([request for request in world.source.requests if request[0].startswith("delta")]) == 1

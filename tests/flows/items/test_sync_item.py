@@ -73,7 +73,7 @@ def test_many_changes_of_an_item_are_one_fetch(world: World) -> None:
         owe(world, "A")
     sync(world, "A")
     sync(world, "A")
-    assert world.source.asked == [("A",)]
+    assert world.source.requests == [("A",)]
     assert outcomes(world) == [("A", "applied", 5)]
 
 
@@ -88,7 +88,7 @@ def test_a_change_that_arrives_during_the_fetch_is_not_lost(world: World) -> Non
     world.source.meanwhile = lambda: owe(world, "A")
     sync(world, "A")
     assert is_owed(world, "A")
-    assert world.queue.woken == [key("A")]
+    assert world.queue.enqueued == [key("A")]
 
 
 def test_a_change_is_counted_in_one_settlement_only(world: World) -> None:
@@ -121,7 +121,7 @@ def test_a_product_named_by_sku_is_fetched_by_its_record(world: World) -> None:
     sync(world, "A")
     owe(world, "sku:SKU-A")
     sync(world, "sku:SKU-A")
-    assert world.source.asked[-1] == ("A",)
+    assert world.source.requests[-1] == ("A",)
     assert not is_owed(world, "sku:SKU-A")
 
 
@@ -206,7 +206,7 @@ def batching(database: Database) -> World:
 
 def test_a_backlog_is_fetched_in_one_call(batching: World) -> None:
     sync(batching, "A")
-    assert [sorted(asked) for asked in batching.source.asked] == [["A", "B", "C"]]
+    assert [sorted(request) for request in batching.source.requests] == [["A", "B", "C"]]
 
 
 def test_one_bad_item_does_not_fail_its_batch(batching: World) -> None:
@@ -218,7 +218,7 @@ def test_one_bad_item_does_not_fail_its_batch(batching: World) -> None:
 def test_a_neighbours_failure_is_raised_by_its_own_message(batching: World) -> None:
     batching.source.poison["B"] = Unmappable("no")
     sync(batching, "A")
-    assert batching.queue.woken == [key("B")]
+    assert batching.queue.enqueued == [key("B")]
     with pytest.raises(Unmappable):
         sync(batching, "B")
 
@@ -226,10 +226,10 @@ def test_a_neighbours_failure_is_raised_by_its_own_message(batching: World) -> N
 def test_an_item_that_failed_before_is_no_longer_fetched_with_others(batching: World) -> None:
     batching.source.poison["B"] = Unmappable("no")
     sync(batching, "A")
-    batching.source.asked.clear()
+    batching.source.requests.clear()
     owe(batching, "A", "C")
     sync(batching, "A")
-    assert [sorted(asked) for asked in batching.source.asked] == [["A", "C"]]
+    assert [sorted(request) for request in batching.source.requests] == [["A", "C"]]
 
 
 def test_an_outage_postpones_the_whole_batch(batching: World) -> None:
@@ -256,7 +256,7 @@ def test_items_named_together_are_fetched_one_after_the_other_and_all_settled(wo
         world.source.put(listing(item))
     owe(world, "A", "B", "C")
     sync_together(world, "B", "A", "C")
-    assert sorted(world.source.asked) == [("A",), ("B",), ("C",)]
+    assert sorted(world.source.requests) == [("A",), ("B",), ("C",)]
     assert sorted(outcomes(world)) == [("A", "applied", 1), ("B", "applied", 1), ("C", "applied", 1)]
 
 
@@ -277,14 +277,14 @@ def test_another_item_that_cannot_be_read_gets_a_message_of_its_own(world: World
     owe(world, "A", "B")
     sync_together(world, "A", "B")
     assert not is_owed(world, "A")
-    assert world.queue.woken == [key("B")]
+    assert world.queue.enqueued == [key("B")]
 
 
 def test_when_the_vendor_does_not_answer_the_rest_is_not_asked_for(world: World) -> None:
     owe(world, "A", "B", "C")
     world.source.failures.append(Unavailable("down"))
     sync_together(world, "A", "B", "C")
-    assert len(world.source.asked) == 1
+    assert len(world.source.requests) == 1
     world.clock.pass_(1000)
     for item in "ABC":
         sync(world, item)
@@ -310,4 +310,4 @@ def test_a_change_that_comes_while_others_of_the_message_are_fetched_is_not_lost
     world.source.meanwhile = lambda: owe(world, "A")
     sync_together(world, "A", "B")
     assert is_owed(world, "A")
-    assert key("A") in world.queue.woken
+    assert key("A") in world.queue.enqueued

@@ -171,7 +171,7 @@ def test_a_letter_that_is_edited_to_be_about_an_item_has_the_cause_that_others_o
     [
         (["shop"], "the arguments of"),
         (["shop", "products", "A"], "kinds: product, stock"),
-        (["elsewhere", "product", "A"], "there are shop"),
+        (["elsewhere", "product", "A"], "use one of: shop"),
         (["shop", "product", ""], "the arguments of"),
         (["shop", "product", "x" * 501], "the arguments of"),
         (["shop", "product", "A", [1]], "the arguments of"),

@@ -96,9 +96,9 @@ def test_a_fingerprint_is_a_cause(world: World) -> None:
         ("itme:A", "did you mean 'item'"),
         ("state:dea", "did you mean 'dead'"),
         ("kind:products", "did you mean 'product'"),
-        ("since:soon", "is no moment"),
-        ("id:x", "is no number"),
-        ("moot:perhaps", "there are yes, no"),
+        ("since:soon", "is not a moment"),
+        ("id:x", "is not a number"),
+        ("moot:perhaps", "use one of: yes, no"),
     ],
 )
 def test_a_wrong_filter_is_refused_with_what_would_be_right(world: World, text: str, told: str) -> None:

@@ -56,10 +56,10 @@ def step(world: World, replay_id: int) -> None:
 
 
 def work(world: World) -> None:
-    """What workers do with the items they were woken for; a fatal failure is buried."""
+    """What workers do with the items they were enqueued for; a fatal failure is buried."""
     keeper = LeaseKeeper(world.database)
-    woken, world.queue.woken = world.queue.woken, []
-    for key in woken:
+    enqueued, world.queue.enqueued = world.queue.enqueued, []
+    for key in enqueued:
         try:
             sync_item(world.deps, keeper, key)
         except Unmappable as error:
@@ -176,7 +176,7 @@ def test_a_canary_goes_first_then_ten_then_the_rest(world: World) -> None:
     sent = []
     for _ in range(3):
         step(world, replay_id)
-        sent.append(len(world.queue.woken))
+        sent.append(len(world.queue.enqueued))
         step(world, replay_id)  # nothing more while the stage is under way
         work(world)
         world.clock.pass_(1)
@@ -243,7 +243,7 @@ def test_a_replay_goes_no_faster_than_its_rate(world: World) -> None:
     replay_id = replay_letters(world.deps, "", "outage", rate=5, canary=False)
     for _ in range(3):  # each step is a driver of its own, as after kills: none brings a burst along
         step(world, replay_id)
-    assert len(world.queue.woken) == 3
+    assert len(world.queue.enqueued) == 3
 
 
 def test_nobody_drives_what_another_drives(world: World) -> None:
@@ -252,7 +252,7 @@ def test_nobody_drives_what_another_drives(world: World) -> None:
     with world.database.begin() as conn:
         replays.start(conn, replay_id, "other", 5, world.clock())
     step(world, replay_id)
-    assert world.queue.woken == []
+    assert world.queue.enqueued == []
 
 
 def test_a_driver_that_is_gone_is_succeeded(world: World) -> None:
@@ -264,7 +264,7 @@ def test_a_driver_that_is_gone_is_succeeded(world: World) -> None:
     with world.database.begin() as conn:
         assert replays.overdue(conn, world.clock(), 5) == [replay_id]
     step(world, replay_id)
-    assert len(world.queue.woken) == 1
+    assert len(world.queue.enqueued) == 1
 
 
 def test_a_replay_stops_when_nothing_is_settled_for_long(world: World) -> None:
@@ -296,7 +296,7 @@ def test_an_item_that_changed_meanwhile_is_done_when_it_is_owed_no_longer(world:
     step(world, replay_id)
     assert show_replay(world.deps, replay_id).progress.sent == 1
     world.source.meanwhile = lambda: None
-    world.queue.woken.append(ItemKey(SHOP, Kind.PRODUCT, "P0"))
+    world.queue.enqueued.append(ItemKey(SHOP, Kind.PRODUCT, "P0"))
     work(world)
     step(world, replay_id)
     assert show_replay(world.deps, replay_id).status == "completed"

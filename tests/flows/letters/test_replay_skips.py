@@ -50,11 +50,11 @@ def dead(world: World, **counts: int) -> None:
 
 
 def go_on(world: World, replay_id: int, *, paused: frozenset[str] = frozenset(), rounds: int = 30) -> ReplayView:
-    """Step and work off what was woken; items of paused connections stay owed."""
+    """Step and work off what was enqueued; items of paused connections stay owed."""
     for _ in range(rounds):
         drive_replay(world.deps, replay_id, slice_=0.0, paused=lambda deps: paused)
-        woken, world.queue.woken = world.queue.woken, []
-        for key in woken:
+        enqueued, world.queue.enqueued = world.queue.enqueued, []
+        for key in enqueued:
             if key.connection not in paused:
                 sync_item(world.deps, LeaseKeeper(world.database), key)
         world.clock.pass_(1)
@@ -212,10 +212,10 @@ def test_a_replay_whose_items_wait_for_a_forbidden_kind_does_not_stop(world: Wor
 
 
 def drive(world: World, replay_id: int) -> None:
-    """Step and work off what was woken, as ``health`` allows."""
+    """Step and work off what was enqueued, as ``health`` allows."""
     for _ in range(30):
         drive_replay(world.deps, replay_id, slice_=0.0)
-        woken, world.queue.woken = world.queue.woken, []
-        for key in woken:
+        enqueued, world.queue.enqueued = world.queue.enqueued, []
+        for key in enqueued:
             sync_item(world.deps, LeaseKeeper(world.database), key)
         world.clock.pass_(1)

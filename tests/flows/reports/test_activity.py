@@ -5,7 +5,7 @@ import pytest
 from app.cli.activity_log import lines_of
 from app.domain import Change, Delivery, Kind
 from app.errors import Unmappable
-from app.flows.reports.activity import ActivityReader, Delivered, Died
+from app.flows.reports.activity import ActivityReader, Happened
 from app.stores.inbox import inbox
 from app.stores.inbox.inbox import Arrival
 from app.stores.sql.engine import Database
@@ -24,23 +24,23 @@ def deliver(world: World, event_id: str) -> None:
         inbox.accept(conn, [Arrival(SHOP, delivery, {}, b"{}", world.clock())])
 
 
-def test_what_happened_before_is_not_told(world: World) -> None:
+def test_what_happened_before_is_not_shown(world: World) -> None:
     deliver(world, "e1")
     assert list(ActivityReader(world.database).read()) == []
 
 
-def test_a_delivery_is_told_once(world: World) -> None:
+def test_a_delivery_is_shown_once(world: World) -> None:
     reader = ActivityReader(world.database)
     deliver(world, "e1")
     assert [list(reader.read()), list(reader.read())] == [
-        [Delivered(world.clock(), SHOP, "product.changed", "accepted")],
+        [Happened(world.clock(), SHOP, "heard", "product.changed")],
         [],
     ]
 
 
-def test_a_dead_letter_is_told_with_its_error_and_the_command_that_shows_it(world: World) -> None:
+def test_a_dead_letter_is_shown_with_its_error_and_the_command_that_shows_it(world: World) -> None:
     reader = ActivityReader(world.database)
     die(world, "A", Unmappable("price: [red]expected a number"))
-    (died,) = [one for one in reader.read() if isinstance(one, Died)]
+    (died,) = [one for one in reader.read() if "letter" in one.text]
     (line,) = lines_of(iter([died]))
     assert r"price: \[red]expected a number (tallyhook dead show" in line

@@ -1,7 +1,5 @@
 """Every figure is of what happened, and of nothing there is no figure."""
 
-from typing import Any
-
 import msgspec
 import pytest
 from sqlalchemy import insert
@@ -9,7 +7,7 @@ from sqlmodel import SQLModel
 
 from app.domain import Cause, Change, Kind
 from app.errors import Refused
-from app.flows.reports.metrics import metrics, share
+from app.flows.reports.metrics import Freshness, metrics, share
 from app.sources.base import Limit
 from app.stores import owed
 from app.stores.runs.budgets import SharedBudget
@@ -25,62 +23,65 @@ def world(database: Database) -> World:
 
 def test_an_empty_installation_has_no_rates(world: World) -> None:
     told = metrics(world.deps, SHOP)
-    rates = [told["runs"][name] for name in ("success_rate", "p50_seconds", "p95_seconds", "items_per_second")]
-    assert [*rates, told["items"]["success_rate"]] == [None] * 5
+    runs = told.runs
+    rates = [runs.success_rate, runs.p50_seconds, runs.p95_seconds, runs.items_per_second]
+    assert [*rates, told.items.success_rate] == [None] * 5
 
 
 def test_a_kind_nothing_was_settled_of_has_no_freshness(world: World) -> None:
-    nothing = {"settled": 0, "within_5s": None, "within_60s": None, "mean_seconds": None}
-    assert metrics(world.deps, SHOP)["freshness"]["product"] == {**nothing, "owed": 0, "oldest_owed_seconds": None}
+    nothing = Freshness(
+        settled=0, within_5s=None, within_60s=None, mean_seconds=None, owed=0, oldest_owed_seconds=None
+    )
+    assert metrics(world.deps, SHOP).freshness[Kind.PRODUCT] == nothing
 
 
 def test_a_kind_that_was_never_read_whole_has_no_agreement(world: World) -> None:
-    assert metrics(world.deps, SHOP)["agreement"] == {}
+    assert metrics(world.deps, SHOP).agreement == {}
 
 
 def test_the_success_rate_is_of_runs_that_ended_by_themselves(world: World) -> None:
     for status in ("completed", "completed", "completed", "failed", "cancelled", "running"):
         add_run(world.database, status=status)
-    runs = metrics(world.deps, SHOP)["runs"]
-    assert (runs["total"], runs["success_rate"]) == (6, 0.75)
+    runs = metrics(world.deps, SHOP).runs
+    assert (runs.total, runs.success_rate) == (6, 0.75)
 
 
 def test_speed_is_items_over_the_time_they_took(world: World) -> None:
     add_run(world.database, 10, progress='{"processed":100}')
     add_run(world.database, 30, progress='{"processed":300,"failed":1}', strategy="inventory", calls=8)
     told = metrics(world.deps, SHOP)
-    assert told["runs"]["items_per_second"] == 10.0
-    assert told["runs"]["by_strategy"]["inventory"]["items_failed"] == 1
-    assert told["api_calls"]["runs"] == 8
+    assert told.runs.items_per_second == 10.0
+    assert told.runs.by_strategy["inventory"].items_failed == 1
+    assert told.api_calls.runs == 8
 
 
-def test_durations_are_told_for_all_runs_and_by_strategy(world: World) -> None:
+def test_durations_are_shown_for_all_runs_and_by_strategy(world: World) -> None:
     add_run(world.database, 10)
     add_run(world.database, 30, strategy="inventory")
-    runs = metrics(world.deps, SHOP)["runs"]
-    assert (runs["p50_seconds"], runs["p95_seconds"]) == (10.0, 30.0)
-    assert runs["by_strategy"]["full"]["p95_seconds"] == 10.0
+    runs = metrics(world.deps, SHOP).runs
+    assert (runs.p50_seconds, runs.p95_seconds) == (10.0, 30.0)
+    assert runs.by_strategy["full"].p95_seconds == 10.0
 
 
 def test_freshness_is_the_share_that_was_visible_in_time(world: World) -> None:
     for waited in (1, 2, 30, 90):
         settle(world.database, 60, waited)
-    told = metrics(world.deps, SHOP)["freshness"]["product"]
-    assert (told["within_5s"], told["within_60s"], told["mean_seconds"]) == (0.5, 0.75, 30.75)
+    told = metrics(world.deps, SHOP).freshness[Kind.PRODUCT]
+    assert (told.within_5s, told.within_60s, told.mean_seconds) == (0.5, 0.75, 30.75)
 
 
 @pytest.mark.parametrize("outcome", ["dead", "held"])
 def test_what_never_became_visible_was_not_fresh(world: World, outcome: str) -> None:
     settle(world.database, 60, 1)
     settle(world.database, 60, 1, outcome=outcome)
-    assert metrics(world.deps, SHOP)["freshness"]["product"]["within_60s"] == 0.5
+    assert metrics(world.deps, SHOP).freshness[Kind.PRODUCT].within_60s == 0.5
 
 
 def test_items_succeed_or_die(world: World) -> None:
     for outcome in ("applied", "unchanged", "gone", "dead", "held"):
         settle(world.database, 60, outcome=outcome)
-    told = metrics(world.deps, SHOP)["items"]
-    assert (told["settled"], told["succeeded"], told["failed"], told["success_rate"]) == (5, 3, 1, 0.75)
+    told = metrics(world.deps, SHOP).items
+    assert (told.settled, told.succeeded, told.failed, told.success_rate) == (5, 3, 1, 0.75)
 
 
 def test_the_worst_now_is_the_oldest_owed_items_age(world: World) -> None:
@@ -88,14 +89,14 @@ def test_the_worst_now_is_the_oldest_owed_items_age(world: World) -> None:
         for item in ("A", "B"):
             owed.owe(conn, SHOP, [Change(Kind.STOCK, item)], Cause.POLL, world.clock())
             world.clock.pass_(40)
-    told = metrics(world.deps, SHOP)["freshness"]["stock"]
-    assert (told["owed"], told["oldest_owed_seconds"]) == (2, 80.0)
+    told = metrics(world.deps, SHOP).freshness[Kind.STOCK]
+    assert (told.owed, told.oldest_owed_seconds) == (2, 80.0)
 
 
 def test_agreement_is_the_latest_of_each_kind(world: World) -> None:
     add_run(world.database, counts='{"product":{"agreement":0.25}}', ago=7200)
     add_run(world.database, counts='{"product":{"agreement":0.999}}')
-    assert metrics(world.deps, SHOP)["agreement"]["product"]["share"] == 0.999
+    assert metrics(world.deps, SHOP).agreement["product"].share == 0.999
 
 
 def test_failing_items_are_counted_by_category(world: World) -> None:
@@ -106,14 +107,14 @@ def test_failing_items_are_counted_by_category(world: World) -> None:
     with world.database.begin() as conn:
         for one in failing:
             conn.execute(insert(SQLModel.metadata.tables["failed_items"]), {**one, "failed_at": world.clock()})
-    assert metrics(world.deps, SHOP)["failed_items"] == {"auth": 2, "mapping": 1}
+    assert metrics(world.deps, SHOP).failed_items == {"auth": 2, "mapping": 1}
 
 
-def test_the_budgets_use_is_told(world: World) -> None:
+def test_the_budgets_use_is_shown(world: World) -> None:
     world.source.limits = [Limit("day", 100, 86_400.0)]
     SharedBudget(world.database, SHOP, lambda: world.clock().timestamp()).take(world.source.limits)
-    [window] = metrics(world.deps, SHOP)["budget"]
-    assert (window["name"], window["used"], window["left"]) == ("day", 1, 99)
+    [window] = metrics(world.deps, SHOP).budget
+    assert (window.name, window.used, window.left) == ("day", 1, 99)
 
 
 def test_what_others_did_does_not_count(world: World) -> None:
@@ -128,8 +129,8 @@ def test_what_others_did_does_not_count(world: World) -> None:
 def test_only_the_days_asked_for_count(world: World) -> None:
     settle(world.database, 86_400 * 2)
     add_run(world.database, ago=86_400 * 2)
-    told: list[dict[str, Any]] = [metrics(world.deps, SHOP, days) for days in (1, 3)]
-    assert [(one["runs"]["total"], one["items"]["settled"]) for one in told] == [(0, 0), (1, 1)]
+    told = [metrics(world.deps, SHOP, days) for days in (1, 3)]
+    assert [(one.runs.total, one.items.settled) for one in told] == [(0, 0), (1, 1)]
 
 
 def test_the_figures_can_be_written_as_json(world: World) -> None:

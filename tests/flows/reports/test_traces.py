@@ -14,6 +14,7 @@ from app.flows.items.leases import LeaseKeeper
 from app.flows.items.sync_item import sync_item
 from app.flows.reports.metrics import metrics
 from app.flows.runs.correct_reasons import correct_reasons
+from app.rules.drift.drift import Restore
 from app.stores import owed
 from app.stores.inbox import refusals
 from app.stores.runs import drift
@@ -43,7 +44,7 @@ def event(world: World, id: str) -> None:
     sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, PRODUCT, id))
 
 
-def told(world: World, run_id: int) -> Difference:
+def difference_of(world: World, run_id: int) -> Difference:
     with world.database.read() as conn:
         (row,) = drift.of_run(conn, run_id)
     return row
@@ -59,7 +60,7 @@ def rise(world: World, witness: Witness) -> Mark:
     return mark
 
 
-def restores(world: World) -> list[marks.Restored]:
+def restores(world: World) -> list[Restore]:
     with world.database.read() as conn:
         return marks.restores(conn, EPOCH)
 
@@ -74,7 +75,7 @@ def test_a_mark_that_went_back_is_a_restored_backup(world: World) -> None:
         conn.execute(put_back, {"number": backup.number, "at": backup.at})
     world.clock.pass_(60)
     rise(world, witness)
-    assert restores(world) == [(backup.at, lost, world.clock())]
+    assert restores(world) == [Restore(backup.at, lost, world.clock())]
 
 
 def test_a_restore_is_noticed_once_by_all_processes(world: World) -> None:
@@ -158,7 +159,7 @@ def test_a_change_whose_delivery_was_refused_says_so(world: World) -> None:
     log.add(SHOP, {}, body("P01"), world.clock(), "the word is wrong")
     log.write()
     world.clock.pass_(600)
-    assert told(world, night(world)).cause == "refused"
+    assert difference_of(world, night(world)).cause == "refused"
 
 
 # --- edits by hand ---
@@ -171,7 +172,7 @@ def by_hand(world: World, sql: str) -> None:
 
 def test_an_edit_by_hand_that_moved_the_version_is_local_and_repaired(world: World) -> None:
     by_hand(world, "UPDATE listings SET name = 'mine', version = version + 9 WHERE external_id = 'P01'")
-    assert told(world, night(world)).cause == "local"
+    assert difference_of(world, night(world)).cause == "local"
     with world.database.read() as conn:
         assert conn.execute(text("SELECT name FROM listings WHERE external_id = 'P01'")).scalar() == "Product P01"
 
@@ -195,7 +196,7 @@ def test_a_dry_run_writes_nothing_where_a_checksum_does_not_fit(world: World) ->
 @pytest.mark.parametrize("by_sql", [UNSEEN, UNSEEN.replace("row_hash = 12345", "version = version + 9")])
 def test_a_dry_run_names_the_row_that_was_edited_by_hand(world: World, by_sql: str) -> None:
     by_hand(world, by_sql)
-    row = told(world, night(world, dry_run=True))
+    row = difference_of(world, night(world, dry_run=True))
     assert (row.item, row.fields) == ("P01", {"name": ["mine", "Product P01"]})
 
 
@@ -206,11 +207,11 @@ def test_an_event_that_comes_hours_later_turns_missed_into_late(world: World) ->
     changed(world, "P01")
     world.clock.pass_(3600)
     run_id = night(world)
-    assert told(world, run_id).cause == "missed"
+    assert difference_of(world, run_id).cause == "missed"
     world.clock.pass_(5 * 3600)
     event(world, "P01")
     assert correct_reasons(world.deps) == 1
-    row = told(world, run_id)
+    row = difference_of(world, run_id)
     assert (row.cause, row.corrected_from, row.corrected_at) == ("late", "missed", world.clock())
 
 
@@ -222,7 +223,7 @@ def test_an_event_of_a_later_change_corrects_nothing(world: World) -> None:
     changed(world, "P01")
     world.clock.pass_(1)
     event(world, "P01")
-    assert (correct_reasons(world.deps), told(world, run_id).cause) == (0, "missed")
+    assert (correct_reasons(world.deps), difference_of(world, run_id).cause) == (0, "missed")
 
 
 # --- agreement by day ---
@@ -232,14 +233,12 @@ def test_the_agreement_of_a_day_is_kept_with_its_number_of_rows(world: World) ->
     changed(world, "P01")
     world.clock.pass_(3600)
     night(world)
-    (day,) = [one for one in metrics(world.deps, SHOP)["agreement_days"] if one["kind"] == "product"][:1]
-    assert (day["share"], day["rows"], day["differed"], day["unknown"]) == (1.0, 40, 1, None)
+    (day,) = [one for one in metrics(world.deps, SHOP).agreement_days if one.kind == "product"][:1]
+    assert (day.share, day.rows, day.differed, day.unknown) == (1.0, 40, 1, None)
 
 
 def test_an_answer_that_was_not_believed_says_why_its_agreement_is_unknown(world: World) -> None:
     world.source.listings.clear()
     run_id = night(world)
-    (day,) = [
-        one for one in metrics(world.deps, SHOP)["agreement_days"] if one["run"] == run_id and one["rows"] == 0
-    ][:1]
-    assert (day["share"], day["unknown"][:26]) == (None, "the read was not believed:")
+    (day,) = [one for one in metrics(world.deps, SHOP).agreement_days if one.run == run_id and one.rows == 0][:1]
+    assert (day.share, (day.unknown or "")[:18]) == (None, "the read was held:")

@@ -48,12 +48,12 @@ def read_once(database: Database) -> World:
     world.source.kinds = (Kind.PRODUCT, Kind.STOCK)
     world.source.put(*(listing(f"P{number:02}", category="Bowls") for number in range(40)))
     world.source.put(*(count(f"P{number:02}", 0 if number < 3 else 5) for number in range(40)))
-    go(world, Strategy.CATALOG)
-    go(world, Strategy.INVENTORY)
+    run_strategy(world, Strategy.CATALOG)
+    run_strategy(world, Strategy.INVENTORY)
     return world
 
 
-def go(world: World, strategy: Strategy, **options: Any) -> None:
+def run_strategy(world: World, strategy: Strategy, **options: Any) -> None:
     run_id = request_run(world.deps, SHOP, strategy, Options(**options), cause="person")
     run(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
     world.clock.pass_(3600)
@@ -73,7 +73,7 @@ def test_a_run_that_reads_some_rows_of_a_kind_is_not_taken_for_its_last_read(
     read_once: World, strategy: Strategy, options: dict[str, Any]
 ) -> None:
     before = last_reads(read_once)
-    go(read_once, strategy, **options)
+    run_strategy(read_once, strategy, **options)
     assert last_reads(read_once) == before
 
 
@@ -85,18 +85,18 @@ def last_reads(world: World) -> dict[Kind, datetime]:
 def test_where_only_a_few_rows_were_ever_read_nothing_is_said_to_have_been(database: Database) -> None:
     world = World(database)
     world.source.put(listing("A"), listing("B"))
-    go(world, Strategy.CATALOG, limit=1)
+    run_strategy(world, Strategy.CATALOG, limit=1)
     assert "no run has read anything yet" in choose_smart.choose_smart(world.deps, SHOP).reason
 
 
 def test_a_run_that_was_stopped_by_its_limit_is_no_price_of_its_strategy(read_once: World) -> None:
     before = prices(read_once)
-    go(read_once, Strategy.CATALOG, limit=5)
+    run_strategy(read_once, Strategy.CATALOG, limit=5)
     assert prices(read_once) == before
 
 
 def test_a_run_that_smart_chose_is_a_price_of_what_it_chose(world: World) -> None:
-    go(world, Strategy.SMART)
+    run_strategy(world, Strategy.SMART)
     assert Strategy.FULL in prices(world)
 
 

@@ -32,18 +32,18 @@ class Outcome(NamedTuple):
 @pytest.fixture
 def opened(vendor: str, database: Database) -> Iterator[Shop]:
     """A shop that was read once and in which much has happened since."""
-    with shop(vendor, database) as found:
-        found.run(Strategy.FULL)
-        found.settle()
-        found.change(60)
-        yield found
+    with shop(vendor, database) as opened_shop:
+        opened_shop.run(Strategy.FULL)
+        opened_shop.settle()
+        opened_shop.change(60)
+        yield opened_shop
 
 
 @pytest.mark.parametrize(("vendor", "strategy"), CASES)
-def test_a_dry_run_tells_what_the_real_one_does_and_costs(opened: Shop, strategy: Strategy) -> None:
+def test_a_dry_run_shows_what_the_real_one_does_and_costs(opened: Shop, strategy: Strategy) -> None:
     options = prepare(opened, strategy)
-    told, chosen = rehearsed(opened, strategy, **options)
-    assert told == done(opened, chosen, **options)
+    expected, chosen = rehearsed(opened, strategy, **options)
+    assert expected == done(opened, chosen, **options)
 
 
 def prepare(opened: Shop, strategy: Strategy) -> dict[str, Any]:
@@ -76,10 +76,10 @@ def rehearsed(opened: Shop, strategy: Strategy, **options: Any) -> tuple[Outcome
 
 def done(opened: Shop, strategy: Strategy, **options: Any) -> Outcome:
     """What a real run does; what it leaves to the workers included."""
-    before, asked = opened.rows(), opened.requests("")
+    before, requests_before = opened.rows(), opened.requests("")
     ended = opened.run(strategy, **options)
     opened.settle()
-    return Outcome(_differences(before, opened.rows()), _counts(ended), opened.requests("") - asked)
+    return Outcome(_differences(before, opened.rows()), _counts(ended), opened.requests("") - requests_before)
 
 
 def _counts(ended: Run) -> dict[str, dict[str, int]]:
@@ -93,13 +93,13 @@ def _comparable(counts: dict[str, Any]) -> dict[str, int]:
 
 
 def _differences(before: Rows, after: Rows) -> dict[str, Fields]:
-    found = {}
+    differences = {}
     for (kind, item), row in after.items():
         old = before.get((kind, item), {})
         if not old and row.get("deleted"):
             continue  # the fence of an item that we never held is no row of the shop's
         fields = {name: [old.get(name), value] for name, value in row.items() if old.get(name) != value}
         if fields:
-            found[f"{kind} {item}"] = fields
-    told: dict[str, Fields] = msgspec.json.decode(msgspec.json.encode(found))
-    return told
+            differences[f"{kind} {item}"] = fields
+    decoded: dict[str, Fields] = msgspec.json.decode(msgspec.json.encode(differences))
+    return decoded

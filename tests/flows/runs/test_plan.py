@@ -62,7 +62,7 @@ def test_two_clocks_that_start_at_once_open_one_run(database: Database) -> None:
     worlds = [World(database), World(database)]
     at_once(2, lambda number: first_load(worlds[number].deps))
     assert sum(len(world.queue.runs) for world in worlds) == 1
-    assert [world.queue.woken for world in worlds] == [[], []]
+    assert [world.queue.enqueued for world in worlds] == [[], []]
 
 
 def test_a_first_run_that_was_cancelled_is_not_started_again_but_its_kinds_are_pulled(database: Database) -> None:
@@ -71,7 +71,7 @@ def test_a_first_run_that_was_cancelled_is_not_started_again_but_its_kinds_are_p
     with database.begin() as conn:
         runs.cancel(conn, world.queue.runs[0], world.clock())
     first_load(world.deps)
-    assert (len(world.queue.runs), world.queue.woken) == (1, EVERYTHING)
+    assert (len(world.queue.runs), world.queue.enqueued) == (1, EVERYTHING)
 
 
 def test_a_first_load_owes_only_the_kinds_never_read(database: Database) -> None:
@@ -79,7 +79,7 @@ def test_a_first_load_owes_only_the_kinds_never_read(database: Database) -> None
     with database.begin() as conn:
         watermarks.put(conn, SHOP, Kind.PRODUCT, "1", world.clock())
     first_load(world.deps)
-    assert world.queue.woken == EVERYTHING[1:]
+    assert world.queue.enqueued == EVERYTHING[1:]
 
 
 def test_a_connection_read_before_owes_nothing_at_the_start(database: Database) -> None:

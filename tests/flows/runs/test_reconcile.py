@@ -57,22 +57,22 @@ def drift_of(world: World, run_id: int) -> list[Difference]:
         return drift.of_run(conn, run_id)
 
 
-def told(world: World, run_id: int) -> list[tuple[str, str, str]]:
+def drift_lines(world: World, run_id: int) -> list[tuple[str, str, str]]:
     return [(row.item, row.change, row.cause) for row in drift_of(world, run_id)]
 
 
 def row(world: World, external_id: str) -> dict[str, Any]:
     with world.database.read() as conn:
-        found = row_of(conn, SHOP, PRODUCT, (external_id,))
-    assert found is not None
-    return found
+        result = row_of(conn, SHOP, PRODUCT, (external_id,))
+    assert result is not None
+    return result
 
 
 def record_of(world: World, run_id: int) -> Run:
     with world.database.read() as conn:
-        found = runs.get(conn, run_id)
-    assert found is not None
-    return found
+        result = runs.get(conn, run_id)
+    assert result is not None
+    return result
 
 
 def counts_of(world: World, run_id: int) -> KindCounts:
@@ -89,29 +89,29 @@ def test_a_first_load_is_no_drift(world: World) -> None:
 
 
 def test_a_run_over_equal_tables_finds_nothing(world: World) -> None:
-    assert told(world, run(world)) == []
+    assert drift_lines(world, run(world)) == []
 
 
 def test_a_change_nobody_told_us_of_was_missed(world: World) -> None:
     world.source.put(listing("P01", version=90, name="New"))
-    assert told(world, run(world)) == [("P01", "differs", "missed")]
+    assert drift_lines(world, run(world)) == [("P01", "differs", "missed")]
 
 
 def test_a_row_nobody_told_us_of_is_missing(world: World) -> None:
     world.source.put(listing("Q", version=90))
-    assert told(world, run(world)) == [("Q", "missing", "missed")]
+    assert drift_lines(world, run(world)) == [("Q", "missing", "missed")]
 
 
 def test_a_change_that_is_owed_but_not_settled_is_late(world: World) -> None:
     world.source.put(listing("P01", version=90, name="New"))
     owe(world, "P01")
-    assert told(world, run(world)) == [("P01", "differs", "late")]
+    assert drift_lines(world, run(world)) == [("P01", "differs", "late")]
 
 
 def test_a_change_owed_by_sku_is_late_too(world: World) -> None:
     world.source.put(listing("P01", version=90, name="New"))
     owe(world, "sku:SKU-P01")
-    assert told(world, run(world)) == [("P01", "differs", "late")]
+    assert drift_lines(world, run(world)) == [("P01", "differs", "late")]
 
 
 def test_a_change_that_fails_again_and_again_has_failed(world: World) -> None:
@@ -119,7 +119,7 @@ def test_a_change_that_fails_again_and_again_has_failed(world: World) -> None:
     world.source.poison["P01"] = Unavailable("down")
     owe(world, "P01")
     sync(world, "P01")
-    assert told(world, run(world)) == [("P01", "differs", "failed")]
+    assert drift_lines(world, run(world)) == [("P01", "differs", "failed")]
 
 
 def test_a_change_that_lies_in_a_dead_letter_has_failed(world: World) -> None:
@@ -127,12 +127,12 @@ def test_a_change_that_lies_in_a_dead_letter_has_failed(world: World) -> None:
     owe(world, "P01")
     args = (SHOP, "product", "P01")
     record_dead_letter(world.deps, message_id="m", actor="sync_item", queue="live", args=args, error=Unmappable("no"))
-    assert told(world, run(world)) == [("P01", "differs", "failed")]
+    assert drift_lines(world, run(world)) == [("P01", "differs", "failed")]
 
 
 def test_a_row_edited_by_plain_sql_is_a_local_difference(world: World) -> None:
     edit(world, "UPDATE listings SET name = 'mine' WHERE external_id = 'P01'")
-    assert told(world, run(world)) == [("P01", "differs", "local")]
+    assert drift_lines(world, run(world)) == [("P01", "differs", "local")]
 
 
 def test_a_row_edited_by_plain_sql_is_repaired(world: World) -> None:
@@ -145,7 +145,7 @@ def test_a_repaired_row_is_no_difference_any_more(world: World) -> None:
     edit(world, "UPDATE listings SET name = 'mine' WHERE external_id = 'P01'")
     run(world)
     world.clock.pass_(60)
-    assert told(world, run(world)) == []
+    assert drift_lines(world, run(world)) == []
 
 
 def test_a_row_deleted_by_plain_sql_comes_back(world: World) -> None:
@@ -154,19 +154,19 @@ def test_a_row_deleted_by_plain_sql_comes_back(world: World) -> None:
     assert row(world, "P01")["name"] == "Product P01"
 
 
-def test_a_difference_is_told_field_by_field(world: World) -> None:
+def test_a_difference_is_shown_field_by_field(world: World) -> None:
     world.source.put(listing("P01", version=90, name="New"))
     assert drift_of(world, run(world))[0].fields == {"name": ["Product P01", "New"]}
 
 
-def test_a_difference_tells_since_when(world: World) -> None:
+def test_a_difference_shows_since_when(world: World) -> None:
     world.source.put(listing("P01", version=90, name="New"))
     assert drift_of(world, run(world))[0].since == EPOCH + timedelta(seconds=90)
 
 
 def test_a_row_the_vendor_no_longer_has_has_vanished(world: World) -> None:
     del world.source.listings["P01"]
-    assert told(world, run(world)) == [("P01", "vanished", "missed")]
+    assert drift_lines(world, run(world)) == [("P01", "vanished", "missed")]
 
 
 def test_a_vanished_row_becomes_a_tombstone(world: World) -> None:
@@ -179,7 +179,7 @@ def test_a_tombstone_vanishes_only_once(world: World) -> None:
     del world.source.listings["P01"]
     run(world)
     world.clock.pass_(60)
-    assert told(world, run(world)) == []
+    assert drift_lines(world, run(world)) == []
 
 
 def test_a_live_sync_that_was_faster_than_the_run_is_no_difference(world: World) -> None:
@@ -194,7 +194,7 @@ def test_a_live_sync_that_was_faster_than_the_run_is_no_difference(world: World)
             sync(world, "P01")
 
     world.source.full = slow  # type: ignore[method-assign]
-    assert told(world, run(world)) == []
+    assert drift_lines(world, run(world)) == []
 
 
 def test_a_read_that_began_before_a_rows_last_write_does_not_overwrite_it(world: World) -> None:
@@ -288,7 +288,7 @@ def test_an_implausible_run_says_that_it_was_held(world: World) -> None:
 
 
 def test_an_implausible_run_writes_no_drift(world: World) -> None:
-    assert told(world, hold_the_shop(world)) == []
+    assert drift_lines(world, hold_the_shop(world)) == []
 
 
 def test_an_implausible_read_is_repeated_before_it_is_held(world: World) -> None:
@@ -330,16 +330,16 @@ def test_a_count_that_a_complete_read_no_longer_shows_is_drift(world: World) -> 
     run(world)
     world.clock.pass_(60)
     del world.source.counts["P02"]
-    assert told(world, run(world)) == [("P02/L1/on_hand", "vanished", "missed")]
+    assert drift_lines(world, run(world)) == [("P02/L1/on_hand", "vanished", "missed")]
 
 
-def test_a_changed_count_is_told_with_both_quantities(world: World) -> None:
+def test_a_changed_count_is_shown_with_both_quantities(world: World) -> None:
     world.source.put(count("P01", 5))
     run(world)
     world.clock.pass_(60)
     world.source.put(count("P01", 7, version=9))
-    found = drift_of(world, run(world))[0].fields["quantity"]
-    assert [float(value) for value in found] == [5, 7]
+    fields = drift_of(world, run(world))[0].fields["quantity"]
+    assert [float(value) for value in fields] == [5, 7]
 
 
 # --- who carries it out ---
@@ -438,4 +438,4 @@ def test_items_a_run_only_heard_of_are_owed(database: Database) -> None:
 
     world = World(database, Hinting())
     run(world)
-    assert world.queue.woken == [ItemKey(SHOP, PRODUCT, "H")]
+    assert world.queue.enqueued == [ItemKey(SHOP, PRODUCT, "H")]

@@ -11,7 +11,7 @@ from app.domain import Answer, Cause, Change, Kind, Options, Page, Ref, Strategy
 from app.errors import Permanent
 from app.flows.connections.probes import check_now
 from app.flows.items.leases import LeaseKeeper
-from app.flows.reports.metrics import metrics
+from app.flows.reports.metrics import CallFigures, metrics
 from app.flows.reports.samples import samples
 from app.flows.reports.status import overview
 from app.flows.runs.request_run import request_run
@@ -58,7 +58,7 @@ def test_what_is_critical_reads_the_stock_list_once(finale: Shop) -> None:
     assert finale.requests(LIST) - before == 1
 
 
-def test_a_run_tells_as_many_calls_as_the_vendor_saw(finale: Shop) -> None:
+def test_a_run_shows_as_many_calls_as_the_vendor_saw(finale: Shop) -> None:
     empty_shelves(finale)
     before = finale.requests("")
     ended = finale.run(Strategy.CRITICAL)
@@ -179,18 +179,18 @@ def test_calls_that_others_make_meanwhile_are_no_calls_of_a_run(
 
 def test_calls_of_a_connection_are_shown_in_its_status_by_purpose(counted: Shop) -> None:
     check_now(counted.deps, SHOP)
-    assert overview(counted.deps)["connections"][SHOP]["calls_of_24_hours"] == {"probe": 1}
+    assert overview(counted.deps).connections[SHOP].calls_of_24_hours == {"probe": 1}
 
 
 def test_calls_of_the_last_days_are_shown_in_the_figures_by_purpose(counted: Shop) -> None:
     check_now(counted.deps, SHOP)
-    assert metrics(counted.deps, SHOP)["api_calls"] == {"runs": 0, "total": 1, "by_purpose": {"probe": 1}}
+    assert metrics(counted.deps, SHOP).api_calls == CallFigures(0, 1, {"probe": 1})
 
 
 def test_calls_are_told_to_a_monitoring_system_by_purpose(counted: Shop) -> None:
     check_now(counted.deps, SHOP)
-    told = [one for one in samples(counted.deps) if one.family == "tallyhook_api_calls_total"]
-    assert [(one.labels["purpose"], one.value) for one in told] == [("probe", 1)]
+    result = [sample for sample in samples(counted.deps) if sample.family == "tallyhook_api_calls_total"]
+    assert [(one.labels["purpose"], one.value) for one in result] == [("probe", 1)]
 
 
 # --- a list that the vendor refuses is not refused for one item's sake ---
@@ -216,28 +216,30 @@ def world(database: Database) -> World:
     world = World(database, ListingSource())
     world.source.put(*(listing(f"P{number:03}", category="Bowls") for number in range(30)))
     world.source.put(*(count(f"P{number:03}", 5) for number in range(30)))
-    go(world, Strategy.FULL)
-    world.source.asked.clear()
+    run_strategy(world, Strategy.FULL)
+    world.source.requests.clear()
     return world
 
 
-def go(world: World, strategy: Strategy, **options: str) -> int:
+def run_strategy(world: World, strategy: Strategy, **options: str) -> int:
     run_id = request_run(world.deps, SHOP, strategy, Options(**options), cause="person")  # type: ignore[arg-type]
     run(world.deps, LeaseKeeper(world.database), run_id, patience=0.0)
     return run_id
 
 
 def stock_reads(world: World) -> int:
-    return sum(1 for asked in world.source.asked if set(asked) <= set(world.source.counts) and len(asked) > 1)
+    return sum(
+        1 for request in world.source.requests if set(request) <= set(world.source.counts) and len(request) > 1
+    )
 
 
 def test_all_items_of_a_listed_kind_are_asked_for_together(world: World) -> None:
-    go(world, Strategy.CATEGORY, category="Bowls")
+    run_strategy(world, Strategy.CATEGORY, category="Bowls")
     assert stock_reads(world) == 1
 
 
 def test_a_list_that_is_refused_is_not_read_once_for_each_item(world: World) -> None:
     world.source.refuse_lists = True  # type: ignore[attr-defined]
     with pytest.raises(Permanent):
-        go(world, Strategy.CATEGORY, category="Bowls")
+        run_strategy(world, Strategy.CATEGORY, category="Bowls")
     assert stock_reads(world) == 1

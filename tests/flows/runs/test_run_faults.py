@@ -1,7 +1,7 @@
 """A run under the faults of others: what it resumes to, what it reports, and whose fault it says it was."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from sqlalchemy import Connection
 
-from app.domain import BadRecord, Kind, Options, Page, Ref, Strategy
+from app.domain import BadRecord, Kind, Listing, Options, Page, Ref, StockCount, Strategy
 from app.errors import AuthRejected, DatabaseFault, Permanent, RateLimited, Unavailable, Unmappable, VendorForbidden
 from app.flows.connections.connections import pause, resume
 from app.flows.connections.health import blocked
@@ -40,21 +40,21 @@ def world(database: Database) -> World:
     return World(database, FakeSource(page_size=PAGE))
 
 
-def ask(world: World, strategy: Strategy = Strategy.CATALOG, **options: Any) -> int:
+def open_run(world: World, strategy: Strategy = Strategy.CATALOG, **options: Any) -> int:
     return request_run(world.deps, SHOP, strategy, Options(**options), cause="person")
 
 
 def carry_out(world: World, run_id: int, keeper: LeaseKeeper | None = None) -> Run:
     run(world.deps, keeper or LeaseKeeper(world.database), run_id, patience=0.0)
-    return found(world, run_id)
+    return stored_run(world, run_id)
 
 
 def complete(world: World, strategy: Strategy = Strategy.CATALOG, **options: Any) -> Run:
     world.clock.pass_(100)
-    return carry_out(world, ask(world, strategy, **options))
+    return carry_out(world, open_run(world, strategy, **options))
 
 
-def found(world: World, run_id: int) -> Run:
+def stored_run(world: World, run_id: int) -> Run:
     with world.database.read() as conn:
         row = runs.get(conn, run_id)
     assert row is not None
@@ -151,7 +151,7 @@ def killed(world: World, run_id: int) -> None:
 
 def test_what_was_deleted_before_the_place_was_lost_is_found(world: World) -> None:
     loaded(world)
-    run_id = ask(world)
+    run_id = open_run(world)
     reading(world, dying_at(2))
     killed(world, run_id)
     del world.source.listings["P003"]
@@ -162,7 +162,7 @@ def test_what_was_deleted_before_the_place_was_lost_is_found(world: World) -> No
 
 def test_what_was_created_between_two_resumed_reads_stays(world: World) -> None:
     loaded(world)
-    run_id = ask(world)
+    run_id = open_run(world)
     reading(world, dying_at(2))
     killed(world, run_id)
     losing_place(world, dying_at(3))
@@ -181,7 +181,7 @@ def apply(world: World, *records: Any) -> None:
 
 def test_a_second_look_keeps_its_own_beginning_through_a_kill(world: World) -> None:
     loaded(world)
-    run_id = ask(world)
+    run_id = open_run(world)
     hidden = dict(list(world.source.listings.items())[:10])  # just the first page
     everything, world.source.listings = world.source.listings, hidden
     looks: list[int] = []
@@ -204,7 +204,7 @@ def test_a_second_look_keeps_its_own_beginning_through_a_kill(world: World) -> N
     assert "NEW" in held_ids(world)
 
 
-def test_a_read_without_places_that_begins_anew_forgets_what_it_showed(world: World) -> None:
+def test_a_read_without_places_that_starts_over_forgets_what_it_showed(world: World) -> None:
     loaded(world, 5)
     world.source.page_size = None
     failed: list[int] = []
@@ -231,7 +231,7 @@ def test_a_source_that_loses_its_place_for_ever_fails_the_run(world: World) -> N
         return one
 
     reading(world, fails)
-    run_id = ask(world)
+    run_id = open_run(world)
     for _ in range(MOST_SILENCES):
         carry_out(world, run_id)
     with pytest.raises(Unavailable, match="the line dropped"):
@@ -240,7 +240,7 @@ def test_a_source_that_loses_its_place_for_ever_fails_the_run(world: World) -> N
 
 def test_a_run_killed_after_a_kind_was_written_tombstones_nothing(world: World) -> None:
     loaded(world)
-    run_id = ask(world)
+    run_id = open_run(world)
     enqueue = world.queue.enqueue
 
     def die(keys: Sequence[Any]) -> None:
@@ -258,7 +258,7 @@ def test_a_run_killed_after_a_kind_was_written_tombstones_nothing(world: World) 
 
 def test_a_row_that_is_newer_than_the_read_is_a_late_difference(world: World) -> None:
     loaded(world, 40)
-    run_id = ask(world)
+    run_id = open_run(world)
     apply(world, listing("P001", version=50, name="newer"))
     world.clock.pass_(-5)
     ended = carry_out(world, run_id)
@@ -269,14 +269,14 @@ def test_a_row_of_a_newer_version_read_before_is_an_unknown_difference(world: Wo
     loaded(world, 40)
     apply(world, listing("P001", version=50, name="newer"))
     world.clock.pass_(10)
-    run_id = ask(world)
+    run_id = open_run(world)
     ended = carry_out(world, run_id)
     assert (agreement(ended), drifted(world, run_id)) == (1 - 1 / 40, [("P001", "differs", "unknown")])
 
 
 def test_a_row_that_the_read_did_not_show_and_that_was_read_later_is_a_late_difference(world: World) -> None:
     loaded(world, 39)
-    run_id = ask(world)
+    run_id = open_run(world)
     apply(world, listing("NEW", version=9))
     world.clock.pass_(-5)
     ended = carry_out(world, run_id)
@@ -286,7 +286,7 @@ def test_a_row_that_the_read_did_not_show_and_that_was_read_later_is_a_late_diff
 def test_a_row_that_a_live_writer_made_newer_between_read_and_write_is_a_difference(world: World) -> None:
     loaded(world, 40)
     world.source.put(listing("P001", version=20, name="read"))
-    run_id = ask(world)
+    run_id = open_run(world)
 
     def overtaken(kind: Kind, number: int, one: Page) -> Page:
         if number == 4:
@@ -323,7 +323,7 @@ def test_a_tombstone_found_at_the_start_is_lifted_only_by_a_read_that_began_late
         catalog.tombstone(conn, SHOP, [Ref(PRODUCT, "P001")], read_at=world.clock(), now=world.clock())
     world.source.put(listing("P001", version=20, name="newer version"))
     world.clock.pass_(-50)
-    ended = carry_out(world, ask(world))
+    ended = carry_out(world, open_run(world))
     assert (dead(world), agreement(ended)) == (["P001"], 1 - 1 / 40)
     complete(world)
     assert dead(world) == []
@@ -351,7 +351,7 @@ def test_rows_of_a_clock_400_days_ahead_are_repaired_by_the_next_complete_read(w
     with world.database.begin() as conn:
         frozen = replaced(count("A", 8), version=int(wrong.timestamp() * 1_000_000))
         catalog.apply(conn, SHOP, [frozen], read_at=wrong, now=wrong)
-    run_id = ask(world, Strategy.INVENTORY)
+    run_id = open_run(world, Strategy.INVENTORY)
     carry_out(world, run_id)
     assert row(world, "A", STOCK)["quantity"] == 5
 
@@ -368,7 +368,7 @@ def test_a_row_written_four_seconds_ahead_is_no_agreement(world: World) -> None:
     with world.database.begin() as conn:
         wrong = replaced(count("P001", 8), version=int(ahead.timestamp() * 1_000_000))
         catalog.apply(conn, SHOP, [wrong], read_at=ahead, now=ahead)
-    ended = carry_out(world, ask(world, Strategy.INVENTORY))
+    ended = carry_out(world, open_run(world, Strategy.INVENTORY))
     assert agreement(ended, STOCK) == 0.75
 
 
@@ -439,7 +439,7 @@ def test_with_a_bad_record_that_has_no_id_nothing_is_taken_for_deleted(world: Wo
 
 def test_a_resumed_read_still_knows_what_it_could_not_read(world: World) -> None:
     loaded(world)
-    run_id = ask(world)
+    run_id = open_run(world)
     bad = with_bad("P003")
     reading(world, lambda kind, number, one: dying_at(2)(kind, number, bad(kind, number, one)))
     killed(world, run_id)
@@ -554,10 +554,10 @@ def test_a_kind_that_fails_as_a_whole_does_not_keep_the_others_from_being_read(w
         return one
 
     reading(world, undecodable)
-    run_id = ask(world, Strategy.FULL)
+    run_id = open_run(world, Strategy.FULL)
     with pytest.raises(Permanent, match="the list is no list"):
         carry_out(world, run_id)
-    ended = found(world, run_id)
+    ended = stored_run(world, run_id)
     assert row(world, "P001", STOCK)["quantity"] == 3
     assert (ended.status, ended.error) == ("failed", "product: Unmappable: the list is no list")
 
@@ -565,7 +565,7 @@ def test_a_kind_that_fails_as_a_whole_does_not_keep_the_others_from_being_read(w
 def test_a_run_whose_kind_failed_reads_it_when_it_is_resumed(world: World) -> None:
     fill(world, 5)
     world.source.refuses[PRODUCT] = Unmappable("the list is no list")
-    run_id = ask(world, Strategy.FULL)
+    run_id = open_run(world, Strategy.FULL)
     with pytest.raises(Permanent):
         carry_out(world, run_id)
     world.source.refuses.clear()
@@ -579,12 +579,12 @@ def test_a_failed_kind_is_remembered_through_a_kill(world: World) -> None:
     world.source.put(count("P001", 3))
     world.source.refuses[PRODUCT] = Unmappable("the list is no list")
     reading(world, dying_at(1))
-    run_id = ask(world, Strategy.FULL)
+    run_id = open_run(world, Strategy.FULL)
     killed(world, run_id)
     reading(world, lambda kind, number, one: one)
     with pytest.raises(Permanent):
         carry_out(world, run_id)
-    assert "the list is no list" in str(found(world, run_id).error)
+    assert "the list is no list" in str(stored_run(world, run_id).error)
 
 
 # --- the database's faults ---
@@ -616,7 +616,7 @@ class Faulty(Database):
 @pytest.mark.parametrize("at", range(14))
 def test_a_run_goes_on_after_a_fault_of_the_database_at_any_commit(world: World, at: int) -> None:
     fill(world, 45)
-    run_id = ask(world)
+    run_id = open_run(world)
     faulty = Faulty(world.database, lambda number: number == at)
     keeper = LeaseKeeper(world.database)
     run(replace(world.deps, database=faulty), keeper, run_id, patience=0.0)
@@ -628,14 +628,14 @@ def test_a_run_goes_on_after_a_fault_of_the_database_at_any_commit(world: World,
 def test_a_database_fault_makes_no_failed_item_of_a_batch(world: World) -> None:
     world.source.put(*(listing(f"P{number}", category="Bowls") for number in range(6)))
     complete(world)
-    run_id = ask(world, Strategy.CATEGORY, category="Bowls")
+    run_id = open_run(world, Strategy.CATEGORY, category="Bowls")
     faulty = Faulty(world.database, lambda number: number >= 1)
     run(replace(world.deps, database=faulty), LeaseKeeper(world.database), run_id, patience=0.0)
-    assert (failing(world), found(world, run_id).status) == ({}, "idle")
+    assert (failing(world), stored_run(world, run_id).status) == ({}, "idle")
 
 
 def test_a_lease_that_ran_out_while_the_database_was_away_is_no_kill(world: World) -> None:
-    run_id = ask(world)
+    run_id = open_run(world)
     start_and_die(world, run_id)
     with world.database.begin() as conn:
         row = runs.start(conn, run_id, "second", LEASE, world.clock(), world.clock() - timedelta(seconds=60))
@@ -650,7 +650,7 @@ def start_and_die(world: World, run_id: int) -> None:
 
 
 def test_a_run_is_not_stuck_while_the_database_was_away(world: World) -> None:
-    run_id = ask(world)
+    run_id = open_run(world)
     start_and_die(world, run_id)
     world.clock.pass_(STUCK_AFTER + 1)
     faulty = Faulty(world.database, lambda number: False)
@@ -661,7 +661,7 @@ def test_a_run_is_not_stuck_while_the_database_was_away(world: World) -> None:
 
 
 def test_a_clock_that_has_just_begun_fails_no_run(world: World) -> None:
-    run_id = ask(world)
+    run_id = open_run(world)
     start_and_die(world, run_id)
     world.clock.pass_(STUCK_AFTER + 1)
     began = world.clock() - timedelta(seconds=5)
@@ -684,9 +684,9 @@ def test_a_kind_that_may_not_be_read_is_left_out_and_the_run_completes(world: Wo
 def test_a_forbidden_kind_is_not_asked_for_by_the_next_run(world: World) -> None:
     world.source.refuses[PRODUCT] = VendorForbidden("403 INSUFFICIENT_SCOPES: ITEMS_READ")
     complete(world, Strategy.FULL)
-    world.source.asked.clear()
+    world.source.requests.clear()
     ended = complete(world, Strategy.FULL)
-    assert world.source.asked == [("full stock",)]
+    assert world.source.requests == [("full stock",)]
     assert "ITEMS_READ" in str(ended.counts[PRODUCT].forbidden)
 
 
@@ -721,7 +721,7 @@ def test_a_run_waits_while_the_connection_is_down_and_then_goes_on(
     world.source._batch = 100
     complete(world)
     options = {"category": "Bowls"} if strategy is Strategy.CATEGORY else {}
-    run_id = ask(world, strategy, **options)
+    run_id = open_run(world, strategy, **options)
     world.source.down = error
     before = world.source.calls()
     ended = carry_out(world, run_id)
@@ -733,9 +733,9 @@ def test_a_run_by_ids_under_an_outage_keeps_its_place(world: World) -> None:
     world.source.put(*(listing(f"P{number:03d}", category="Bowls") for number in range(20)))
     world.source._batch = 10
     complete(world)
-    run_id = ask(world, Strategy.CATEGORY, category="Bowls")
-    world.source.on_call = lambda: fall(world) if len(world.source.asked) > 1 else None
-    world.source.asked.clear()
+    run_id = open_run(world, Strategy.CATEGORY, category="Bowls")
+    world.source.on_call = lambda: fall(world) if len(world.source.requests) > 1 else None
+    world.source.requests.clear()
     ended = carry_out(world, run_id)
     assert (ended.checkpoint.after, ended.progress.processed) == ("P009", 10)
 
@@ -749,10 +749,10 @@ def test_a_batch_is_not_split_while_the_kind_is_not_answered(world: World) -> No
     world.source._batch = 10
     complete(world)
     world.source.refuses[PRODUCT] = Unavailable("503")
-    run_id = ask(world, Strategy.CATEGORY, category="Bowls")
-    world.source.asked.clear()
+    run_id = open_run(world, Strategy.CATEGORY, category="Bowls")
+    world.source.requests.clear()
     carry_out(world, run_id)
-    assert len(world.source.asked) == 5  # the batch three times, and two others by themselves
+    assert len(world.source.requests) == 5  # the batch three times, and two others by themselves
 
 
 # --- graceful stops ---
@@ -765,7 +765,7 @@ def stopping_at(keeper: LeaseKeeper, at: int) -> Callable[[int], None]:
 @pytest.mark.parametrize("strategy", [Strategy.CATALOG, Strategy.ACTIVE])
 def test_three_deploys_during_one_run_do_not_fail_it(world: World, strategy: Strategy) -> None:
     world.source.put(*(listing(f"P{number:03d}", 10_000_000) for number in range(95)))
-    run_id = ask(world, strategy)
+    run_id = open_run(world, strategy)
     for at in (1, 3, 5):
         keeper = LeaseKeeper(world.database)
         world.source.on_page = stopping_at(keeper, at)
@@ -780,7 +780,7 @@ def test_a_run_by_ids_is_given_back_between_two_batches(world: World) -> None:
     world.source.put(*(listing(f"P{number}", category="Bowls") for number in range(6)))
     complete(world)
     keeper = LeaseKeeper(world.database)
-    run_id = ask(world, Strategy.CATEGORY, category="Bowls")
+    run_id = open_run(world, Strategy.CATEGORY, category="Bowls")
     world.source.meanwhile = keeper.begin_stopping
     ended = carry_out(world, run_id, keeper)
     assert (ended.status, ended.checkpoint.after) == ("idle", "P0")
@@ -790,7 +790,7 @@ def test_a_stop_leaves_no_kind_locked(world: World) -> None:
     fill(world, 25)
     keeper = LeaseKeeper(world.database)
     world.source.on_page = stopping_at(keeper, 1)
-    carry_out(world, ask(world), keeper)
+    carry_out(world, open_run(world), keeper)
     with world.database.read() as conn:
         assert conn.exec_driver_sql("SELECT count(*) FROM owed_items WHERE token IS NOT NULL").scalar() == 0
 
@@ -825,20 +825,20 @@ def test_order_ids_are_listed_without_a_transaction(world: World) -> None:
 
 
 def test_a_run_of_a_paused_connection_is_not_stuck(world: World) -> None:
-    run_id = ask(world)
+    run_id = open_run(world)
     start_and_die(world, run_id)
     pause(world.deps, SHOP)
     world.clock.pass_(STUCK_AFTER + 1)
-    assert (check_stuck(world.deps), found(world, run_id).status) == ([], "running")
+    assert (check_stuck(world.deps), stored_run(world, run_id).status) == ([], "running")
 
 
 def test_a_run_is_not_stuck_in_the_moment_in_which_its_connection_is_asked_again(world: World) -> None:
-    run_id = ask(world)
+    run_id = open_run(world)
     start_and_die(world, run_id)
     pause(world.deps, SHOP)
     world.clock.pass_(STUCK_AFTER + LEASE + 1)
     resume(world.deps, SHOP)
-    assert (check_stuck(world.deps), found(world, run_id).status) == ([], "running")
+    assert (check_stuck(world.deps), stored_run(world, run_id).status) == ([], "running")
     world.clock.pass_(STUCK_AFTER + 1)
     assert check_stuck(world.deps) == [run_id]
 
@@ -846,7 +846,7 @@ def test_a_run_is_not_stuck_in_the_moment_in_which_its_connection_is_asked_again
 def test_a_run_that_goes_on_after_a_crash_writes_each_difference_once(world: World) -> None:
     loaded(world)
     world.source.put(*(listing(f"P{number:03d}", version=90, name="new") for number in range(5)))
-    run_id = ask(world)
+    run_id = open_run(world)
     faulty = Faulty(world.database, lambda number: False)
     faulty.dies_at = lambda work: drift_rows(world, run_id) == 5
     with pytest.raises(Killed):
@@ -873,7 +873,7 @@ def test_a_run_under_way_asks_nothing_more_once_a_person_pauses_the_connection(
         complete(world)
     world.source.kinds = (PRODUCT, Kind.ORDER)
     world.source.order_days = [(date(2026, 6, 1), f"P{number}") for number in range(9)]
-    run_id = ask(world, strategy)
+    run_id = open_run(world, strategy)
 
     def stop() -> None:
         if not blocked(world.deps, SHOP):
@@ -881,16 +881,18 @@ def test_a_run_under_way_asks_nothing_more_once_a_person_pauses_the_connection(
             forget(world.deps)
 
     world.source.on_call = stop
-    before = len(world.source.asked)
+    before = len(world.source.requests)
     run_row = carry_out(world, run_id)
-    asked = world.source.asked[before:]
-    assert (run_row.status, len(asked) <= 2, len(world.source.pages_read) % 5 <= 1) == ("idle", True, True), asked
+    requests = world.source.requests[before:]
+    assert (run_row.status, len(requests) <= 2, len(world.source.pages_read) % 5 <= 1) == ("idle", True, True), (
+        requests
+    )
 
 
 def test_a_run_by_ids_that_the_vendor_limits_notes_no_failed_item(world: World) -> None:
     world.source.kinds = (Kind.ORDER,)
     world.source.order_days = [(date(2026, 6, 1), f"O{number}") for number in range(9)]
-    run_id = ask(world, Strategy.ORDERS)
+    run_id = open_run(world, Strategy.ORDERS)
     world.source.refuses[Kind.ORDER] = RateLimited("429")
     run_row = carry_out(world, run_id)
     assert (run_row.status, run_row.progress.failed) == ("idle", 0)
@@ -898,7 +900,7 @@ def test_a_run_by_ids_that_the_vendor_limits_notes_no_failed_item(world: World) 
 
 def test_a_run_that_the_vendor_limits_goes_on_later(world: World) -> None:
     fill(world, 5)
-    run_id = ask(world)
+    run_id = open_run(world)
     world.source.refuses[PRODUCT] = RateLimited("429")
     assert carry_out(world, run_id).status == "idle"
     world.source.refuses.clear()
@@ -907,7 +909,7 @@ def test_a_run_that_the_vendor_limits_goes_on_later(world: World) -> None:
 
 def test_a_run_that_is_limited_for_an_hour_goes_on_later(world: World) -> None:
     fill(world, 5)
-    run_id = ask(world)
+    run_id = open_run(world)
     world.source.refuses[PRODUCT] = RateLimited("429")
     for _ in range(60):
         assert carry_out(world, run_id).status == "idle"
@@ -918,7 +920,7 @@ def test_a_run_that_is_limited_for_an_hour_goes_on_later(world: World) -> None:
 
 def test_a_run_that_is_limited_for_half_a_day_fails_and_can_be_resumed(world: World) -> None:
     fill(world, 5)
-    run_id = ask(world)
+    run_id = open_run(world)
     world.source.refuses[PRODUCT] = RateLimited("429")
     assert carry_out(world, run_id).status == "idle"
     world.clock.pass_(12 * 3600)
@@ -928,8 +930,47 @@ def test_a_run_that_is_limited_for_half_a_day_fails_and_can_be_resumed(world: Wo
     assert carry_out(world, run_id).status == "idle"
 
 
+class Unresumable(FakeSource):
+    """A shop whose reads always begin at the beginning."""
+
+    def _pages(self, records: Sequence[Listing | StockCount], resume: str | None) -> Iterator[Page]:
+        yield from (msgspec.structs.replace(page, resume=None) for page in super()._pages(records, None))
+
+
+def test_a_run_that_is_limited_again_before_it_gets_further_than_ever_fails_in_the_end(database: Database) -> None:
+    world = World(database, Unresumable(page_size=10))
+    fill(world, 45)
+    run_id, page = open_run(world, Strategy.ACTIVE), [0]
+
+    def limit(number: int) -> None:
+        if number == page[0]:
+            raise RateLimited("429")
+
+    world.source.on_page = limit
+    for hour in range(20):
+        page[0] = 2 + hour % 2
+        world.clock.pass_(3600)
+        with suppress(RateLimited):
+            carry_out(world, run_id)
+    assert stored_run(world, run_id).status == "failed"
+
+
+def test_a_read_that_gets_further_each_time_it_begins_again_is_done(database: Database) -> None:
+    world = World(database, Unresumable(page_size=10))
+    fill(world, 95)
+    failing_page = [1]
+
+    def hang(number: int) -> None:
+        if number == failing_page[0]:
+            failing_page[0] += 1
+            raise Unavailable("the line dropped")
+
+    world.source.on_page = hang
+    assert (complete(world).status, len(held_ids(world))) == ("completed", 95)
+
+
 def test_a_run_of_a_connection_that_was_removed_fails_and_says_so(world: World) -> None:
-    run_id = ask(world)
+    run_id = open_run(world)
     world.deps = replace(world.deps, sources={}, bulk_sources={})
     ended = carry_out(world, run_id)
     assert (ended.status, ended.error) == ("failed", f"the connection {SHOP} is not configured any more")

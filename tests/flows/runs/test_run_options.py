@@ -49,7 +49,7 @@ def world(database: Database) -> World:
     return world
 
 
-def ask(world: World, strategy: Strategy, **options: Any) -> int:
+def open_run(world: World, strategy: Strategy, **options: Any) -> int:
     return request_run(world.deps, SHOP, strategy, Options(**options), cause="person")
 
 
@@ -58,7 +58,7 @@ def test_an_option_that_the_strategy_would_ignore_is_refused(
     world: World, strategy: Strategy, options: dict[str, Any]
 ) -> None:
     with pytest.raises(Refused, match=f"not for {strategy}$"):
-        ask(world, strategy, **options)
+        open_run(world, strategy, **options)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_an_option_that_the_strategy_would_ignore_is_refused(
     ids=str,
 )
 def test_force_is_taken_where_it_means_something(world: World, strategy: Strategy, options: dict[str, Any]) -> None:
-    assert ask(world, strategy, **FORCE, **options)
+    assert open_run(world, strategy, **FORCE, **options)
 
 
 @pytest.mark.parametrize("others", [YEAR, SINCE, ACTIVE, {"limit": 3}], ids=str)
@@ -83,7 +83,7 @@ def test_deep_is_refused_with_options_that_leave_out_what_it_would_confirm(
     world: World, others: dict[str, Any]
 ) -> None:
     with pytest.raises(Refused, match='"deep" confirms deletions'):
-        ask(world, Strategy.FULL, deep=True, **others)
+        open_run(world, Strategy.FULL, deep=True, **others)
 
 
 @pytest.mark.parametrize("others", [YEAR, SINCE], ids=str)
@@ -92,13 +92,13 @@ def test_business_days_and_times_of_change_are_not_mixed(
     world: World, strategy: Strategy, others: dict[str, Any]
 ) -> None:
     with pytest.raises(Refused, match="business days"):
-        ask(world, strategy, **DAYS, **others)
+        open_run(world, strategy, **DAYS, **others)
 
 
 def test_a_moment_after_the_year_asked_for_is_refused(world: World) -> None:
     """Nothing is both of that year and changed since: the run would read nothing and say that it completed."""
     with pytest.raises(Refused, match='"modifiedSince" is after "filterYear" 2025'):
-        ask(world, Strategy.ORDERS, **YEAR, modified_since=datetime(2026, 1, 1, tzinfo=UTC))
+        open_run(world, Strategy.ORDERS, **YEAR, modified_since=datetime(2026, 1, 1, tzinfo=UTC))
 
 
 @pytest.mark.parametrize("strategy", [Strategy.ORDERS, Strategy.ACTIVE])
@@ -118,7 +118,7 @@ def test_every_strategy_takes_a_dry_run_with_a_limit(world: World) -> None:
     world.source.put(listing("A", category="Bowls"))
     read(world)
     for strategy in Strategy:
-        run_id = ask(
+        run_id = open_run(
             world, strategy, dry_run=True, limit=1, category="Bowls" if strategy is Strategy.CATEGORY else None
         )
         with world.database.begin() as conn:
@@ -130,7 +130,7 @@ def test_every_strategy_takes_a_dry_run_with_a_limit(world: World) -> None:
 
 def read(world: World) -> None:
     world.source.kinds = (Kind.PRODUCT, Kind.STOCK)
-    run(world.deps, LeaseKeeper(world.database), ask(world, Strategy.FULL), patience=0.0)
+    run(world.deps, LeaseKeeper(world.database), open_run(world, Strategy.FULL), patience=0.0)
     world.source.kinds = tuple(Kind)
 
 
@@ -138,25 +138,25 @@ def test_a_category_that_we_do_not_hold_is_refused_with_the_nearest_ones(world: 
     world.source.put(listing("A", category="Bowls"), listing("B", category="Cups"))
     read(world)
     with pytest.raises(Refused, match="no category 'bowl'; did you mean 'Bowls'"):
-        ask(world, Strategy.CATEGORY, category="bowl")
+        open_run(world, Strategy.CATEGORY, category="bowl")
 
 
 def test_a_category_in_other_letters_is_refused_with_its_right_spelling(world: World) -> None:
     world.source.put(listing("A", category="BOWLS AND PLATES"))
     read(world)
     with pytest.raises(Refused, match="did you mean 'BOWLS AND PLATES'"):
-        ask(world, Strategy.CATEGORY, category="bowls and plates")
+        open_run(world, Strategy.CATEGORY, category="bowls and plates")
 
 
 def test_a_category_is_refused_while_there_is_none(world: World) -> None:
     with pytest.raises(Refused, match="no category 'Bowls'; none is known yet"):
-        ask(world, Strategy.CATEGORY, category="Bowls")
+        open_run(world, Strategy.CATEGORY, category="Bowls")
 
 
 def test_a_category_without_products_may_be_read(world: World) -> None:
     with world.database.begin() as conn:
         catalog.apply(conn, SHOP, [Category("C1", name="Empty")], read_at=NOW, now=NOW)
-    ask(world, Strategy.CATEGORY, category="Empty")
+    open_run(world, Strategy.CATEGORY, category="Empty")
 
 
 @pytest.mark.parametrize(
@@ -167,11 +167,11 @@ def test_a_part_of_a_longer_name_is_near_it(world: World, asked: str, meant: str
     world.source.put(*(listing(f"P{number}", category=name) for number, name in enumerate(names)))
     read(world)
     with pytest.raises(Refused, match=f"did you mean '{meant}'"):
-        ask(world, Strategy.CATEGORY, category=asked)
+        open_run(world, Strategy.CATEGORY, category=asked)
 
 
 def test_names_that_differ_only_in_their_letters_are_both_near(world: World) -> None:
     world.source.put(listing("A", category="BOWLS"), listing("B", category="Bowls"))
     read(world)
     with pytest.raises(Refused, match="did you mean 'BOWLS' or 'Bowls'"):
-        ask(world, Strategy.CATEGORY, category="bowls")
+        open_run(world, Strategy.CATEGORY, category="bowls")

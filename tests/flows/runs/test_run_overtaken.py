@@ -17,7 +17,7 @@ from tests.dying import Dying
 from tests.dying import Killed as Died
 from tests.fakes import SHOP, FakeSource, World, listing
 from tests.flows.items.test_pull import owe, pull
-from tests.flows.runs.test_run import Killed, ask, carry_out, die_at, recover
+from tests.flows.runs.test_run import Killed, carry_out, die_at, open_run, recover
 
 PRODUCTS = 45
 
@@ -36,7 +36,7 @@ def live(world: World) -> int:
 
 def stopped_midway(world: World) -> int:
     """A full run whose process dies when two pages of products are behind it."""
-    run_id = ask(world)
+    run_id = open_run(world)
     die_at(world, 2)
     with pytest.raises(Killed):
         run(world.deps, LeaseKeeper(world.database), run_id)
@@ -53,20 +53,20 @@ def test_what_a_first_load_did_not_show_any_more_is_not_brought_back_by_an_older
 
 
 def test_what_a_later_run_did_not_show_any_more_is_not_brought_back_by_an_older_one(world: World) -> None:
-    run_id = ask(world)
+    run_id = open_run(world)
     world.source.on_page = lambda number: cancel_run(world.deps, SHOP, run_id) if number == 2 else None
     carry_out(world, run_id)
     world.source.on_page = lambda number: None
     world.clock.pass_(10)
     del world.source.listings["P001"]
-    carry_out(world, ask(world))
+    carry_out(world, open_run(world))
     resume_run(world.deps, SHOP, run_id)
     carry_out(world, run_id)
     assert live(world) == PRODUCTS - 1
 
 
 def test_a_poll_of_what_changed_makes_no_run_read_its_pages_again(world: World) -> None:
-    carry_out(world, ask(world))
+    carry_out(world, open_run(world))
     world.clock.pass_(10)
     run_id = stopped_midway(world)
     pull(world)
@@ -103,16 +103,16 @@ def test_a_pull_of_a_whole_kind_counts_as_a_read_of_it(world: World) -> None:
 def test_a_row_that_a_later_whole_read_did_not_show_is_not_brought_back_by_a_run_of_what_is_active(
     world: World,
 ) -> None:
-    carry_out(world, ask(world))
+    carry_out(world, open_run(world))
     world.source.put(listing("NEW"))
-    run_id = ask(world, Strategy.ACTIVE)
+    run_id = open_run(world, Strategy.ACTIVE)
     world.source.on_page = lambda number: cancel_run(world.deps, SHOP, run_id) if number == 4 else None
     world.source.listings = dict(sorted(world.source.listings.items()))
     carry_out(world, run_id)
     world.source.on_page = lambda number: None
     world.clock.pass_(10)
     del world.source.listings["NEW"]
-    carry_out(world, ask(world))
+    carry_out(world, open_run(world))
     resume_run(world.deps, SHOP, run_id)
     carry_out(world, run_id)
     assert live(world) == PRODUCTS

@@ -71,13 +71,13 @@ def test_a_word_that_a_filter_does_not_know_is_refused_with_the_nearest_one() ->
 
 
 @pytest.mark.parametrize("words", [DRIFT_CAUSES, DRIFT_CHANGES, RUN_CAUSES, STATUSES], ids=lambda words: words.key)
-def test_every_spelling_fits_the_pattern_that_programs_are_told(words: Words) -> None:
-    spelled = [form for one in words.spellings for form in (one, one.upper(), one.title())]
+def test_every_spelling_fits_the_pattern_that_programs_are_shown(words: Words) -> None:
+    spelled = [form for spelling in words.spellings for form in (spelling, spelling.upper(), spelling.title())]
     assert all(re.fullmatch(words.pattern, one) for one in spelled)
 
 
 @pytest.mark.parametrize("spelling", ["In Progress", "in-progress", "IN_PROGRESS"])
-def test_a_status_that_the_terminal_understands_fits_the_pattern_that_programs_are_told(spelling: str) -> None:
+def test_a_status_that_the_terminal_understands_fits_the_pattern_that_programs_are_shown(spelling: str) -> None:
     assert status_of(spelling) is Status.RUNNING
     assert re.fullmatch(STATUSES.pattern, spelling)
 
@@ -91,8 +91,8 @@ def world(database: Database) -> World:
 
 
 def test_a_schedule_that_is_off_has_no_rate(world: World) -> None:
-    cost = save(world.deps, SHOP, "full", "0 3 * * *", "UTC", enabled=False)["cost"]
-    assert cost["runs_per_day"] == 0.0
+    cost = save(world.deps, SHOP, "full", "0 3 * * *", "UTC", enabled=False).cost
+    assert cost.runs_per_day == 0.0
 
 
 def test_editing_a_job_that_is_not_scheduled_says_so(world: World) -> None:
@@ -103,12 +103,12 @@ def test_editing_a_job_that_is_not_scheduled_says_so(world: World) -> None:
 # --- pages of dead runs ---
 
 
-def ask(world: World) -> int:
+def open_run(world: World) -> int:
     return request_run(world.deps, SHOP, Strategy.CATALOG, Options(), cause="person")
 
 
 def with_pages(world: World, status: str) -> int:
-    run_id = ask(world)
+    run_id = open_run(world)
     with world.database.begin() as conn:
         run_pages.put(conn, run_id, 0, [listing("A")])
         runs.start(conn, run_id, "t", 15, world.clock())
@@ -116,7 +116,7 @@ def with_pages(world: World, status: str) -> int:
     return run_id
 
 
-def kept(world: World, run_id: int) -> int:
+def stored_pages(world: World, run_id: int) -> int:
     with world.database.read() as conn:
         return len(list(run_pages.of(conn, run_id, Kind.PRODUCT, 100)))
 
@@ -127,15 +127,15 @@ def pruned(world: World) -> None:
 
 def test_pages_of_a_dead_run_go_once_a_later_such_run_is_completed(world: World) -> None:
     dead = with_pages(world, "cancelled")
-    run(world.deps, LeaseKeeper(world.database), ask(world))
+    run(world.deps, LeaseKeeper(world.database), open_run(world))
     pruned(world)
-    assert kept(world, dead) == 0
+    assert stored_pages(world, dead) == 0
 
 
 def test_pages_of_a_dead_run_stay_while_it_may_be_resumed(world: World) -> None:
     dead = with_pages(world, "cancelled")
     pruned(world)
-    assert kept(world, dead) == 1
+    assert stored_pages(world, dead) == 1
 
 
 # --- the clock and the schema ---
@@ -169,9 +169,9 @@ class Looked:
 
     def at_head(self) -> bool:
         """Whether the schema is there."""
-        found = self._database.at_head()
+        result = self._database.at_head()
         self._looked.set()
-        return found
+        return result
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._database, name)

@@ -39,8 +39,8 @@ def read(vendor: str, database: Database, monkeypatch: pytest.MonkeyPatch) -> It
 def edit_quietly(read: Shop, vendor: str) -> str:
     """A line of an order older than a week changes, with no event and no new time; returns its id."""
     answer = read.control.post("/_sim/changes", json={"count": 1, "kinds": [QUIET[vendor]]})
-    (told,) = answer.raise_for_status().json()
-    return str(told["external_id"])
+    (changed,) = answer.raise_for_status().json()
+    return str(changed["external_id"])
 
 
 def month(read: Shop) -> list[Run]:
@@ -65,11 +65,11 @@ def test_an_old_order_edited_without_a_trace_is_right_again_within_a_month(read:
 
 @pytest.mark.parametrize("vendor", ["finale"], indirect=True)
 def test_an_old_order_that_is_never_answered_harms_only_itself(read: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    fetch, asked = read.source.fetch, list[str]()
+    fetch, fetched = read.source.fetch, list[str]()
 
     def hanging(refs: Sequence[Ref]) -> Answer:
-        asked.extend(ref.external_id for ref in refs if ref.kind is Kind.ORDER)
-        if asked and refs[0] == Ref(Kind.ORDER, asked[0]):
+        fetched.extend(ref.external_id for ref in refs if ref.kind is Kind.ORDER)
+        if fetched and refs[0] == Ref(Kind.ORDER, fetched[0]):
             raise Unavailable("ReadTimeout: no answer within 30 s")
         return fetch(refs)
 
@@ -80,8 +80,8 @@ def test_an_old_order_that_is_never_answered_harms_only_itself(read: Shop, monke
 
 def test_drift_of_an_edit_without_a_trace_has_a_reason_of_its_own(read: Shop, vendor: str) -> None:
     id = edit_quietly(read, vendor)
-    found = [row for run in month(read) for row in read.drift(run.id) if row.item == id]
-    assert [row.cause for row in found] == [DriftCause.SILENT]
+    rows = [row for run in month(read) for row in read.drift(run.id) if row.item == id]
+    assert [row.cause for row in rows] == [DriftCause.SILENT]
 
 
 def test_every_older_order_is_compared_once_a_round(read: Shop) -> None:

@@ -17,6 +17,7 @@ from app.flows.items.sync_item import sync_item
 from app.flows.reports.metrics import metrics
 from app.flows.reports.status import overview
 from app.flows.runs.spot_checks import EVERY, Turn, spot_check, spot_check_in_thread, take_turn
+from app.flows.runs.true_now import TrueNow
 from app.rules.calls.lanes import Lane, current_lane
 from app.stores import catalog, owed
 from app.stores.catalog import stored_rows
@@ -43,7 +44,7 @@ def check(world: World, kind: Kind = PRODUCT, rows: int = ALL) -> int:
     return looked
 
 
-def found(world: World) -> list[tuple[str, str, str, Any]]:
+def drift_rows(world: World) -> list[tuple[str, str, str, Any]]:
     with world.database.read() as conn:
         rows = drift_page(conn, SHOP)
     return [(row.item, row.change, row.cause, row.fields) for row in rows if row.run_id is None]
@@ -54,9 +55,8 @@ def owed_items(world: World) -> int:
         return owed.count(conn, SHOP)
 
 
-def now(world: World, kind: Kind = PRODUCT) -> dict[str, Any]:
-    told: dict[str, Any] = overview(world.deps)["connections"][SHOP]["agreement"][kind]
-    return told
+def now(world: World, kind: Kind = PRODUCT) -> TrueNow:
+    return overview(world.deps).connections[SHOP].agreement[kind]
 
 
 def by_hand(world: World, sql: str) -> None:
@@ -77,18 +77,18 @@ def edit(world: World, id: str) -> None:
 # --- what is told ---
 
 
-def test_of_equal_rows_the_interval_is_told_and_nothing_is_owed(world: World) -> None:
+def test_of_equal_rows_the_interval_is_shown_and_nothing_is_owed(world: World) -> None:
     assert check(world) == ALL
     told = now(world)
-    assert (told["checked"], told["equal"], told["low"], told["high"]) == (40, 40, 0.912378, 1.0)
-    assert (found(world), owed_items(world)) == ([], 0)
+    assert (told.checked, told.equal, told.low, told.high) == (40, 40, 0.912378, 1.0)
+    assert (drift_rows(world), owed_items(world)) == ([], 0)
 
 
-def test_a_row_that_differs_is_told_with_its_fields_and_its_reason(world: World) -> None:
+def test_a_row_that_differs_is_shown_with_its_fields_and_its_reason(world: World) -> None:
     edit(world, "P01")
     check(world)
-    assert found(world) == [("P01", "differs", "missed", {"name": ["Product P01", "edited"]})]
-    assert (now(world)["checked"], now(world)["equal"]) == (40, 39)
+    assert drift_rows(world) == [("P01", "differs", "missed", {"name": ["Product P01", "edited"]})]
+    assert (now(world).checked, now(world).equal) == (40, 39)
 
 
 def test_a_row_that_differs_is_repaired_by_the_item_path_only(world: World) -> None:
@@ -99,10 +99,10 @@ def test_a_row_that_differs_is_repaired_by_the_item_path_only(world: World) -> N
     assert name_of(world, "P01") == "edited"
 
 
-def test_a_row_that_vanished_is_told_as_vanished(world: World) -> None:
+def test_a_row_that_vanished_is_shown_as_vanished(world: World) -> None:
     del world.source.listings["P01"]
     check(world)
-    assert found(world) == [("P01", "vanished", "missed", {"deleted": [False, True]})]
+    assert drift_rows(world) == [("P01", "vanished", "missed", {"deleted": [False, True]})]
 
 
 def test_a_row_whose_event_is_still_owed_is_late(world: World) -> None:
@@ -110,7 +110,7 @@ def test_a_row_whose_event_is_still_owed_is_late(world: World) -> None:
     with world.database.begin() as conn:
         owed.owe(conn, SHOP, [Change(PRODUCT, "P01")], Cause.WEBHOOK, world.clock())
     check(world)
-    assert [row[2] for row in found(world)] == ["late"]
+    assert [row[2] for row in drift_rows(world)] == ["late"]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_a_row_whose_event_is_still_owed_is_late(world: World) -> None:
 def test_a_row_that_was_edited_by_hand_is_local_and_repaired(world: World, moved: str) -> None:
     by_hand(world, f"UPDATE listings SET {moved} WHERE external_id = 'P01'")
     check(world)
-    assert [row[:3] for row in found(world)] == [("P01", "differs", "local")]
+    assert [row[:3] for row in drift_rows(world)] == [("P01", "differs", "local")]
     sync_item(world.deps, LeaseKeeper(world.database), ItemKey(SHOP, PRODUCT, "P01"))
     assert name_of(world, "P01") == "Product P01"
 
@@ -127,7 +127,7 @@ def test_a_row_that_was_edited_by_hand_is_local_and_repaired(world: World, moved
 def test_a_record_that_cannot_be_read_counts_as_failed(world: World) -> None:
     world.source.unreadable["P01"] = "price is x"
     check(world)
-    assert [row[:3] for row in found(world)] == [("P01", "differs", "failed")]
+    assert [row[:3] for row in drift_rows(world)] == [("P01", "differs", "failed")]
 
 
 def test_a_reason_is_corrected_like_any_other(world: World) -> None:
@@ -141,12 +141,12 @@ def test_a_reason_is_corrected_like_any_other(world: World) -> None:
 def test_a_complete_read_begins_a_new_sample(world: World) -> None:
     check(world)
     night(world)
-    assert (now(world)["checked"], now(world)["low"], now(world)["high"]) == (0, None, None)
+    assert (now(world).checked, now(world).low, now(world).high) == (0, None, None)
 
 
 def test_the_interval_is_part_of_a_connections_figures(world: World) -> None:
     check(world, rows=4)
-    assert metrics(world.deps, SHOP)["agreement"]["product"]["low"] == 0.510109
+    assert metrics(world.deps, SHOP).agreement["product"].low == 0.510109
 
 
 # --- what says nothing ---
@@ -164,7 +164,7 @@ def test_a_row_that_was_written_meanwhile_is_not_counted(world: World) -> None:
 
     by_hand(world, "DELETE FROM listings WHERE external_id <> 'P01'")
     world.source.meanwhile = live
-    assert (check(world), name_of(world, "P01"), found(world)) == (0, "edited", [])
+    assert (check(world), name_of(world, "P01"), drift_rows(world)) == (0, "edited", [])
 
 
 def test_an_answer_that_is_older_than_what_we_hold_is_not_counted(world: World) -> None:
@@ -172,7 +172,7 @@ def test_an_answer_that_is_older_than_what_we_hold_is_not_counted(world: World) 
     night(world)
     world.clock.pass_(60)
     world.source.put(listing("P01", version=5))
-    assert (check(world), found(world)) == (ALL - 1, [])
+    assert (check(world), drift_rows(world)) == (ALL - 1, [])
 
 
 def test_a_tombstone_is_not_looked_at(world: World) -> None:
@@ -187,7 +187,7 @@ def test_no_count_is_as_good_as_a_count_of_none(world: World) -> None:
     night(world)
     world.clock.pass_(60)
     del world.source.counts["P02"]
-    assert (check(world, STOCK), found(world)) == (1, [])
+    assert (check(world, STOCK), drift_rows(world)) == (1, [])
 
 
 def test_what_a_person_is_to_decide_on_is_left_alone(world: World) -> None:
@@ -242,7 +242,7 @@ def test_calls_are_made_in_the_lane_that_comes_last(world: World) -> None:
 @pytest.mark.parametrize("error", [BudgetSpent("no calls left", retry_after=60.0), Unavailable("503")])
 def test_where_no_call_is_left_the_rest_is_left_alone(world: World, error: Exception) -> None:
     world.source.failures.append(error)
-    assert (check(world), len(world.source.asked) > 0, found(world)) == (0, True, [])
+    assert (check(world), len(world.source.requests) > 0, drift_rows(world)) == (0, True, [])
 
 
 def test_none_an_hour_takes_no_turn(world: World) -> None:
@@ -256,4 +256,4 @@ def test_a_clock_has_as_many_rows_looked_at_as_are_set(world: World) -> None:
     work(world.deps)
     for thread in set(threading.enumerate()) - before:
         thread.join(30)
-    assert now(world)["checked"] == 3
+    assert now(world).checked == 3

@@ -108,14 +108,14 @@ def test_a_poll_owes_every_kind(world: World) -> None:
 def test_a_poll_wakes_the_workers(world: World) -> None:
     world.clock.pass_(FIVE_MINUTES)
     tick(world.deps)
-    assert world.queue.woken == EVERYTHING
+    assert world.queue.enqueued == EVERYTHING
 
 
 def test_a_poll_that_is_still_owed_is_not_sent_again(world: World) -> None:
     for _ in range(2):
         world.clock.pass_(FIVE_MINUTES)
         tick(world.deps)
-    assert world.queue.woken == EVERYTHING
+    assert world.queue.enqueued == EVERYTHING
 
 
 def test_the_nightly_slot_opens_one_full_run(world: World) -> None:
@@ -305,14 +305,14 @@ def test_a_poll_leaves_out_a_kind_that_may_not_be_read(world: World) -> None:
     judge(world.deps, SHOP, Kind.STOCK, VendorForbidden("403"))
     world.clock.pass_(FIVE_MINUTES)
     tick(world.deps)
-    assert world.queue.woken == [ItemKey(SHOP, Kind.PRODUCT, ALL_ITEMS)]
+    assert world.queue.enqueued == [ItemKey(SHOP, Kind.PRODUCT, ALL_ITEMS)]
 
 
 def test_an_hour_later_a_poll_tries_the_forbidden_kind_again(world: World) -> None:
     judge(world.deps, SHOP, Kind.STOCK, VendorForbidden("403"))
     world.clock.pass_(HOUR)
     tick(world.deps)
-    assert ItemKey(SHOP, Kind.STOCK, ALL_ITEMS) in world.queue.woken
+    assert ItemKey(SHOP, Kind.STOCK, ALL_ITEMS) in world.queue.enqueued
 
 
 def test_a_first_load_leaves_out_a_kind_that_may_not_be_read(world: World) -> None:
@@ -320,4 +320,4 @@ def test_a_first_load_leaves_out_a_kind_that_may_not_be_read(world: World) -> No
     with world.database.begin() as conn:
         watermarks.put(conn, SHOP, Kind.PRODUCT, "7", world.clock())
     first_load(world.deps)
-    assert world.queue.woken == []
+    assert world.queue.enqueued == []

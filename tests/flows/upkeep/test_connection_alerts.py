@@ -1,12 +1,12 @@
 """Alerts about connections: one each, which names it and says what is so now."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
-from app.domain import Cause, Change, Kind, Options, Strategy
+from app.domain import Cause, Change, Delivery, Kind, Options, Strategy
 from app.errors import AuthRejected, Unavailable, VendorForbidden
 from app.flows.connections import connections as people
 from app.flows.connections.health import forbidden, judge
@@ -19,9 +19,12 @@ from app.sources.base import Subscription
 from app.stores import owed
 from app.stores.catalog import watermarks
 from app.stores.guard import holds
+from app.stores.inbox import inbox
+from app.stores.inbox.inbox import Arrival
+from app.stores.runs import runs
 from app.stores.sql.engine import Database, open_database
 from app.stores.upkeep.alerts import Alert
-from tests.fakes import SHOP, FakeSource, World
+from tests.fakes import SHOP, FakeSource, PlainReceiver, World
 from tests.letters import die, die_without_item
 from tests.stores.racing import at_once
 
@@ -261,7 +264,7 @@ def test_the_alert_of_a_hold_closes_with_it(world: World, state: str) -> None:
 # --- letters ---
 
 
-def test_letters_are_told_by_connection(world: World) -> None:
+def test_letters_are_shown_by_connection(world: World) -> None:
     die(world, "A")
     alert = the_alert(world)
     assert alert.title.startswith(f"{SHOP}: 1 dead letter: ")
@@ -282,7 +285,7 @@ def test_letters_of_two_connections_by_one_cause_are_two_alerts(world: World) ->
     assert {alert.connection for alert in open_alerts(world)} == {SHOP, "elsewhere"}
 
 
-def test_the_letter_of_a_run_is_told_with_the_connection_of_the_run(world: World) -> None:
+def test_the_letter_of_a_run_is_shown_with_the_connection_of_the_run(world: World) -> None:
     run_id = request_run(world.deps, SHOP, Strategy.FULL, Options(), cause="person")
     die_without_item(world, "run", [run_id])
     alert = the_alert(world)
@@ -317,4 +320,41 @@ def subscribed(database: Database) -> World:
 def test_a_paused_connection_is_not_asked_for_its_subscriptions(subscribed: World) -> None:
     people.pause(subscribed.deps, SHOP)
     alerts.check_subscriptions(subscribed.deps)
-    assert subscribed.source.asked == []
+    assert subscribed.source.requests == []
+
+
+def ended(world: World, strategy: Strategy, status: str) -> int:
+    world.clock.pass_(60)
+    run_id = request_run(world.deps, SHOP, strategy, Options(), cause="schedule")
+    with world.database.begin() as conn:
+        runs.start(conn, run_id, "t", 15, world.clock())
+        runs.finish(conn, run_id, "t", status, "its kinds failed" if status == "failed" else None, world.clock())
+    return run_id
+
+
+def test_a_failed_run_is_one_alert_though_it_leaves_a_letter(world: World) -> None:
+    die_without_item(world, "run", [ended(world, Strategy.FULL, "failed")])
+    assert the_alert(world).title == f"{SHOP}: a run failed"
+
+
+def test_a_failed_run_is_told_until_one_of_its_strategy_completes(world: World) -> None:
+    ended(world, Strategy.FULL, "failed")
+    ended(world, Strategy.CRITICAL, "completed")
+    assert the_alert(world).title == f"{SHOP}: a run failed"
+    ended(world, Strategy.FULL, "completed")
+    assert open_alerts(world) == []
+
+
+class Puzzled(PlainReceiver):
+    """Meets headers that it was not written for."""
+
+    def first_sent(self, headers: Mapping[str, str]) -> None:
+        raise KeyError("a header")
+
+
+def test_headers_that_break_a_receiver_keep_no_other_alert(world: World) -> None:
+    world.source.receiver = Puzzled()
+    with world.database.begin() as conn:
+        inbox.accept(conn, [Arrival(SHOP, Delivery("e1", "changed"), {}, b"{}", world.clock())])
+    ended(world, Strategy.FULL, "failed")
+    assert the_alert(world).title == f"{SHOP}: a run failed"

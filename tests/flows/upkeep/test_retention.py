@@ -31,7 +31,7 @@ def insert(world: World, sql: str, rows: list[dict[str, Any]]) -> None:
         conn.execute(text(sql), rows)
 
 
-def heard(world: World, *ids: str, connection: str = SHOP, ago: float = 0.0) -> None:
+def receive(world: World, *ids: str, connection: str = SHOP, ago: float = 0.0) -> None:
     """Inbox events received so many days ago."""
     at = stored(world, world.clock() - timedelta(days=ago))
     insert(
@@ -80,44 +80,44 @@ def settlements(world: World) -> list[str]:
     return column(world, "SELECT external_id FROM settlements ORDER BY id")
 
 
-def go(world: World, *, letters: int = 0, inbox: int = 0) -> dict[str, int]:
+def prune_after(world: World, *, letters: int = 0, inbox: int = 0) -> dict[str, int]:
     return prune(world.deps, letters_days=letters, inbox_days=inbox)
 
 
 def test_only_events_older_than_the_retention_go(world: World) -> None:
-    heard(world, "old", ago=91)
-    heard(world, "young", ago=89)
-    assert go(world, inbox=90)["events"] == 1
+    receive(world, "old", ago=91)
+    receive(world, "young", ago=89)
+    assert prune_after(world, inbox=90)["events"] == 1
     assert events(world) == ["young"]
 
 
 def test_zero_days_keep_everything(world: World) -> None:
     die(world)
-    heard(world, "1", "2", ago=5_000)
+    receive(world, "1", "2", ago=5_000)
     settle(world, "X", "Y", ago=5_000)
     sum_all(world)
     world.clock.pass_(5_000 * DAY)
-    assert go(world) == {"letters": 0, "events": 0, "settlements": 0}
+    assert prune_after(world) == {"letters": 0, "events": 0, "settlements": 0}
     assert len(events(world)) == 2
 
 
 def test_a_connections_last_event_stays_so_that_its_silence_can_be_measured(database: Database) -> None:
     world = World(database)
     world.deps.sources["quiet"] = FakeSource()  # type: ignore[index]
-    heard(world, "q1", "q2", connection="quiet", ago=200)
-    heard(world, "busy", ago=1)
-    go(world, inbox=90)
+    receive(world, "q1", "q2", connection="quiet", ago=200)
+    receive(world, "busy", ago=1)
+    prune_after(world, inbox=90)
     assert events(world) == ["q2", "busy"]
 
 
-def test_what_settlements_came_to_is_still_told_after_they_are_gone(world: World) -> None:
+def test_what_settlements_came_to_is_still_shown_after_they_are_gone(world: World) -> None:
     settle(world, *"ABC", ago=100)
     settle(world, "D")
     sum_all(world)
     since = world.clock() - timedelta(days=120)
     with world.database.read() as conn:
         before = settled.totals(conn, since, world.clock())
-    assert go(world, inbox=90)["settlements"] == 3
+    assert prune_after(world, inbox=90)["settlements"] == 3
     assert settlements(world) == ["D"]
     with world.database.read() as conn:
         assert settled.totals(conn, since, world.clock()) == before
@@ -126,26 +126,26 @@ def test_what_settlements_came_to_is_still_told_after_they_are_gone(world: World
 
 def test_settlements_that_nobody_summed_stay(world: World) -> None:
     settle(world, *"ABC", ago=100)
-    assert go(world, inbox=90)["settlements"] == 0
+    assert prune_after(world, inbox=90)["settlements"] == 0
     assert settlements(world) == ["A", "B", "C"]
 
 
-def test_settlements_of_an_item_with_a_letter_stay_because_they_tell_whether_it_is_moot(world: World) -> None:
+def test_settlements_of_an_item_with_a_letter_stay_because_they_show_whether_it_is_moot(world: World) -> None:
     die(world, "A")
     world.clock.pass_(60)
     settle(world, "A", "B")
     world.clock.pass_(100 * DAY)
     settle(world, "C")
     sum_all(world)
-    go(world, inbox=90)
+    prune_after(world, inbox=90)
     assert set(settlements(world)) == {"A", "C"}
 
 
 def test_the_newest_row_stays_so_that_its_number_is_never_given_twice(world: World) -> None:
-    heard(world, "1", "2", ago=200, connection="gone")
+    receive(world, "1", "2", ago=200, connection="gone")
     die(world)
     world.clock.pass_(100 * DAY)
-    go(world, letters=1, inbox=90)
+    prune_after(world, letters=1, inbox=90)
     assert events(world) == ["2"]
     assert len(all_letters(world.database)) == 1
 
@@ -155,7 +155,7 @@ def test_a_letter_goes_when_nothing_happened_in_it_for_so_long(world: World) -> 
     world.clock.pass_(20 * DAY)
     discard(world.deps, f"id:{second}", "a typing error")
     world.clock.pass_(11 * DAY)
-    assert go(world, letters=30)["letters"] == 1
+    assert prune_after(world, letters=30)["letters"] == 1
     assert [letter.id for letter in all_letters(world.database)] == [second, newest]
     assert first not in (second, newest)
 
@@ -165,7 +165,7 @@ def test_a_letter_whose_replay_has_not_come_to_it_yet_stays(world: World) -> Non
     die(world, "B")
     replay_letters(world.deps, f"id:{queued}", "incident", rate=1, canary=False)
     world.clock.pass_(1_000 * DAY)
-    assert go(world, letters=30)["letters"] == 0
+    assert prune_after(world, letters=30)["letters"] == 0
     assert all_letters(world.database)[0].state == "queued"
 
 
@@ -173,7 +173,7 @@ def test_removed_letters_are_an_entry_of_the_audit_log_by_tallyhook_itself(world
     for item in "ABC":
         die(world, item)
     world.clock.pass_(31 * DAY)
-    go(world, letters=30)
+    prune_after(world, letters=30)
     with world.database.read() as conn:
         newest = audit.entries(conn, limit=1)[0]
     assert (newest.who, newest.action) == (world.deps.principal.name, "letters.expire")
@@ -183,28 +183,28 @@ def test_removed_letters_are_an_entry_of_the_audit_log_by_tallyhook_itself(world
 
 def test_nothing_removed_leaves_no_entry(world: World) -> None:
     die(world)
-    go(world, letters=30, inbox=90)
+    prune_after(world, letters=30, inbox=90)
     with world.database.read() as conn:
         assert audit.head(conn).number == 0
 
 
 def test_more_than_a_transaction_takes_goes_in_one_call(world: World) -> None:
     many = 2 * BATCH_SIZE + 7
-    heard(world, *(f"e{number}" for number in range(many)), ago=100)
-    heard(world, "young")
-    assert go(world, inbox=90)["events"] == many
+    receive(world, *(f"e{number}" for number in range(many)), ago=100)
+    receive(world, "young")
+    assert prune_after(world, inbox=90)["events"] == many
     assert events(world) == ["young"]
 
 
 def test_two_clocks_that_prune_at_once_remove_each_row_once(world: World) -> None:
     many = 3 * BATCH_SIZE
-    heard(world, *(f"e{number}" for number in range(many)), ago=100)
+    receive(world, *(f"e{number}" for number in range(many)), ago=100)
     settle(world, *(f"P{number}" for number in range(many)), ago=100)
-    heard(world, "young")
+    receive(world, "young")
     settle(world, "Young")
     sum_all(world)
     with ThreadPoolExecutor(2) as clocks:
-        both = list(clocks.map(lambda _: go(world, inbox=90), range(2)))
-    rest = go(world, inbox=90)  # what one clock had locked when the other passed by
+        both = list(clocks.map(lambda _: prune_after(world, inbox=90), range(2)))
+    rest = prune_after(world, inbox=90)  # what one clock had locked when the other passed by
     assert [sum(one[what] for one in [*both, rest]) for what in ("events", "settlements")] == [many, many]
     assert (events(world), settlements(world)) == (["young"], ["Young"])

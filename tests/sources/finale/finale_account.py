@@ -46,8 +46,8 @@ class Account(Simulated):
 
     def reads(self, collection: str) -> int:
         """How many list reads of a collection there were."""
-        found: int = self.status()["requests"].get(f"GET /demo/api/{collection}/", 0)
-        return found
+        count: int = self.status()["requests"].get(f"GET /demo/api/{collection}/", 0)
+        return count
 
     def close(self) -> None:
         """Close our side."""

@@ -91,9 +91,9 @@ def test_pings_can_be_delayed(servers: Servers, simulate: Simulate) -> None:
     assert (account.status()["webhooks"]["delayed"] > 0, receiver.ids) == (True, [])
 
 
-def test_a_ping_that_is_acknowledged_is_told_by_its_id(servers: Servers, simulate: Simulate) -> None:
+def test_a_ping_that_is_acknowledged_is_shown_by_its_id(servers: Servers, simulate: Simulate) -> None:
     account, receiver = bridged(servers, simulate, failures=2)
     account.change(3, "product")
     account.wait_for(is_quiet)
-    told = set(account.control.get("/_sim/acknowledged").json())
-    assert told == set(receiver.ids)
+    answer = set(account.control.get("/_sim/acknowledged").json())
+    assert answer == set(receiver.ids)

@@ -136,30 +136,30 @@ def test_a_whole_read_says_how_many_records_it_will_have(simulate: Simulate, kin
 def test_months_follow_each_other_without_a_gap_and_never_wider_than_accepted(
     first: datetime, length: timedelta
 ) -> None:
-    asked: list[Window] = []
+    windows: list[Window] = []
 
     def read(window: Window) -> list[Band]:
-        asked.append(window)
+        windows.append(window)
         return []
 
     start = first.replace(tzinfo=UTC)
     list(Walk(read, "productUrl", 4, lambda: NOW).months(start, start + length))
-    assert all(window.upper - window.lower <= WIDEST for window in asked)
-    assert all(window.lower.month == (window.upper - timedelta(seconds=1)).month for window in asked)
-    assert [window.upper for window in asked[:-1]] == [window.lower for window in asked[1:]]
-    assert not asked or asked[0].lower == start.replace(microsecond=0)
-    assert not asked or asked[-1].upper >= min(start + length, NOW).replace(microsecond=0)
+    assert all(window.upper - window.lower <= WIDEST for window in windows)
+    assert all(window.lower.month == (window.upper - timedelta(seconds=1)).month for window in windows)
+    assert [window.upper for window in windows[:-1]] == [window.lower for window in windows[1:]]
+    assert not windows or windows[0].lower == start.replace(microsecond=0)
+    assert not windows or windows[-1].upper >= min(start + length, NOW).replace(microsecond=0)
 
 
 def test_the_seconds_that_pass_while_the_last_month_is_read_are_not_asked_for_once_more() -> None:
-    asked: list[Window] = []
+    windows: list[Window] = []
     now = NOW
 
     def read(window: Window) -> list[Band]:
         nonlocal now
-        asked.append(window)
+        windows.append(window)
         now += timedelta(seconds=2)
         return []
 
     list(Walk(read, "productUrl", 4, lambda: now).months(NOW - timedelta(hours=1), None))
-    assert len(asked) == 1
+    assert len(windows) == 1

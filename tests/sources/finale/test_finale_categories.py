@@ -22,19 +22,19 @@ def listings(*rows: dict[str, Any], customization: Any = NAMED) -> list[Listing]
 
 
 def test_a_category_by_its_id_has_its_name() -> None:
-    (found,) = listings(OLDER)
-    assert (found.category, found.category_path) == ("Soap", "Soap")
+    (row,) = listings(OLDER)
+    assert (row.category, row.category_path) == ("Soap", "Soap")
 
 
 def test_the_newer_spelling_goes_before_the_older_one() -> None:
-    (found,) = listings(product("A", userCategory="##user01", category="Bath"))
-    assert found.category == "Bath"
+    (row,) = listings(product("A", userCategory="##user01", category="Bath"))
+    assert row.category == "Bath"
 
 
 @pytest.mark.parametrize("customization", [Refusal(404), Refusal(403), {}, {"productUserCategoryList": "x"}, []])
 def test_a_category_that_has_no_name_stays_visible_as_its_id(customization: Any) -> None:
-    (found,) = listings(OLDER, customization=customization)
-    assert (found.category, found.extra) == (None, '{"userCategory":"##user01"}')
+    (row,) = listings(OLDER, customization=customization)
+    assert (row.category, row.extra) == (None, '{"userCategory":"##user01"}')
 
 
 def test_a_product_alone_has_its_category_too() -> None:

@@ -149,16 +149,16 @@ def test_another_record_than_the_one_asked_for_is_a_bad_answer() -> None:
 
 
 def test_a_record_is_asked_for_by_its_url_as_it_came() -> None:
-    asked: list[bytes] = []
+    urls: list[bytes] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(request.url.raw_path)
+        urls.append(request.url.raw_path)
         return httpx.Response(200, json={"productUrl": "/demo/api/product/4x8%20DJ%2F15%25"})
 
     context = Context("finale", Unlimited(), transport=lambda: httpx.MockTransport(answer))
     source = connect(context, {"account": "demo", "api_key": "k", "api_secret": "s"})
     source.fetch([Ref(Kind.PRODUCT, "4x8%20DJ%2F15%25")])
-    assert asked == [b"/demo/api/product/4x8%20DJ%2F15%25"]
+    assert urls == [b"/demo/api/product/4x8%20DJ%2F15%25"]
 
 
 @pytest.mark.parametrize("id_", ["../../secrets", "a/b", "a?b=c", "a#b", "..", "."])

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.domain.collector import collector_paused
 from app.errors import BadAnswer, Unmappable
 from app.sources.finale.columnar import Band, bands, single
-from app.sources.finale.pauses import paused_gc
 
 
 def read(document: bytes, rows: int = 3) -> list[Band]:
@@ -51,15 +51,15 @@ def test_a_document_is_read_column_by_column(document: Any, expected: Any) -> No
     ("document", "message"),
     [
         (b"", "empty body"),
-        (b"[]", "no complete JSON object"),
-        (b'{"url":["x"', "no complete JSON object"),
-        (b'{"url":["x"]}}', "no complete JSON object"),
+        (b"[]", "not a complete JSON object"),
+        (b'{"url":["x"', "not a complete JSON object"),
+        (b'{"url":["x"]}}', "not a complete JSON object"),
         (b'{"url":"x"}', "'url' is no array"),
         (b'{"url":["x"],"a":1}', "'a' is no array"),
         (b'{"url":["x"],"a":[1,2]}', "'a' has 2 cells for 1 records"),
         (b'{"url":[],"a":[1]}', "'a' has 1 cells for 0 records"),
         (b'{"a":[1]}', "no column 'url' in an answer that has a"),
-        (b'{"url":' + b"[" * 200_000, "no complete JSON object"),
+        (b'{"url":' + b"[" * 200_000, "not a complete JSON object"),
     ],
 )
 def test_what_is_no_such_document_is_a_bad_answer(document: bytes, message: str) -> None:
@@ -83,9 +83,9 @@ def columnised(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
 @given(ROWS, st.integers(1, 5), st.sampled_from([None, 1]))
 def test_any_document_gives_its_rows_back(rows: list[dict[str, Any]], size: int, indent: int | None) -> None:
     document = json.dumps(columnised(rows), indent=indent).encode()
-    found = records(document, size)
+    result = records(document, size)
     wanted = [{"url": str(index), **row} for index, row in enumerate(rows)]
-    assert [_without_empty(row) for row in found] == [_without_empty(row) for row in wanted]
+    assert [_without_empty(row) for row in result] == [_without_empty(row) for row in wanted]
 
 
 @given(ROWS, st.integers(1, 5))
@@ -137,8 +137,8 @@ def test_a_long_document_comes_in_bands() -> None:
 
 
 def test_the_collector_rests_only_meanwhile() -> None:
-    with paused_gc():
-        with paused_gc():
+    with collector_paused():
+        with collector_paused():
             assert not gc.isenabled()
         assert not gc.isenabled()
     assert gc.isenabled()

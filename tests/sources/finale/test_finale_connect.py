@@ -29,7 +29,7 @@ def test_a_missing_option_is_named(name: str, value: str | None) -> None:
 
 def test_an_unknown_option_is_named_with_those_there_are() -> None:
     with pytest.raises(
-        BadConfiguration, match="no option 'acount'; did you mean account\\? There are account, api_key"
+        BadConfiguration, match="no option 'acount'; did you mean account\\? use one of: account, api_key"
     ):
         connect(acount="x")
 

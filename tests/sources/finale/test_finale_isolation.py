@@ -32,7 +32,7 @@ HUGE = 99_999_999_999_999_999_999
 REPLACED = "a\N{REPLACEMENT CHARACTER}b"
 
 
-def told(pages: Iterable[Page]) -> tuple[list[str], list[str]]:
+def ids_and_failures(pages: Iterable[Page]) -> tuple[list[str], list[str]]:
     """The first key fields of the records and of the failed ones."""
     read = list(pages)
     records = [key_of(record)[0] for page in read for record in page.records]
@@ -40,8 +40,8 @@ def told(pages: Iterable[Page]) -> tuple[list[str], list[str]]:
 
 
 def failed(pages: Iterable[Page]) -> BadRecord:
-    (found,) = (bad for page in pages for bad in page.failed)
-    return found
+    (result,) = (bad for page in pages for bad in page.failed)
+    return result
 
 
 def price(amount: Any) -> list[dict[str, Any]]:
@@ -83,7 +83,7 @@ def test_a_bad_product_harms_only_itself(fields: dict[str, Any], said: str) -> N
         source.window(Kind.PRODUCT, datetime(2026, 4, 20, tzinfo=UTC), NOW),
     ):
         read = list(pages)
-        assert told(read) == (["A", "C"], ["B"])
+        assert ids_and_failures(read) == (["A", "C"], ["B"])
         assert failed(read).error.startswith(f"product B: {said}")
     assert ([bad.external_id for bad in fetched.failed], list(fetched.gone)) == (["B"], [])
 
@@ -96,7 +96,7 @@ def test_what_is_nested_deeper_than_anybody_reads_harms_only_its_product(
     deep = f"{opening * depth}1{closing * depth}"
     rows = json.dumps(columns([product("A"), product("B", internalName="@"), product("C")])).replace('"@"', deep)
     pages = list(stub({PRODUCTS: rows.encode()}).full(Kind.PRODUCT))
-    assert told(pages) == (["A", "C"], ["B"])
+    assert ids_and_failures(pages) == (["A", "C"], ["B"])
     assert "internalName is " in failed(pages).error
 
 
@@ -122,7 +122,7 @@ def test_a_record_without_a_readable_id_harms_no_other(url: Any) -> None:
     ):
         bad = {**row, next(iter(row)): url}
         source = stub({collection: columns([bad, row])})
-        assert told(source.full(kind)) == (["A"], [""]), kind
+        assert ids_and_failures(source.full(kind)) == (["A"], [""]), kind
 
 
 @pytest.mark.parametrize("number", ["1e400", "1" + 5000 * "0", "NaN", "1.5"])
@@ -130,7 +130,7 @@ def test_a_record_without_a_readable_id_harms_no_other(url: Any) -> None:
 def test_a_number_that_nobody_reads_harms_only_its_order(field: str, number: str) -> None:
     rows = columns([order("1"), order("2", **{field: "@"}), order("3")])
     document = json.dumps(rows).replace('"@"', number).encode()
-    assert {"1", "3"} <= set(told(stub({ORDERS: document}).full(Kind.ORDER))[0])
+    assert {"1", "3"} <= set(ids_and_failures(stub({ORDERS: document}).full(Kind.ORDER))[0])
 
 
 def test_a_product_asked_for_by_its_sku_fails_as_that_item() -> None:
@@ -153,7 +153,7 @@ def test_a_null_among_the_lines_of_an_order_says_nothing() -> None:
 
 
 @pytest.mark.parametrize(("url", "said"), [(5, "5"), (None, "null"), ("", '""'), ([], "[]")])
-def test_a_record_without_a_readable_url_is_told_by_what_stands_there(url: Any, said: str) -> None:
+def test_a_record_without_a_readable_url_is_shown_by_what_stands_there(url: Any, said: str) -> None:
     pages = list(
         stub({FACILITIES: columns([{"facilityUrl": url}, {"facilityUrl": "/a/api/facility/A"}])}).full(Kind.LOCATION)
     )
@@ -167,7 +167,7 @@ def test_a_record_without_a_readable_url_is_told_by_what_stands_there(url: Any, 
 def test_a_number_that_is_none_harms_only_its_record(number: bytes) -> None:
     body = json.dumps(columns([product("A", cost=1), product("B", cost=7)])).encode()
     pages = stub({PRODUCTS: body.replace(b"[1, 7]", b"[1, " + number + b"]")}).full(Kind.PRODUCT)
-    assert told(pages) == (["A"], ["B"])
+    assert ids_and_failures(pages) == (["A"], ["B"])
 
 
 @pytest.mark.parametrize("text", [rb"a\u0000b", rb"a\ud83db", b"a\xffb", b"a\x00b", b"a\x01b"])
@@ -199,7 +199,7 @@ def test_a_bad_stock_row_harms_only_its_product_at_its_place(fields: dict[str, A
     rows = [stock("A"), stock("B", "1"), stock("B", "2", **fields), stock("C")]
     source = stub({STOCK: columns(rows)})
     pages = list(source.full(Kind.STOCK))
-    assert told(pages) == (["A", "B", "C"], ["B"])
+    assert ids_and_failures(pages) == (["A", "B", "C"], ["B"])
     assert failed(pages).error.startswith(f"stock B: {said}")
     assert pages[-1].complete is not None
     assert [bad.external_id for bad in source.fetch([Ref(Kind.STOCK, "*")]).failed] == ["B"]
@@ -216,13 +216,13 @@ def test_a_sum_of_which_a_row_is_unreadable_is_not_delivered() -> None:
 
 def test_a_stock_row_of_no_product_is_a_failure_without_an_id() -> None:
     rows = [stock("A"), stock("B", productUrl=None)]
-    assert told(stub({STOCK: columns(rows)}).full(Kind.STOCK)) == (["A"], [""])
+    assert ids_and_failures(stub({STOCK: columns(rows)}).full(Kind.STOCK)) == (["A"], [""])
 
 
 @pytest.mark.parametrize("url", [5, {}, True])
 def test_a_stock_row_of_an_unreadable_product_leaves_in_doubt_which_one_it_is(url: Any) -> None:
     rows = [stock("A"), stock("B", productUrl=url, productId="MUG")]
-    assert told(stub({STOCK: columns(rows)}).full(Kind.STOCK)) == (["A"], [""])
+    assert ids_and_failures(stub({STOCK: columns(rows)}).full(Kind.STOCK)) == (["A"], [""])
 
 
 def test_stock_read_for_one_product_says_nothing_of_others() -> None:
@@ -253,7 +253,7 @@ def test_a_bad_order_harms_only_itself(fields: dict[str, Any], said: str) -> Non
     source = stub({ORDERS: rows, "order/2": order("2", **fields)})
     for pages in (source.full(Kind.ORDER), source.delta(Kind.ORDER, "2026-05-20T00:00:00")):
         read = list(pages)
-        assert told(read) == (["1", "3"], ["2"])
+        assert ids_and_failures(read) == (["1", "3"], ["2"])
         assert failed(read).error.startswith(f"order 2: {said}")
         assert not [change for page in read for change in page.changes]
     assert [bad.external_id for bad in source.fetch([Ref(Kind.ORDER, "2")]).failed] == ["2"]
@@ -295,13 +295,13 @@ def test_a_bad_order_harms_no_other_order_of_its_day(fields: dict[str, Any]) -> 
 )
 def test_a_bad_place_or_party_harms_only_itself(collection: str, kind: Kind, good: Any, bad: Any) -> None:
     pages = list(stub({collection: columns([good, bad])}).full(kind))
-    assert told(pages) == (["1"], ["2"])
+    assert ids_and_failures(pages) == (["1"], ["2"])
     assert pages[-1].complete == Scope(kind)
 
 
 def test_a_bad_customer_is_nobodys_failure() -> None:
     rows = [{"partyUrl": "/p/2", "roleTypeIdList": ["CUSTOMER"], "groupName": {}}]
-    assert told(stub({PARTIES: columns(rows)}).full(Kind.VENDOR)) == ([], [])
+    assert ids_and_failures(stub({PARTIES: columns(rows)}).full(Kind.VENDOR)) == ([], [])
 
 
 def test_a_name_that_is_a_number_is_its_text() -> None:
@@ -330,8 +330,8 @@ def test_one_bad_row_of_many_costs_two_readings_for_each_halving() -> None:
     source = stub({PRODUCTS: columns(rows)})
     band = source._client.collection("product")[0]
     reading, sizes = counted(lambda part: mapping.products(part, Terms(), NOW))
-    found = readable(Kind.PRODUCT, "productUrl", band, reading)
-    assert ([record.external_id for record in found.records], len(sizes)) == (
+    result = readable(Kind.PRODUCT, "productUrl", band, reading)
+    assert ([record.external_id for record in result.records], len(sizes)) == (
         [str(index) for index in range(1024) if index != 700],
         21,
     )

@@ -104,8 +104,8 @@ def test_the_price_is_that_of_the_wanted_list_or_the_list_price_or_none(
 
 
 def test_a_price_has_the_currency_it_names() -> None:
-    found = listing(priceList=[price("LIST_PRICE", 1500, "JPY")], cost=900)
-    assert (found.price_minor, found.cost_minor, found.currency) == (1500, 900, "JPY")
+    row = listing(priceList=[price("LIST_PRICE", 1500, "JPY")], cost=900)
+    assert (row.price_minor, row.cost_minor, row.currency) == (1500, 900, "JPY")
 
 
 def test_a_price_without_a_currency_has_the_accounts() -> None:
@@ -122,8 +122,8 @@ def supplier(party: str, **fields: Any) -> dict[str, Any]:
 
 
 def test_the_main_supplier_is_the_one_marked_main() -> None:
-    found = listing(supplierList=[supplier("1"), supplier("2", supplierPrefOrderId="10_MAIN_SUPPL", leadTime=9)])
-    assert (found.supplier_id, found.lead_time_days) == ("2", 9)
+    row = listing(supplierList=[supplier("1"), supplier("2", supplierPrefOrderId="10_MAIN_SUPPL", leadTime=9)])
+    assert (row.supplier_id, row.lead_time_days) == ("2", 9)
 
 
 def test_without_a_mark_the_first_supplier_is_the_main_one() -> None:
@@ -132,14 +132,14 @@ def test_without_a_mark_the_first_supplier_is_the_main_one() -> None:
 
 def test_a_blank_supplier_is_none() -> None:
     blank: dict[str, Any] = {"supplierPartyUrl": "", "supplierPrefOrderId": "10_MAIN_SUPPL", "leadTime": 3}
-    found = listing(supplierList=[{}, blank, supplier("7", supplierProductId="x", leadTime=9)])
-    assert (found.supplier_id, found.supplier_sku, found.lead_time_days) == ("7", "x", 9)
+    row = listing(supplierList=[{}, blank, supplier("7", supplierProductId="x", leadTime=9)])
+    assert (row.supplier_id, row.supplier_sku, row.lead_time_days) == ("7", "x", 9)
 
 
 @pytest.mark.parametrize("url", ["/demo/api/partygroup/", "/demo/api/partygroup", " "])
 def test_a_supplier_whose_url_has_no_id_is_none(url: str) -> None:
-    found = listing(supplierList=[{"supplierPartyUrl": url, "leadTime": 3}, supplier("7", leadTime=9)])
-    assert (found.supplier_id, found.lead_time_days) == ("7", 9)
+    row = listing(supplierList=[{"supplierPartyUrl": url, "leadTime": 3}, supplier("7", leadTime=9)])
+    assert (row.supplier_id, row.lead_time_days) == ("7", 9)
 
 
 def test_a_product_without_a_cost_of_its_own_costs_what_its_main_supplier_takes() -> None:
@@ -172,7 +172,7 @@ def test_a_number_where_a_text_belongs_is_the_text_it_is_spelled_with(
 def test_a_number_beside_texts_harms_none_of_them() -> None:
     columns = {"productUrl": ["/p/A", "/p/B", "/p/C"], "productId": ["10,024", 10024, None]}
     texts = {name: json.dumps(cells).encode() for name, cells in columns.items()}
-    assert [one.sku for one in mapping.products(Band(3, texts), Terms(), BEGAN)] == ["10,024", "10024", None]
+    assert [product.sku for product in mapping.products(Band(3, texts), Terms(), BEGAN)] == ["10,024", "10024", None]
 
 
 def test_a_number_as_a_suppliers_code_is_its_text() -> None:
@@ -181,8 +181,8 @@ def test_a_number_as_a_suppliers_code_is_its_text() -> None:
 
 def test_a_stock_row_may_spell_sku_lot_and_packing_as_numbers() -> None:
     row = {"productUrl": None, "productId": 77, "lotId": 5, "normalizedPackingString": 6, "quantityOnHand": 1}
-    (found,) = counts(row)
-    assert (found.listing_id, json.loads(found.extra or "")) == (
+    (result,) = counts(row)
+    assert (result.listing_id, json.loads(result.extra or "")) == (
         "sku:77",
         [{"lot": "5", "packing": "6", "quantity": "1"}],
     )
@@ -194,8 +194,8 @@ def test_all_suppliers_are_kept_the_blank_ones_too() -> None:
 
 
 def test_a_category_is_its_own_path() -> None:
-    found = listing(category="Tea")
-    assert (found.category, found.category_path) == ("Tea", "Tea")
+    row = listing(category="Tea")
+    assert (row.category, row.category_path) == ("Tea", "Tea")
 
 
 def test_the_products_own_lead_time_counts_when_the_supplier_has_none() -> None:
@@ -203,8 +203,8 @@ def test_the_products_own_lead_time_counts_when_the_supplier_has_none() -> None:
 
 
 def test_reorder_numbers_come_from_a_guideline() -> None:
-    found = listing(reorderGuidelineList=[{"x": 1}, {"reorderPoint": 5, "reorderQuantity": 12.50}])
-    assert (found.reorder_point, str(found.reorder_quantity)) == (Decimal(5), "12.5")
+    row = listing(reorderGuidelineList=[{"x": 1}, {"reorderPoint": 5, "reorderQuantity": 12.50}])
+    assert (row.reorder_point, str(row.reorder_quantity)) == (Decimal(5), "12.5")
 
 
 def test_reorder_numbers_come_from_the_top_level_when_no_guideline_has_any() -> None:
@@ -216,8 +216,8 @@ def test_reorder_numbers_come_from_the_top_level_when_no_guideline_has_any() -> 
     [("PRODUCT_ACTIVE", True), (None, True), ("PRODUCT_INACTIVE", False), ("PRODUCT_ODD", False)],
 )
 def test_an_inactive_product_is_not_deleted(status: str | None, active: bool) -> None:
-    found = listing(statusId=status)
-    assert (found.active, found.deleted) == (active, False)
+    row = listing(statusId=status)
+    assert (row.active, row.deleted) == (active, False)
 
 
 def test_an_unknown_status_stays_visible() -> None:
@@ -225,9 +225,9 @@ def test_an_unknown_status_stays_visible() -> None:
 
 
 def test_units_of_weight_and_contents_of_an_unknown_shape_stay_in_extra() -> None:
-    found = listing(weightUomId="WT_lb", contentList=[{"contentUrl": "/demo/api/content/1"}])
-    assert (found.unit, found.images) == (None, None)
-    assert json.loads(found.extra or "") == {
+    row = listing(weightUomId="WT_lb", contentList=[{"contentUrl": "/demo/api/content/1"}])
+    assert (row.unit, row.images) == (None, None)
+    assert json.loads(row.extra or "") == {
         "contentList": [{"contentUrl": "/demo/api/content/1"}],
         "weightUomId": "WT_lb",
     }
@@ -239,8 +239,8 @@ def test_a_field_nobody_maps_is_in_extra() -> None:
 
 def test_the_version_is_the_update_time() -> None:
     at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-    found = listing(lastUpdatedDate="2026-01-02T03:04:05")
-    assert (found.version, found.modified_at) == (micros(at), at)
+    row = listing(lastUpdatedDate="2026-01-02T03:04:05")
+    assert (row.version, row.modified_at) == (micros(at), at)
 
 
 def test_the_version_without_an_update_time_is_when_the_read_began() -> None:
@@ -276,8 +276,8 @@ def test_a_row_without_any_quantity_contributes_nothing() -> None:
 
 def test_lots_packings_and_orders_are_kept_in_an_order_of_their_own() -> None:
     rows = [{"quantityOnHand": 2, "lotId": "L_2"}, {"quantityOnHand": 1, "lotId": "L_1", "orderUrl": "/o/1"}]
-    told = [{"lot": "L_1", "order": "/o/1", "quantity": "1"}, {"lot": "L_2", "quantity": "2"}]
-    assert json.loads(counts(*rows)[0].extra or "") == told
+    result = [{"lot": "L_1", "order": "/o/1", "quantity": "1"}, {"lot": "L_2", "quantity": "2"}]
+    assert json.loads(counts(*rows)[0].extra or "") == result
     assert counts(*rows) == counts(*reversed(rows))
 
 
@@ -315,17 +315,17 @@ def test_an_order_without_any_amount_has_no_total() -> None:
 
 def test_a_line_keeps_what_has_no_place_of_its_own() -> None:
     line = {"orderItemUrl": "/o/1/orderItem/00000001", "quantity": 1, "normalizedPackingString": "36 cs 36/1"}
-    told = json.loads(order(orderItemList=[line]).lines or "")[0]
-    assert (told["line_id"], told["extra"]) == ("00000001", {"normalizedPackingString": "36 cs 36/1"})
+    parsed = json.loads(order(orderItemList=[line]).lines or "")[0]
+    assert (parsed["line_id"], parsed["extra"]) == ("00000001", {"normalizedPackingString": "36 cs 36/1"})
 
 
 def test_a_purchase_is_of_its_supplier_and_for_its_destination() -> None:
-    found = order(
+    parsed = order(
         orderTypeId="PURCHASE_ORDER",
         destinationFacilityUrl="/demo/api/facility/10000",
         orderRoleList=[{"roleTypeId": "CUSTOMER", "partyId": "9"}, {"roleTypeId": "SUPPLIER", "partyId": "10001"}],
     )
-    assert (found.party_id, found.location_id) == ("10001", "10000")
+    assert (parsed.party_id, parsed.location_id) == ("10001", "10000")
 
 
 def test_a_vendor_has_the_mail_and_phone_of_its_contacts() -> None:
@@ -335,35 +335,35 @@ def test_a_vendor_has_the_mail_and_phone_of_its_contacts() -> None:
         {"contactMechTypeId": "TELECOM_NUMBER", "contactNumber": "555-0100"},
     ]
     row = {"partyUrl": "/p/1", "roleTypeIdList": ["SUPPLIER"], "contactMechList": contacts}
-    found = mapping.vendors(band(row), BEGAN)[0]
-    assert (found.email, found.phone) == ("a@example.com", "555-0100")
+    result = mapping.vendors(band(row), BEGAN)[0]
+    assert (result.email, result.phone) == ("a@example.com", "555-0100")
 
 
 BLANKS = {"supplierPartyUrl": "", "supplierPrefOrderId": "", "supplierProductId": "", "leadTime": ""}
 
 
 def test_a_supplier_whose_fields_are_all_empty_is_blank() -> None:
-    found = listing(supplierList=[BLANKS, {"supplierPartyUrl": "/demo/api/partygroup/7", "leadTime": "3"}])
-    assert (found.supplier_id, found.lead_time_days) == ("7", 3)
+    row = listing(supplierList=[BLANKS, {"supplierPartyUrl": "/demo/api/partygroup/7", "leadTime": "3"}])
+    assert (row.supplier_id, row.lead_time_days) == ("7", 3)
 
 
 def test_an_empty_price_is_none() -> None:
-    found = listing(priceList=[{"productPriceTypeId": "LIST_PRICE", "price": ""}])
-    assert found.price_minor is None
+    row = listing(priceList=[{"productPriceTypeId": "LIST_PRICE", "price": ""}])
+    assert row.price_minor is None
 
 
 def test_empty_numbers_of_a_reorder_guideline_are_none() -> None:
-    found = listing(reorderGuidelineList=[{"reorderPoint": "", "reorderQuantity": ""}, {"reorderPoint": 5}])
-    assert found.reorder_point == 5
+    row = listing(reorderGuidelineList=[{"reorderPoint": "", "reorderQuantity": ""}, {"reorderPoint": 5}])
+    assert row.reorder_point == 5
 
 
 def test_an_empty_price_harms_no_other_of_its_band() -> None:
     columns = {"productUrl": ["/p/A", "/p/B"], "priceList": [[price("LIST_PRICE", 0.1)], [price("LIST_PRICE")]]}
     columns["priceList"][1][0]["price"] = ""  # type: ignore[index]
-    found = mapping.products(
+    result = mapping.products(
         Band(2, {name: json.dumps(cells).encode() for name, cells in columns.items()}), Terms(), BEGAN
     )
-    assert [one.price_minor for one in found] == [10, None]
+    assert [one.price_minor for one in result] == [10, None]
 
 
 @pytest.mark.parametrize("record", [mapping.locations, mapping.vendors])
@@ -374,5 +374,5 @@ def test_an_empty_status_says_no_more_than_none(record: Any) -> None:
         "roleTypeIdList": [["SUPPLIER"], ["SUPPLIER"]],
         "statusId": ["", "ODD"],
     }
-    found = record(Band(2, {name: json.dumps(cells).encode() for name, cells in columns.items()}), BEGAN)
-    assert [one.active for one in found] == [True, False]
+    row = record(Band(2, {name: json.dumps(cells).encode() for name, cells in columns.items()}), BEGAN)
+    assert [one.active for one in row] == [True, False]

@@ -35,9 +35,9 @@ def test_many_years_cost_no_more(simulate: Simulate) -> None:
 
 def test_a_filter_that_overlooks_the_newest_orders_is_noticed(simulate: Simulate) -> None:
     account = simulate(orders=120, row_cap=100, cap_unfiltered=True)
-    found = sorted(account.source(row_cap="100").order_ids(LATELY, TODAY))
-    assert found == truth(account, LATELY, TODAY)
-    assert len(found) > 20
+    ids = sorted(account.source(row_cap="100").order_ids(LATELY, TODAY))
+    assert ids == truth(account, LATELY, TODAY)
+    assert len(ids) > 20
 
 
 def test_a_filter_that_is_ignored_does_no_harm(simulate: Simulate) -> None:
@@ -56,7 +56,7 @@ def test_an_order_dated_otherwise_than_it_was_made_is_on_its_date(simulate: Simu
     assert list(account.source().order_ids(date(2026, 1, 1), date(2026, 12, 31))) == [(date(2026, 2, 3), order.id)]
 
 
-def test_a_date_that_is_none_is_told() -> None:
+def test_a_date_that_is_none_is_reported() -> None:
     columns = {"orderUrl": b'["/demo/api/order/1"]', "orderDate": b'["soon"]'}
     with pytest.raises(Unmappable, match="soon"):
         list(days(Band(1, columns)))

@@ -22,29 +22,29 @@ def line(quantity: float, price: float | None = None, **fields: Any) -> dict[str
 def order(*lines: dict[str, Any], added: list[dict[str, Any]] | None = None, **fields: Any) -> Order:
     usual = {"orderUrl": "/a/api/order/1", "orderId": "1", "orderTypeId": "SALES_ORDER"}
     row = {**usual, "orderItemList": list(lines), "orderAdjustmentList": added or [], **fields}
-    (found,) = orders.orders(single(msgspec.json.encode(row)), Terms(), BEGAN)
-    return found
+    (result,) = orders.orders(single(msgspec.json.encode(row)), Terms(), BEGAN)
+    return result
 
 
-def lines_of(found: Order) -> list[OrderLine]:
-    return msgspec.json.decode(found.lines or "[]", type=list[OrderLine])
+def lines_of(parsed: Order) -> list[OrderLine]:
+    return msgspec.json.decode(parsed.lines or "[]", type=list[OrderLine])
 
 
 @pytest.mark.parametrize(
     ("quantity", "price", "shown", "total"), [(3000, 0.015, "0.015", 4500), (250, 0.33704, "0.33704", 8426)]
 )
 def test_a_price_below_a_cent_is_exact(quantity: int, price: float, shown: str, total: int) -> None:
-    (found,) = lines_of(order(line(quantity, price)))
-    assert (found.unit_price, found.total_minor) == (shown, total)
+    (parsed,) = lines_of(order(line(quantity, price)))
+    assert (parsed.unit_price, parsed.total_minor) == (shown, total)
 
 
 def test_what_rounding_the_lines_leaves_over_is_a_line() -> None:
-    found = order(line(1, 0.004), line(1, 0.004), line(1, 0.004))
-    assert [(each.kind, each.total_minor) for each in lines_of(found)] == [
+    parsed = order(line(1, 0.004), line(1, 0.004), line(1, 0.004))
+    assert [(each.kind, each.total_minor) for each in lines_of(parsed)] == [
         *[("sold", 0)] * 3,
         ("rounding", 1),
     ]
-    assert found.total_minor == 1
+    assert parsed.total_minor == 1
 
 
 ADDED: list[dict[str, Any]] = [
@@ -57,21 +57,21 @@ ADDED: list[dict[str, Any]] = [
 
 
 def test_adjustments_are_discount_tax_and_charge() -> None:
-    found = order(line(2, 10), added=ADDED)
-    told = (found.subtotal_minor, found.discount_minor, found.tax_minor, found.service_charge_minor)
-    assert (*told, found.total_minor, found.net_minor) == (2000, 150, 265, 700, 2815, 2815)
+    parsed = order(line(2, 10), added=ADDED)
+    result = (parsed.subtotal_minor, parsed.discount_minor, parsed.tax_minor, parsed.service_charge_minor)
+    assert (*result, parsed.total_minor, parsed.net_minor) == (2000, 150, 265, 700, 2815, 2815)
 
 
 def test_lines_and_adjustments_add_up_to_the_total() -> None:
-    found = order(line(7, 0.333), line(2, None), added=ADDED)
-    assert sum(each.total_minor or 0 for each in lines_of(found)) == found.total_minor
+    parsed = order(line(7, 0.333), line(2, None), added=ADDED)
+    assert sum(each.total_minor or 0 for each in lines_of(parsed)) == parsed.total_minor
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_a_return_is_negative_whichever_way_it_is_told(sign: int) -> None:
-    found = order(line(2 * sign, 10), orderTypeId="SALES_RETURN")
-    (returned,) = lines_of(found)
-    assert (returned.kind, returned.quantity, returned.total_minor, found.net_minor) == (
+def test_a_return_is_negative_whichever_way_it_is_shown(sign: int) -> None:
+    parsed = order(line(2 * sign, 10), orderTypeId="SALES_RETURN")
+    (returned,) = lines_of(parsed)
+    assert (returned.kind, returned.quantity, returned.total_minor, parsed.net_minor) == (
         "returned",
         "-2",
         -2000,
@@ -87,8 +87,8 @@ def test_a_line_says_what_became_of_the_goods(type_id: str, kind: str) -> None:
 
 
 def test_a_transfer_without_prices_has_lines_and_no_total() -> None:
-    found = order(line(4), orderTypeId="TRANSFER_ORDER")
-    assert (found.total_minor, lines_of(found)[0].quantity) == (None, "4")
+    parsed = order(line(4), orderTypeId="TRANSFER_ORDER")
+    assert (parsed.total_minor, lines_of(parsed)[0].quantity) == (None, "4")
 
 
 def test_an_order_says_where_it_was_sold() -> None:
@@ -104,15 +104,15 @@ def test_what_comes_back_is_negative_whatever_it_costs(quantity: int, price: flo
 
 def test_a_fee_that_is_more_than_what_comes_back_is_ours() -> None:
     fee = [{"amount": -5, "description": "Restocking fee"}]
-    found = order(line(1, 3), added=fee, orderTypeId="SALES_RETURN")
-    assert ([each.total_minor for each in lines_of(found)], found.net_minor) == ([-300, 500], 200)
+    parsed = order(line(1, 3), added=fee, orderTypeId="SALES_RETURN")
+    assert ([each.total_minor for each in lines_of(parsed)], parsed.net_minor) == ([-300, 500], 200)
 
 
 @pytest.mark.parametrize("type_id", ["PURCHASE_RETURN", "PURCHASE_RETURN_ORDER"])
 def test_what_goes_back_to_a_supplier_is_no_return_of_a_sale(type_id: str) -> None:
     roles = [{"roleTypeId": role, "partyId": role.lower()} for role in ("CUSTOMER", "SUPPLIER")]
-    found = order(line(2, 10), orderTypeId=type_id, orderRoleList=roles)
-    assert (found.type, found.party_id, found.net_minor, [each.kind for each in lines_of(found)]) == (
+    parsed = order(line(2, 10), orderTypeId=type_id, orderRoleList=roles)
+    assert (parsed.type, parsed.party_id, parsed.net_minor, [each.kind for each in lines_of(parsed)]) == (
         "purchase_return",
         "supplier",
         -2000,
@@ -144,7 +144,7 @@ def test_lines_of_an_order_of_an_unknown_type_are_not_sold(type_id: str) -> None
     assert [each.kind for each in lines_of(order(line(1, 2), orderTypeId=type_id))] == ["other"]
 
 
-def test_lines_of_an_order_that_tells_no_type_are_sold() -> None:
+def test_lines_of_an_order_that_shows_no_type_are_sold() -> None:
     assert [each.kind for each in lines_of(order(line(1, 2), orderTypeId=None))] == ["sold"]
 
 

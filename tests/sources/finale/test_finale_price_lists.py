@@ -23,9 +23,9 @@ PRICES = [
 def price(price_list: str, **answers: Any) -> int | None:
     row = product("A", priceList=PRICES)
     source = stub({PRODUCTS: columns([row]), f"{PRODUCTS}A": row, **answers}, price_list=price_list)
-    (found,) = source.fetch([Ref(Kind.PRODUCT, "A")]).records
-    assert isinstance(found, Listing)
-    return found.price_minor
+    (record,) = source.fetch([Ref(Kind.PRODUCT, "A")]).records
+    assert isinstance(record, Listing)
+    return record.price_minor
 
 
 @pytest.mark.parametrize("price_list", ["Wholesale", "wholesale", "##user6"])
@@ -38,7 +38,7 @@ def test_a_name_that_the_account_does_not_have_chooses_nothing() -> None:
 
 
 @pytest.mark.parametrize("answer", [Refusal(404), {"productUserPriceList": "x"}, []])
-def test_an_account_that_tells_no_names_has_none(answer: Any) -> None:
+def test_an_account_that_shows_no_names_has_none(answer: Any) -> None:
     assert price("Wholesale", **{CUSTOMIZATION: answer}) is None
 
 

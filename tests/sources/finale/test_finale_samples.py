@@ -2,15 +2,14 @@
 
 import json
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.errors import TallyhookError
-from app.sources.finale import samples
+from tests.sources.finale import finale_samples as samples
+from tests.sources.finale.finale_samples import FOLDER
 
-FOLDER = Path(samples.__file__).parent / "samples"
 MANIFEST = json.loads((FOLDER / "manifest.json").read_text())
 RECORDS = [entry for entry in MANIFEST if entry["as"] not in ("reference", "error")]
 ERRORS = [entry for entry in MANIFEST if entry["as"] == "error"]

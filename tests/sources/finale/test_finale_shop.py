@@ -39,8 +39,8 @@ def prices(account: Account) -> list[dict[str, Any]]:
 
 
 def test_some_list_prices_are_below_a_cent(account: Account) -> None:
-    told = [price.get("price") or 0 for price in prices(account) if price["productPriceTypeId"] == "LIST_PRICE"]
-    assert [price for price in told if round(price, 2) != price]
+    row = [price.get("price") or 0 for price in prices(account) if price["productPriceTypeId"] == "LIST_PRICE"]
+    assert [price for price in row if round(price, 2) != price]
 
 
 @pytest.mark.parametrize("field", ["price", "currencyUomId"])
@@ -60,8 +60,8 @@ def test_some_suppliers_are_blank(account: Account, blank: dict[str, None]) -> N
 
 
 def test_a_category_is_spelled_in_the_older_or_in_the_newer_way(account: Account) -> None:
-    told = {(row["category"] is None, row["userCategory"] is None) for row in rows(account, "product")}
-    assert told == {(False, True), (True, False)}
+    documented = {(row["category"] is None, row["userCategory"] is None) for row in rows(account, "product")}
+    assert documented == {(False, True), (True, False)}
 
 
 def test_the_customization_names_every_category_of_the_older_spelling(account: Account) -> None:
@@ -70,8 +70,8 @@ def test_the_customization_names_every_category_of_the_older_spelling(account: A
 
 
 def test_the_old_login_spells_its_addresses_in_both_ways(simulate: Simulate) -> None:
-    told = simulate(legacy_cookie=True).control.post("/demo/api/auth", json=LOGIN).json()
-    assert told["resourceProduct"] == told["resourceProductUrl"] == "/demo/api/product/"
+    answer = simulate(legacy_cookie=True).control.post("/demo/api/auth", json=LOGIN).json()
+    assert answer["resourceProduct"] == answer["resourceProductUrl"] == "/demo/api/product/"
 
 
 def orders(account: Account) -> list[dict[str, Any]]:

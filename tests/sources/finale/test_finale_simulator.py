@@ -11,7 +11,7 @@ import pytest
 from app.domain import Kind
 from app.sources import demo, simulator
 from app.sources.finale.simulator import create
-from app.sources.finale.simulator.api_rest import PATHS
+from app.sources.finale.simulator.api import PATHS
 from tests.sources.finale.finale_account import Account, api
 from tests.sources.simulated import Servers
 

@@ -184,9 +184,9 @@ def test_an_order_is_kept_as_it_was_sent(account: Account) -> None:
         "orderItemList": [{"productUrl": "/demo/api/product/NOPE", "quantity": 2, "unitPrice": 0.015}],
         "referenceNumber": "R-1",
     }
-    told = api(account, "POST", "api/order/", json=sent).json()
+    answer = api(account, "POST", "api/order/", json=sent).json()
     wanted = {**sent, "orderItemList": [{"productUrl": None, "quantity": 2, "unitPrice": 0.015}]}
-    assert {name: told[name] for name in sent} == wanted
+    assert {name: answer[name] for name in sent} == wanted
 
 
 @pytest.fixture
@@ -214,8 +214,8 @@ def test_a_post_of_an_old_login_must_name_its_session(old: Account, secret: dict
 def test_a_post_of_an_old_login_that_names_its_session_is_taken(old: Account) -> None:
     old.control.post("/demo/api/auth", json={"username": "u", "password": "p"})
     secret = {"sessionSecret": old.control.cookies["JSESSIONID"]}
-    told = old.control.post("/demo/api/product/", json={"internalName": "Mug", **secret}).json()
-    assert told["internalName"] == "Mug"
+    answer = old.control.post("/demo/api/product/", json={"internalName": "Mug", **secret}).json()
+    assert answer["internalName"] == "Mug"
 
 
 def test_changes_with_an_unknown_wish_are_refused(account: Account) -> None:

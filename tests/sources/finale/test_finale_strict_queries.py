@@ -46,8 +46,8 @@ def test_a_report_that_is_no_json_is_not_found(account: Account) -> None:
 
 
 def test_a_report_has_the_columns_it_was_asked_for(account: Account) -> None:
-    told = "productStockQuantityOnHandUnitsSum_54__VW5pdHNcblFvSA=="
-    params = {**PLAIN, "rowDimensions": "productProductId_86", "metrics": told, "reportTitle": "Stock"}
+    result = "productStockQuantityOnHandUnitsSum_54__VW5pdHNcblFvSA=="
+    params = {**PLAIN, "rowDimensions": "productProductId_86", "metrics": result, "reportTitle": "Stock"}
     rows = api(account, "GET", REPORT, params=params).json()
     assert {tuple(row) for row in rows} == {("Product ID", "Units\nQoH")}
 
@@ -91,8 +91,8 @@ NODES = "{ edges { node { productId } } }"
     ],
 )
 def test_a_query_with_anything_unknown_fails_as_a_whole(account: Account, query: str) -> None:
-    told = graphql(account, query)
-    assert (told["data"], bool(told["errors"][0]["message"])) == (None, True)
+    answer = graphql(account, query)
+    assert (answer["data"], bool(answer["errors"][0]["message"])) == (None, True)
 
 
 def test_a_query_with_an_unknown_key_beside_it_fails(account: Account) -> None:
@@ -101,14 +101,14 @@ def test_a_query_with_an_unknown_key_beside_it_fails(account: Account) -> None:
 
 def test_a_query_is_answered_with_what_it_asks_for_and_nothing_else(account: Account) -> None:
     query = "query Page($n: Int) { page: productViewConnection(first: $n) { edges { node { sku: productId } } } }"
-    told = graphql(account, query, variables={"n": 2})["data"]
-    assert [sorted(edge) for edge in told["page"]["edges"]] == [["node"], ["node"]]
-    assert list(told["page"]["edges"][0]["node"]) == ["sku"]
+    answer = graphql(account, query, variables={"n": 2})["data"]
+    assert [sorted(edge) for edge in answer["page"]["edges"]] == [["node"], ["node"]]
+    assert list(answer["page"]["edges"][0]["node"]) == ["sku"]
 
 
 @pytest.mark.parametrize("mode", ["asc", "desc"])
 def test_a_query_is_sorted_as_it_asks(account: Account, mode: str) -> None:
     query = f'query {{ productViewConnection(sort: [{{field: "productId", mode: "{mode}"}}]) {NODES} }}'
     edges = graphql(account, query)["data"]["productViewConnection"]["edges"]
-    told = [edge["node"]["productId"] for edge in edges]
-    assert told == sorted(told, reverse=mode == "desc")
+    result = [edge["node"]["productId"] for edge in edges]
+    assert result == sorted(result, reverse=mode == "desc")

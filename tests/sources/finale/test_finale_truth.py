@@ -88,8 +88,8 @@ def test_every_product_is_found_by_its_sku(simulate: Simulate) -> None:
     account = simulate(products=12)
     source = account.source()
     for row in account.truth("product"):
-        found = source.fetch([Ref(Kind.PRODUCT, f"sku:{row['sku']}")]).records
-        assert [record.external_id for record in found] == [row["external_id"]]
+        result = source.fetch([Ref(Kind.PRODUCT, f"sku:{row['sku']}")]).records
+        assert [record.external_id for record in result] == [row["external_id"]]
 
 
 def test_a_sku_that_a_capped_filter_overlooks_is_found_by_its_url(simulate: Simulate) -> None:
@@ -137,8 +137,10 @@ def test_blank_cells_mean_the_same_as_nulls(simulate: Simulate) -> None:
 
 
 def test_the_shop_has_prices_in_other_lists_and_blank_suppliers(simulate: Simulate) -> None:
-    found = [record for page in simulate(products=200).source().full(Kind.PRODUCT) for record in page.records]
-    listings = [record for record in found if isinstance(record, Listing)]
-    unchosen = [one for one in listings if one.price_minor is None and "##user6" in (one.prices or "")]
-    blank = [one for one in listings if (one.suppliers or "").startswith("[{},") and one.supplier_id]
+    result = [record for page in simulate(products=200).source().full(Kind.PRODUCT) for record in page.records]
+    listings = [record for record in result if isinstance(record, Listing)]
+    unchosen = [
+        listing for listing in listings if listing.price_minor is None and "##user6" in (listing.prices or "")
+    ]
+    blank = [listing for listing in listings if (listing.suppliers or "").startswith("[{},") and listing.supplier_id]
     assert (len(unchosen) > 0, len(blank) > 0) == (True, True)

@@ -24,9 +24,9 @@ NOW = datetime.fromtimestamp(AT, UTC)
 
 
 def headers(**changed: str) -> dict[str, str]:
-    told = {"webhook-id": ID, "webhook-timestamp": str(AT), "webhook-signature": SIGNATURE}
-    told.update({name.replace("_", "-"): value for name, value in changed.items()})
-    return {name: value for name, value in told.items() if value}
+    result = {"webhook-id": ID, "webhook-timestamp": str(AT), "webhook-signature": SIGNATURE}
+    result.update({name.replace("_", "-"): value for name, value in changed.items()})
+    return {name: value for name, value in result.items() if value}
 
 
 def signed(key: bytes, body: bytes = BODY, id_: str = ID, at: int = AT) -> str:
@@ -44,8 +44,8 @@ def test_a_sku_that_may_not_fit_a_key_owes_all_products(length: int, owed: str) 
 
 
 def test_half_an_emoji_in_a_notice_does_not_refuse_it() -> None:
-    found = BridgeReceiver(["k"]).parse({}, notice("\ud83d"))
-    assert list(found.changes) == [Change(Kind.PRODUCT, "sku:\N{REPLACEMENT CHARACTER}")]
+    result = BridgeReceiver(["k"]).parse({}, notice("\ud83d"))
+    assert list(result.changes) == [Change(Kind.PRODUCT, "sku:\N{REPLACEMENT CHARACTER}")]
 
 
 def test_the_reference_vector_is_accepted() -> None:
@@ -222,7 +222,7 @@ def test_without_an_id_each_delivery_is_a_new_one() -> None:
     assert parse(body).event_id != parse(body).event_id
 
 
-def test_a_notice_tells_when_it_happened() -> None:
+def test_a_notice_shows_when_it_happened() -> None:
     assert parse({"event": "x", "timestamp": "2026-01-02T03:04:05Z"}).occurred_at == datetime(
         2026, 1, 2, 3, 4, 5, tzinfo=UTC
     )

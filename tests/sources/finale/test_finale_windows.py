@@ -134,10 +134,10 @@ class Shelf:
             (self.start + timedelta(seconds=second), str(index)) for index, second in enumerate(seconds)
         )
         self.cap = cap
-        self.asked: list[Window] = []
+        self.windows: list[Window] = []
 
     def read(self, window: Window) -> list[Band]:
-        self.asked.append(window)
+        self.windows.append(window)
         inside = [row for row in self.rows if window.lower <= row[0] <= window.upper][: self.cap]
         if not inside:
             return []
@@ -161,13 +161,13 @@ def test_a_walk_finds_every_record_however_they_lie(seconds: list[int]) -> None:
 def test_no_window_is_wider_than_the_vendor_accepts(seconds: list[int]) -> None:
     shelf = Shelf(seconds, cap=4)
     shelf.walk()
-    assert all(window.upper - window.lower <= WIDEST for window in shelf.asked)
+    assert all(window.upper - window.lower <= WIDEST for window in shelf.windows)
 
 
 def test_a_walk_ends_a_little_after_now() -> None:
     shelf = Shelf([], cap=4)
     shelf.walk()
-    assert shelf.asked[-1].upper == NOW + AHEAD
+    assert shelf.windows[-1].upper == NOW + AHEAD
 
 
 @pytest.mark.parametrize(

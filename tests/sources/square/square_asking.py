@@ -27,11 +27,11 @@ def get(account: Account, path: str, params: dict[str, Any] | None = None, **hea
     return account.control.get(path, params=params, headers=_signed(headers))
 
 
-def told(answer: httpx.Response) -> Json:
+def document_of(answer: httpx.Response) -> Json:
     """The document of an answer that is a success."""
     assert answer.status_code == 200, answer.text
-    found: Json = answer.json()
-    return found
+    result: Json = answer.json()
+    return result
 
 
 def refusal(answer: httpx.Response) -> tuple[int, str, str | None]:
@@ -45,7 +45,7 @@ def every(account: Account, path: str, body: Json, name: str) -> list[Json]:
     rows: list[Json] = []
     cursor = None
     while True:
-        page = told(post(account, path, {**body, **({"cursor": cursor} if cursor else {})}))
+        page = document_of(post(account, path, {**body, **({"cursor": cursor} if cursor else {})}))
         rows += page.get(name, [])
         cursor = page.get("cursor")
         if not cursor:

@@ -60,8 +60,8 @@ def extras(thing: Any) -> Iterator[str]:
 
 def dumped(thing: Any) -> dict[str, Any]:
     """An object of the SDK as a dictionary; some come as one already."""
-    found: dict[str, Any] = thing if isinstance(thing, dict) else thing.dict()
-    return found
+    result: dict[str, Any] = thing if isinstance(thing, dict) else thing.dict()
+    return result
 
 
 def ids(things: Any) -> list[str]:

@@ -19,20 +19,20 @@ class Call(NamedTuple):
 
 def item(shop: Account, place: int = 0) -> str:
     """The id of an item."""
-    found: str = shop.world.catalog.item_id(place)
-    return found
+    result: str = shop.world.catalog.item_id(place)
+    return result
 
 
 def variation(shop: Account, place: int = 3) -> str:
     """The id of a variation."""
-    found: str = shop.world.catalog.variation_id(place)
-    return found
+    result: str = shop.world.catalog.variation_id(place)
+    return result
 
 
 def thing(shop: Account, type_: str) -> str:
     """The id of the first object of a type that items mention."""
-    found: str = next(one.id for one in shop.world.catalog.things.all if one.type == type_)
-    return found
+    result: str = next(one.id for one in shop.world.catalog.things.all if one.type == type_)
+    return result
 
 
 def types_of(things: Any) -> set[str]:
@@ -47,8 +47,8 @@ def names_of(things: Any) -> list[str]:
 
 def places(shop: Account) -> list[str]:
     """The ids of all locations."""
-    found: list[str] = shop.world.location_ids
-    return found
+    result: list[str] = shop.world.location_ids
+    return result
 
 
 def query(**parts: Any) -> Callable[[Square, Account], Any]:

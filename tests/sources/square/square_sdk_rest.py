@@ -17,7 +17,7 @@ ORDERS = [
     Call(
         "orders of a location",
         lambda sdk, shop: sdk.orders.search(location_ids=places(shop)[:1]),
-        lambda got, shop: {one.location_id for one in got.orders} == {places(shop)[0]},
+        lambda got, shop: {order.location_id for order in got.orders} == {places(shop)[0]},
     ),
     Call(
         "a page of orders",
@@ -105,7 +105,9 @@ PLACES = [
     Call(
         "vendors by name",
         lambda sdk, _: sdk.vendors.search(sort={"field": "NAME", "order": "DESC"}),
-        lambda got, _: [one.name for one in got.vendors] == sorted((one.name for one in got.vendors), reverse=True),
+        lambda got, _: (
+            [vendor.name for vendor in got.vendors] == sorted((one.name for one in got.vendors), reverse=True)
+        ),
     ),
     Call(
         "vendors of a state",
@@ -155,7 +157,7 @@ PLACES = [
     Call(
         "events of a type",
         lambda sdk, _: sdk.events.search_events(query={"filter": {"event_types": ["inventory.count.updated"]}}),
-        lambda got, _: {one.type for one in got.events} == {"inventory.count.updated"},
+        lambda got, _: {event.type for event in got.events} == {"inventory.count.updated"},
     ),
     Call(
         "subscriptions",

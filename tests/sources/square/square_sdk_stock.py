@@ -26,7 +26,7 @@ INVENTORY = [
     Call(
         "counts of some",
         lambda sdk, shop: sdk.inventory.batch_get_counts(catalog_object_ids=[variation(shop)]),
-        lambda got, shop: {one.catalog_object_id for one in got.items} == {variation(shop)},
+        lambda got, shop: {item.catalog_object_id for item in got.items} == {variation(shop)},
     ),
     Call(
         "counts since",

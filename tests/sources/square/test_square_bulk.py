@@ -126,7 +126,7 @@ def test_a_changed_item_comes_with_its_listings(simulate: Simulate) -> None:
     item, version = account.world.catalog.touch(0), account.world.catalog.edited()
     item.version = version
     (page,) = account.source.window(Kind.PRODUCT, moment_of(version), None)
-    assert keys_of([page]) == [(one.id,) for one in item.variations]
+    assert keys_of([page]) == [(variation.id,) for variation in item.variations]
     assert not page.changes
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from app.sources.simulating.settings import read
-from app.sources.square.simulator.keeping import keeper_of, opened
+from app.sources.square.simulator.account import keeper_of, opened
 from app.sources.square.simulator.settings import Options
 from app.sources.square.simulator.shop_life import ShopLife
 from tests.sources.square.square_account import Account, Simulate
-from tests.sources.square.square_asking import CHANGES, COUNTS, Json, every, get, post, told
+from tests.sources.square.square_asking import CHANGES, COUNTS, Json, document_of, every, get, post
 
 COUNTED = ("IN_STOCK", "RESERVED_FOR_SALE", "ORDERED_FROM_VENDOR")
 Spot = tuple[str, str, str]
@@ -53,8 +53,8 @@ def received(row: Json) -> datetime:
 
 def inner(row: Json) -> Json:
     """What is told of a change."""
-    found: Json = row[row["type"].lower()]
-    return found
+    result: Json = row[row["type"].lower()]
+    return result
 
 
 def test_the_changes_add_up_to_the_counts(account: Account) -> None:
@@ -74,19 +74,19 @@ def test_changes_come_newest_first_where_asked(account: Account) -> None:
 
 
 def test_a_page_of_changes_holds_a_hundred_unless_asked(account: Account) -> None:
-    assert len(told(post(account, CHANGES))["changes"]) == 100
+    assert len(document_of(post(account, CHANGES))["changes"]) == 100
 
 
 def test_changes_of_one_variation_come_newest_first(account: Account) -> None:
     id_ = next(inner(row)["catalog_object_id"] for row in reversed(changes(account)))
-    rows = told(get(account, f"/v2/inventory/{id_}/changes"))["changes"]
+    rows = document_of(get(account, f"/v2/inventory/{id_}/changes"))["changes"]
     assert rows == list(reversed(changes(account, catalog_object_ids=[id_])))
 
 
 def test_changes_of_one_variation_can_be_had_for_one_location(account: Account) -> None:
     row = next(row for row in changes(account) if row["type"] == "PHYSICAL_COUNT")
     id_, place = inner(row)["catalog_object_id"], inner(row)["location_id"]
-    rows = told(get(account, f"/v2/inventory/{id_}/changes", {"location_ids": place}))["changes"]
+    rows = document_of(get(account, f"/v2/inventory/{id_}/changes", {"location_ids": place}))["changes"]
     assert rows
     assert all(place in inner(one).values() for one in rows)
 
@@ -127,17 +127,17 @@ def test_only_what_was_sold_has_a_price(account: Account) -> None:
 def test_one_change_is_found_by_its_id(account: Account, kind: str) -> None:
     row = changes(account, types=[kind.upper()])[-1]
     path = f"/v2/inventory/{kind.replace('_', '-')}s/{row[kind]['id']}"
-    assert list(told(get(account, path)).values()) == [row[kind]]
+    assert list(document_of(get(account, path)).values()) == [row[kind]]
 
 
-def test_an_older_version_tells_one_location_of_an_adjustment(account: Account) -> None:
-    row = told(post(account, CHANGES, {"types": ["ADJUSTMENT"]}, square_version="2025-08-20"))["changes"][0]
+def test_an_older_version_shows_one_location_of_an_adjustment(account: Account) -> None:
+    row = document_of(post(account, CHANGES, {"types": ["ADJUSTMENT"]}, square_version="2025-08-20"))["changes"][0]
     assert ("location_id" in row["adjustment"], "to_location_id" in row["adjustment"]) == (True, False)
 
 
 def test_an_older_version_has_transfers(account: Account) -> None:
     account.change(1, "transfer")
-    row = told(post(account, CHANGES, {"types": ["TRANSFER"]}, square_version="2025-08-20"))["changes"][-1]
+    row = document_of(post(account, CHANGES, {"types": ["TRANSFER"]}, square_version="2025-08-20"))["changes"][-1]
     assert {"from_location_id", "to_location_id", "state"} <= row["transfer"].keys()
 
 
@@ -157,7 +157,7 @@ def test_the_log_outlives_a_restart(tmp_path: Path) -> None:
 def test_a_page_of_a_huge_account_costs_only_itself(simulate: Simulate) -> None:
     account = simulate(products=280_000, orders=0)
     body = {"limit": 1000, "sort": {"order": "DESC"}}
-    first = told(post(account, CHANGES, body))
-    second = told(post(account, CHANGES, {**body, "cursor": first["cursor"]}))
+    first = document_of(post(account, CHANGES, body))
+    second = document_of(post(account, CHANGES, {**body, "cursor": first["cursor"]}))
     numbers = [account.world.catalog.place_of(inner(row)["catalog_object_id"], "VAR") for row in second["changes"]]
     assert (len(numbers), numbers) == (1000, sorted(numbers, reverse=True))

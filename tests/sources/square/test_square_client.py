@@ -83,16 +83,16 @@ def test_eleven_locations_are_refused_by_square(simulate: Simulate, client_of: C
 
 
 def test_a_redirect_is_refused_credentials_and_its_host_is_not_asked() -> None:
-    asked = []
+    hosts = []
 
     def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(request.url.host)
+        hosts.append(request.url.host)
         return httpx.Response(302, headers={"location": "https://elsewhere.example/login"})
 
     context = Context("square", Unlimited(), transport=lambda: httpx.MockTransport(answer))
     with pytest.raises(AuthRejected):
         Client(context, "https://square.example", "t", "2026-09-16", 10.0).locations()
-    assert asked == ["square.example"]
+    assert hosts == ["square.example"]
 
 
 def test_a_record_of_another_shape_is_unmappable() -> None:
@@ -208,14 +208,14 @@ class Counting:
     """A budget that remembers what was asked of it."""
 
     def __init__(self) -> None:
-        self.asked: list[Sequence[Limit]] = []
+        self.limits: list[Sequence[Limit]] = []
 
     def take(self, limits: Sequence[Limit]) -> float:
-        self.asked.append(limits)
+        self.limits.append(limits)
         return 0.0
 
 
 def test_every_call_is_counted_against_the_shared_budget(simulate: Simulate, client_of: ClientOf) -> None:
     budget = Counting()
     client_of(simulate(), budget=budget).locations()
-    assert budget.asked == [(Limit("calls", 10, 1.0),)]
+    assert budget.limits == [(Limit("calls", 10, 1.0),)]

@@ -91,7 +91,7 @@ def test_a_location_is_as_new_as_our_clock_when_it_was_read() -> None:
 
 
 @pytest.mark.parametrize(("age", "ready"), [(1, False), (3, True)])
-def test_whether_an_order_is_young_is_told_by_our_clock(age: int, ready: bool) -> None:
+def test_whether_an_order_is_young_is_decided_by_our_clock(age: int, ready: bool) -> None:
     created = (NOW - timedelta(minutes=age)).isoformat()
     source = stub(
         {

@@ -26,16 +26,16 @@ IN_BATH = {"categories": [{"id": "C2"}]}
 def fetched(thing: dict[str, Any], *related: Any, **answers: Any) -> Listing:
     """The only listing of an item, among related objects."""
     source = stub({RETRIEVE: {"objects": [thing, *related]}, **answers})
-    (found,) = source.fetch([Ref(Kind.PRODUCT, thing["id"])]).records
-    assert isinstance(found, Listing)
-    return found
+    (record,) = source.fetch([Ref(Kind.PRODUCT, thing["id"])]).records
+    assert isinstance(record, Listing)
+    return record
 
 
-def test_a_listing_tells_the_name_of_its_category() -> None:
+def test_a_listing_shows_the_name_of_its_category() -> None:
     assert fetched(item("I1", variation("V1"), data=IN_BATH), BATH).category == "Bath"
 
 
-def test_a_listing_tells_the_path_to_its_category_from_the_root_down() -> None:
+def test_a_listing_shows_the_path_to_its_category_from_the_root_down() -> None:
     assert fetched(item("I1", variation("V1"), data=IN_BATH), BATH).category_path == "Home / Bath"
 
 
@@ -43,12 +43,12 @@ def test_a_category_at_the_top_is_its_own_path() -> None:
     assert fetched(item("I1", variation("V1"), data={"categories": [{"id": "C1"}]}), HOME).category_path == "Home"
 
 
-def test_of_an_unknown_category_only_the_id_is_told() -> None:
-    found = fetched(item("I1", variation("V1"), data=IN_BATH))
-    assert (found.category_id, found.category, found.category_path) == ("C2", None, None)
+def test_of_an_unknown_category_only_the_id_is_shown() -> None:
+    row = fetched(item("I1", variation("V1"), data=IN_BATH))
+    assert (row.category_id, row.category, row.category_path) == ("C2", None, None)
 
 
-def test_a_full_read_tells_the_names_of_categories() -> None:
+def test_a_full_read_shows_the_names_of_categories() -> None:
     answers = {SEARCH: {"objects": [item("I1", variation("V1"), data=IN_BATH)]}, RETRIEVE: {"objects": [BATH]}}
     first = next(iter(stub(answers).full(Kind.PRODUCT)))
     assert [record.category for record in first.records] == ["Bath"]  # type: ignore[union-attr]
@@ -60,8 +60,8 @@ def test_an_unreadable_category_does_not_harm_the_listing() -> None:
         "id": "C2",
         "category_data": {"name": 7, "path_to_root": [None, {"category_id": 3}, "x"]},
     }
-    found = fetched(item("I1", variation("V1"), data=IN_BATH), odd)
-    assert (found.sku, found.category) == ("SKU-V1", None)
+    row = fetched(item("I1", variation("V1"), data=IN_BATH), odd)
+    assert (row.sku, row.category) == ("SKU-V1", None)
 
 
 def test_a_listing_mentions_its_category_and_those_above() -> None:
@@ -124,7 +124,7 @@ def image(id_: str) -> dict[str, Any]:
     return {"type": "IMAGE", "id": id_, "image_data": {"name": f"Photo {id_}", "url": f"https://x.example/{id_}.jpg"}}
 
 
-def test_a_listing_tells_its_images_the_variations_own_first() -> None:
+def test_a_listing_shows_its_images_the_variations_own_first() -> None:
     thing = item("I1", variation("V1", data={"image_ids": ["P2"]}), data={"image_ids": ["P1"]})
     images = json.loads(fetched(thing, image("P1"), image("P2")).images or "[]")
     assert [(one["id"], one["url"]) for one in images] == [
@@ -133,14 +133,14 @@ def test_a_listing_tells_its_images_the_variations_own_first() -> None:
     ]
 
 
-def test_a_unit_is_told_as_people_write_it() -> None:
+def test_a_unit_is_shown_as_people_write_it() -> None:
     thing = item("I1", variation("V1", data={"measurement_unit_id": "U1"}))
-    found = fetched(thing, {**UNIT, "measurement_unit_data": POUND})
-    assert (found.unit, found.unit_precision) == ("lb", 2)
+    row = fetched(thing, {**UNIT, "measurement_unit_data": POUND})
+    assert (row.unit, row.unit_precision) == ("lb", 2)
 
 
 @pytest.mark.parametrize("said", [{}, {"precision": None}])
-def test_a_unit_that_tells_no_precision_has_squares_default(said: dict[str, Any]) -> None:
+def test_a_unit_that_shows_no_precision_has_squares_default(said: dict[str, Any]) -> None:
     thing = item("I1", variation("V1", data={"measurement_unit_id": "U1"}))
     unit = {"measurement_unit": POUND["measurement_unit"], **said}
     assert fetched(thing, {**UNIT, "measurement_unit_data": unit}).unit_precision == 3
@@ -153,8 +153,8 @@ def test_what_has_no_unit_has_no_precision() -> None:
 def test_a_unit_of_the_merchants_own_has_its_name() -> None:
     own = {"measurement_unit": {"custom_unit": {"name": "Bundle", "abbreviation": "bdl"}}, "precision": 0}
     thing = item("I1", variation("V1", data={"measurement_unit_id": "U1"}))
-    found = fetched(thing, {**UNIT, "measurement_unit_data": own})
-    assert (found.unit, found.unit_precision) == ("Bundle", 0)
+    row = fetched(thing, {**UNIT, "measurement_unit_data": own})
+    assert (row.unit, row.unit_precision) == ("Bundle", 0)
 
 
 def test_options_have_the_names_of_option_and_value() -> None:
@@ -165,7 +165,7 @@ def test_options_have_the_names_of_option_and_value() -> None:
     ]
 
 
-def test_modifier_lists_tell_what_can_be_chosen_and_what_it_costs() -> None:
+def test_modifier_lists_show_what_can_be_chosen_and_what_it_costs() -> None:
     thing = item("I1", variation("V1"), data={"modifier_list_info": [{"modifier_list_id": "M1"}]})
     assert json.loads(fetched(thing, MILK).modifiers or "[]") == [
         {
@@ -177,7 +177,7 @@ def test_modifier_lists_tell_what_can_be_chosen_and_what_it_costs() -> None:
     ]
 
 
-def test_a_modifier_list_that_is_off_for_the_item_is_not_told() -> None:
+def test_a_modifier_list_that_is_off_for_the_item_is_not_shown() -> None:
     thing = item("I1", variation("V1"), data={"modifier_list_info": [{"modifier_list_id": "M1", "enabled": False}]})
     assert fetched(thing, MILK).modifiers is None
 
@@ -189,7 +189,7 @@ def test_taxes_have_names_and_percentages() -> None:
     ]
 
 
-def test_what_is_unknown_is_told_by_its_id() -> None:
+def test_what_is_unknown_is_shown_by_its_id() -> None:
     thing = item("I1", variation("V1"), data={"tax_ids": ["T1"]})
     assert json.loads(fetched(thing).taxes or "[]") == [{"id": "T1"}]
 
@@ -206,8 +206,8 @@ def test_mentions_are_all_that_names_come_from() -> None:
         "measurement_unit_id": "U1",
         "item_option_values": [{"item_option_id": "O1", "item_option_value_id": "OV2"}],
     }
-    found = fetched(item("I1", variation("V1", data=own), data=data), BATH)
-    assert json.loads(found.mentions or "[]") == ["C1", "C2", "M1", "O1", "P1", "T1", "U1"]
+    row = fetched(item("I1", variation("V1", data=own), data=data), BATH)
+    assert json.loads(row.mentions or "[]") == ["C1", "C2", "M1", "O1", "P1", "T1", "U1"]
 
 
 # where it is sold
@@ -246,18 +246,18 @@ def test_an_item_and_a_variation_at_different_locations_are_sold_nowhere() -> No
 
 
 def test_an_archived_item_says_so() -> None:
-    found = fetched(item("I1", variation("V1"), data={"is_archived": True}))
-    assert (found.archived, found.active) == (True, False)
+    row = fetched(item("I1", variation("V1"), data={"is_archived": True}))
+    assert (row.archived, row.active) == (True, False)
 
 
-def test_the_locations_where_it_is_sold_out_are_told() -> None:
+def test_the_locations_where_it_is_sold_out_are_shown() -> None:
     overrides = [
         {"location_id": "L1", "sold_out": True, "sold_out_valid_until": "2026-07-01T00:00:00Z"},
         {"location_id": "L2", "sold_out": False},
         {"location_id": "L3", "sold_out": True},
     ]
-    found = fetched(item("I1", variation("V1", data={"location_overrides": overrides})))
-    assert json.loads(found.sold_out or "[]") == [
+    row = fetched(item("I1", variation("V1", data={"location_overrides": overrides})))
+    assert json.loads(row.sold_out or "[]") == [
         {"location_id": "L1", "until": "2026-07-01T00:00:00Z"},
         {"location_id": "L3"},
     ]
@@ -285,8 +285,8 @@ OLD_INFOS = [
 
 
 def supplied(**data: Any) -> tuple[str | None, str | None, int | None]:
-    found = fetched(item("I1", variation("V1", data=data)))
-    return found.supplier_id, found.supplier_sku, found.cost_minor
+    row = fetched(item("I1", variation("V1", data=data)))
+    return row.supplier_id, row.supplier_sku, row.cost_minor
 
 
 def test_the_older_spelling_of_vendors_is_read() -> None:
@@ -294,8 +294,8 @@ def test_the_older_spelling_of_vendors_is_read() -> None:
 
 
 def test_all_vendors_of_the_older_spelling_are_kept() -> None:
-    found = fetched(item("I1", variation("V1", data={"item_variation_vendor_infos": OLD_INFOS})))
-    assert [one["supplier_id"] for one in json.loads(found.suppliers or "[]")] == ["S1", "S2"]
+    row = fetched(item("I1", variation("V1", data={"item_variation_vendor_infos": OLD_INFOS})))
+    assert [entry["supplier_id"] for entry in json.loads(row.suppliers or "[]")] == ["S1", "S2"]
 
 
 def test_a_deleted_vendor_of_the_older_spelling_supplies_nothing() -> None:
@@ -322,13 +322,13 @@ def test_a_blank_vendor_is_none() -> None:
     assert supplied(vendor_information=new) == ("S7", "n-7", None)
 
 
-def test_a_deleted_item_tells_when_it_was_deleted() -> None:
+def test_a_deleted_item_shows_when_it_was_deleted() -> None:
     gone = {"type": "ITEM", "id": "I1", "version": 9, "is_deleted": True, "updated_at": "2026-05-09T08:00:00Z"}
     (scope,) = stub({RETRIEVE: {"objects": [gone]}}).fetch([Ref(Kind.PRODUCT, "I1")]).covers
     assert scope.changed == datetime(2026, 5, 9, 8, tzinfo=UTC)
 
 
-def test_a_live_item_tells_no_time_of_deletion() -> None:
+def test_a_live_item_shows_no_time_of_deletion() -> None:
     (scope,) = stub({RETRIEVE: {"objects": [item("I1", variation("V1"))]}}).fetch([Ref(Kind.PRODUCT, "I1")]).covers
     assert scope.changed is None
 
@@ -343,14 +343,14 @@ def test_objects_are_asked_for_a_thousand_at_a_time() -> None:
 def test_where_the_newer_spelling_of_vendors_is_blank_the_older_one_is_read() -> None:
     older = {"id": "X", "item_variation_vendor_info_data": {"vendor_id": "VB", "sku": "b"}}
     data = {"vendor_information": [{}], "item_variation_vendor_infos": [older]}
-    found = fetched(item("I1", variation("V1", data=data)))
-    assert (found.supplier_id, found.supplier_sku) == ("VB", "b")
+    row = fetched(item("I1", variation("V1", data=data)))
+    assert (row.supplier_id, row.supplier_sku) == ("VB", "b")
 
 
 def test_an_entry_without_a_vendor_is_not_the_main_supplier() -> None:
     data = {"vendor_information": [{"vendor_code": "c"}, {"vendor_id": "", "vendor_code": "d"}, {"vendor_id": "VR"}]}
-    found = fetched(item("I1", variation("V1", data=data)))
-    assert (found.supplier_id, found.supplier_sku) == ("VR", None)
+    row = fetched(item("I1", variation("V1", data=data)))
+    assert (row.supplier_id, row.supplier_sku) == ("VR", None)
 
 
 def test_an_empty_code_of_a_vendor_is_none() -> None:
@@ -368,7 +368,7 @@ def test_what_is_present_only_at_a_closed_location_is_sold_nowhere(at: str, is_s
     assert fetched(item("I1", variation("V1", **only)), **CLOSED).active is is_sold
 
 
-def test_a_description_that_is_only_told_beside_its_markup_is_read() -> None:
+def test_a_description_that_is_only_shown_beside_its_markup_is_read() -> None:
     data = {"description_html": "<p>Warm</p>", "description_plaintext": "Warm"}
     assert fetched(item("I1", variation("V1"), data=data)).description == "Warm"
 
@@ -384,9 +384,9 @@ def test_a_token_that_may_not_read_locations_reads_products_all_the_same() -> No
 
 def retrieved(thing: dict[str, Any], *related: dict[str, Any]) -> Listing:
     """The same where an answer has only what was asked for."""
-    (found,) = stub({RETRIEVE: by_ids(thing, *related)}).fetch([Ref(Kind.PRODUCT, thing["id"])]).records
-    assert isinstance(found, Listing)
-    return found
+    (record,) = stub({RETRIEVE: by_ids(thing, *related)}).fetch([Ref(Kind.PRODUCT, thing["id"])]).records
+    assert isinstance(record, Listing)
+    return record
 
 
 LARGE = {
@@ -400,30 +400,30 @@ IN_LARGE = {"item_option_values": [{"item_option_id": "O1", "item_option_value_i
 @pytest.mark.parametrize("values", [{}, {"values": [{"type": "ITEM_OPTION_VAL", "id": "OV2"}]}])
 def test_an_option_value_that_is_an_object_of_its_own_has_its_name(values: dict[str, Any]) -> None:
     size = {"type": "ITEM_OPTION", "id": "O1", "item_option_data": {"name": "Size", **values}}
-    found = retrieved(item("I1", variation("V1", data=IN_LARGE)), size, LARGE)
-    assert json.loads(found.options or "[]") == [{"id": "O1", "name": "Size", "value_id": "OV2", "value": "Large"}]
+    row = retrieved(item("I1", variation("V1", data=IN_LARGE)), size, LARGE)
+    assert json.loads(row.options or "[]") == [{"id": "O1", "name": "Size", "value_id": "OV2", "value": "Large"}]
 
 
-def test_values_that_options_tell_are_not_asked_for() -> None:
+def test_values_that_options_give_are_not_asked_for() -> None:
     source = stub({RETRIEVE: by_ids(item("I1", variation("V1", data=IN_LARGE)), SIZE)})
     source.fetch([Ref(Kind.PRODUCT, "I1")])
     assert source.calls() == 2
 
 
-def test_an_image_of_the_older_spelling_is_told() -> None:
+def test_an_image_of_the_older_spelling_is_shown() -> None:
     thing = item("I1", variation("V1", image_id="P2"), image_id="P1")
-    found = retrieved(thing, image("P1"), image("P2"))
-    assert [one["url"] for one in json.loads(found.images or "[]")] == [
+    row = retrieved(thing, image("P1"), image("P2"))
+    assert [image["url"] for image in json.loads(row.images or "[]")] == [
         "https://x.example/P2.jpg",
         "https://x.example/P1.jpg",
     ]
 
 
-def test_an_image_in_both_spellings_is_told_once() -> None:
-    found = retrieved(item("I1", variation("V1"), data={"image_ids": ["P1"]}, image_id="P1"), image("P1"))
-    assert len(json.loads(found.images or "[]")) == 1
+def test_an_image_in_both_spellings_is_shown_once() -> None:
+    row = retrieved(item("I1", variation("V1"), data={"image_ids": ["P1"]}, image_id="P1"), image("P1"))
+    assert len(json.loads(row.images or "[]")) == 1
 
 
 def test_an_image_of_the_older_spelling_is_mentioned() -> None:
-    found = retrieved(item("I1", variation("V1"), image_id="P1"), image("P1"))
-    assert json.loads(found.mentions or "[]") == ["P1"]
+    row = retrieved(item("I1", variation("V1"), image_id="P1"), image("P1"))
+    assert json.loads(row.mentions or "[]") == ["P1"]

@@ -33,7 +33,7 @@ GOOD_ITEM = item("I1", variation("V1"))
 CATALOG_TIME = {"latest_time": "2026-05-03T00:00:00Z"}
 
 
-def told(pages: Iterable[Page]) -> tuple[list[str], list[tuple[str, str]]]:
+def ids_and_failures(pages: Iterable[Page]) -> tuple[list[str], list[tuple[str, str]]]:
     """The first key fields of the records, and the failed ones with their items, of some pages."""
     read = list(pages)
     records = [key_of(record)[0] for page in read for record in page.records]
@@ -41,8 +41,8 @@ def told(pages: Iterable[Page]) -> tuple[list[str], list[tuple[str, str]]]:
 
 
 def failed(pages: Iterable[Page]) -> BadRecord:
-    (found,) = (bad for page in pages for bad in page.failed)
-    return found
+    (result,) = (bad for page in pages for bad in page.failed)
+    return result
 
 
 BAD_VARIATIONS = [
@@ -59,7 +59,7 @@ BAD_VARIATIONS = [
 def test_a_bad_variation_harms_only_itself_in_a_full_read(bad: Any, said: str) -> None:
     things = [item("I1", variation("V1"), bad, variation("V3")), item("I2", variation("V4", "I2"))]
     pages = list(stub({SEARCH: {"objects": things, **CATALOG_TIME}}).full(Kind.PRODUCT))
-    assert told(pages) == (["V1", "V3", "V4"], [("V2", "I1")])
+    assert ids_and_failures(pages) == (["V1", "V3", "V4"], [("V2", "I1")])
     assert failed(pages).error.startswith("product V2: ")
     assert said in failed(pages).error
 
@@ -74,7 +74,7 @@ def test_a_bad_variation_harms_only_itself_in_a_fetch(bad: Any, said: str) -> No
 
 def test_a_number_longer_than_anybody_reads_harms_only_its_item() -> None:
     document = json.dumps({"objects": [item("I2", data={"name": "@"}), GOOD_ITEM]}).replace('"@"', "1" + 5000 * "0")
-    assert told(stub({SEARCH: document.encode()}).full(Kind.PRODUCT))[0] == ["V1"]
+    assert ids_and_failures(stub({SEARCH: document.encode()}).full(Kind.PRODUCT))[0] == ["V1"]
 
 
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")], ids=["lists", "objects"])
@@ -83,12 +83,12 @@ def test_what_is_nested_deeper_than_anybody_reads_harms_only_its_item(depth: int
     deep = f"{opening * depth}1{closing * depth}"
     document = json.dumps({"objects": [item("I2", data={"name": "@"}), GOOD_ITEM]}).replace('"@"', deep)
     pages = list(stub({SEARCH: document.encode()}).full(Kind.PRODUCT))
-    assert told(pages) == (["V1"], [("I2", "")])
+    assert ids_and_failures(pages) == (["V1"], [("I2", "")])
     assert re.search("name is |a field of it is nested", failed(pages).error)
 
 
 @pytest.mark.parametrize("time", ["at noon", "9999-12-31T23:59:59-14:00"])
-def test_a_time_that_is_none_is_told_by_its_field(time: str) -> None:
+def test_a_time_that_is_none_is_reported_by_its_field(time: str) -> None:
     answers = {
         COUNTS: {"counts": [count("V1", calculated_at=time)]},
         LOCATIONS: {"locations": [SHOP]},
@@ -116,7 +116,7 @@ def test_a_full_read_with_a_bad_record_has_its_watermark_and_its_claim() -> None
 def test_a_bad_item_is_one_failure_under_its_own_id() -> None:
     bad = item("I2", variation("V2", "I2"), variation("V3", "I2"), data={"name": 5})
     pages = list(stub({SEARCH: {"objects": [bad, GOOD_ITEM]}}).full(Kind.PRODUCT))
-    assert told(pages) == (["V1"], [("I2", "")])
+    assert ids_and_failures(pages) == (["V1"], [("I2", "")])
     assert pages[0].failed[0].error == "product I2: item_data.name is 5, expected a text"
 
 
@@ -137,12 +137,14 @@ def test_a_bad_item_is_one_failure_under_its_own_id() -> None:
     ],
 )
 def test_an_object_that_cannot_be_read_harms_no_other(bad: Any, id_: str) -> None:
-    assert told(stub({SEARCH: {"objects": [bad, GOOD_ITEM]}}).full(Kind.PRODUCT)) == (["V1"], [(id_, "")])
+    assert ids_and_failures(stub({SEARCH: {"objects": [bad, GOOD_ITEM]}}).full(Kind.PRODUCT)) == (["V1"], [(id_, "")])
 
 
 @pytest.mark.parametrize("spelled", [{"is_deleted": "false"}, {"is_deleted": 0}, {"type": "Item"}, {"type": ""}])
 def test_an_item_that_is_spelled_oddly_has_not_vanished(spelled: dict[str, Any]) -> None:
-    assert told(stub({SEARCH: {"objects": [item("I1", variation("V1")) | spelled]}}).full(Kind.PRODUCT)) == (
+    assert ids_and_failures(
+        stub({SEARCH: {"objects": [item("I1", variation("V1")) | spelled]}}).full(Kind.PRODUCT)
+    ) == (
         ["V1"],
         [],
     )
@@ -158,7 +160,8 @@ def test_an_item_that_says_in_words_that_it_is_deleted_is() -> None:
 @pytest.mark.parametrize("id_", [None, "", 5, []])
 def test_a_variation_without_a_readable_id_leaves_in_doubt_what_its_item_has(id_: Any) -> None:
     bad = item("I1", variation("V1"), variation("V2") | {"id": id_})
-    answer = stub({RETRIEVE: {"objects": [bad]}}).fetch([Ref(Kind.PRODUCT, "I1"), Ref(Kind.PRODUCT, "I8")])
+    objects = [bad, item("I8", is_deleted=True)]
+    answer = stub({RETRIEVE: {"objects": objects}}).fetch([Ref(Kind.PRODUCT, "I1"), Ref(Kind.PRODUCT, "I8")])
     assert [scope.value for scope in answer.covers] == ["I8"]
 
 
@@ -187,8 +190,8 @@ def test_without_any_location_none_is_gone() -> None:
 
 
 def test_an_item_whose_rows_cannot_be_told_is_not_covered() -> None:
-    bad = item("I9", data={"variations": 5})
-    answer = stub({RETRIEVE: {"objects": [bad]}}).fetch([Ref(Kind.PRODUCT, "I9"), Ref(Kind.PRODUCT, "I8")])
+    objects = [item("I9", data={"variations": 5}), item("I8", is_deleted=True)]
+    answer = stub({RETRIEVE: {"objects": objects}}).fetch([Ref(Kind.PRODUCT, "I9"), Ref(Kind.PRODUCT, "I8")])
     assert [scope.value for scope in answer.covers] == ["I8"]
     assert [bad.owner for bad in answer.failed] == ["I9"]
 
@@ -199,17 +202,28 @@ def test_where_an_object_has_no_readable_id_no_other_counts_as_gone() -> None:
     assert not answer.covers
 
 
-@pytest.mark.parametrize(
-    ("ref", "thing"),
-    [
-        (Ref(Kind.PRODUCT, "I1"), item("I1", variation("V1"))),
-        (Ref(Kind.CATEGORY, "C1"), {"type": "CATEGORY", "id": "C1", "version": 1, "category_data": {"name": "Tea"}}),
-    ],
-)
-def test_one_answer_without_any_object_is_not_believed(ref: Ref, thing: Any) -> None:
-    bodies = iter([dict[str, Any]()])
-    answer = stub({RETRIEVE: lambda asked: next(bodies, {"objects": [thing]})}).fetch([ref])
-    assert (len(answer.records), list(answer.gone)) == (1, [])
+@pytest.mark.parametrize("objects", [[], [item("I2", variation("V2", "I2"))]])
+@pytest.mark.parametrize("ref", [Ref(Kind.PRODUCT, "I1"), Ref(Kind.PRODUCT, "V1"), Ref(Kind.CATEGORY, "C1")])
+def test_an_object_that_an_answer_leaves_out_is_not_gone(ref: Ref, objects: list[Any]) -> None:
+    answer = stub({RETRIEVE: {"objects": objects}}).fetch([ref])
+    assert (list(answer.gone), list(answer.covers), list(answer.not_yet)) == ([], [], [ref])
+
+
+def test_an_item_of_which_only_a_variation_is_shown_is_not_gone() -> None:
+    ref = Ref(Kind.PRODUCT, "V1")
+    answer = stub({RETRIEVE: {"objects": [variation("V1")]}}).fetch([ref])
+    assert (list(answer.covers), list(answer.failed), list(answer.not_yet)) == ([], [], [ref])
+
+
+def test_a_variation_that_says_it_is_deleted_is_gone_though_its_item_is_not_shown() -> None:
+    answer = stub({RETRIEVE: {"objects": [variation("V1", is_deleted=True)]}}).fetch([Ref(Kind.PRODUCT, "V1")])
+    assert [(key_of(one)[0], one.deleted) for one in answer.records] == [("V1", True)]
+    assert (list(answer.covers), list(answer.not_yet)) == ([], [])
+
+
+def test_a_category_that_is_shown_as_something_else_is_gone() -> None:
+    ref = Ref(Kind.CATEGORY, "C1")
+    assert list(stub({RETRIEVE: {"objects": [item("C1")]}}).fetch([ref]).gone) == [ref]
 
 
 def test_a_live_variation_without_an_item_is_no_tombstone() -> None:
@@ -239,7 +253,7 @@ VARIATION = ("name", "sku", "upc", "price_money", "location_overrides", "invento
     ],
 )
 def test_what_may_be_null_harms_no_listing(thing: Any) -> None:
-    assert told(stub({SEARCH: {"objects": [thing]}}).full(Kind.PRODUCT)) == (["V1"], [])
+    assert ids_and_failures(stub({SEARCH: {"objects": [thing]}}).full(Kind.PRODUCT)) == (["V1"], [])
 
 
 def test_a_null_says_what_leaving_it_out_says() -> None:
@@ -265,7 +279,7 @@ def test_a_number_of_any_size_that_nobody_maps_is_kept() -> None:
 def test_a_number_that_is_none_harms_only_its_record(number: bytes) -> None:
     body = json.dumps({"objects": [GOOD_ITEM, item("I2", variation("V2", "I2", {"price_money": {"amount": 7}}))]})
     answers = {SEARCH: body.encode().replace(b'"amount": 7', b'"amount": ' + number)}
-    assert told(stub(answers).full(Kind.PRODUCT)) == (["V1"], [("V2", "I2")])
+    assert ids_and_failures(stub(answers).full(Kind.PRODUCT)) == (["V1"], [("V2", "I2")])
 
 
 @pytest.mark.parametrize("text", [rb"a\u0000b", rb"a\ud83db", b"a\xffb", b"a\x00b", b"a\x01b"])
@@ -292,7 +306,7 @@ def test_a_bad_tombstone_harms_no_other() -> None:
         {"type": "ITEM_VARIATION", "id": id_, "is_deleted": True, "updated_at": at}
         for id_, at in (("V1", "at noon"), ("V2", "2026-05-01T00:00:00Z"))
     ]
-    assert told(touched(*rows)) == (["V2"], [("V1", "")])
+    assert ids_and_failures(touched(*rows)) == (["V2"], [("V1", "")])
 
 
 @pytest.mark.parametrize(
@@ -300,18 +314,18 @@ def test_a_bad_tombstone_harms_no_other() -> None:
 )
 def test_a_bad_variation_harms_only_itself_in_a_window(since: Any, until: Any) -> None:
     things = [item("I1", variation("V1"), variation("V2", data={"sku": 5})), {"type": "ITEM", "id": 7}, 8]
-    records, bad = told(stub({SEARCH: {"objects": things}}).window(Kind.PRODUCT, since, until))
+    records, bad = ids_and_failures(stub({SEARCH: {"objects": things}}).window(Kind.PRODUCT, since, until))
     assert (records, sorted(bad)) == (["V1"], [("", ""), ("", ""), ("V2", "I1")])
 
 
 BAD_COUNTS = [
-    ({"quantity": None}, "quantity is missing"),
+    ({"quantity": None}, "quantity is missing, expected a number"),
     ({"quantity": ""}, 'quantity is "", expected a number of at most 15 digits'),
     ({"quantity": "many"}, 'quantity is "many"'),
     ({"quantity": "1e15"}, "at most 15 digits"),
     ({"quantity": "NaN"}, "quantity is"),
     ({"calculated_at": "now"}, "now"),
-    ({"location_id": None}, "location_id is missing"),
+    ({"location_id": None}, "location_id is missing, expected an id"),
     ({"state": 5}, "state is 5, expected a text"),
 ]
 
@@ -326,7 +340,7 @@ def test_a_bad_count_harms_only_itself(fields: dict[str, Any], said: str) -> Non
         [Page(answer.records, failed=answer.failed) for answer in [source.fetch([Ref(Kind.STOCK, "V2")])]],
     ):
         read = list(pages)
-        assert told(read) == (["V1", "V3"], [("V2", "")])
+        assert ids_and_failures(read) == (["V1", "V3"], [("V2", "")])
         assert said in failed(read).error
 
 
@@ -366,7 +380,7 @@ def test_a_bad_order_harms_only_itself(fields: dict[str, Any], said: str) -> Non
         [Page(answer.records, failed=answer.failed) for answer in [source.fetch([Ref(Kind.ORDER, "O2")])]],
     ):
         read = list(pages)
-        assert told(read) == (["O1", "O3"], [("O2", "")])
+        assert ids_and_failures(read) == (["O1", "O3"], [("O2", "")])
         assert said in failed(read).error
 
 
@@ -395,15 +409,15 @@ def test_an_unknown_time_zone_is_utc_for_orders_and_visible_in_the_location(zone
 @pytest.mark.parametrize("bad", [SHOP | {"id": "L2", "name": 5}, SHOP | {"id": "L2", "timezone": ["x"]}])
 def test_a_bad_location_harms_only_itself(bad: Any) -> None:
     source = stub({LOCATIONS: {"locations": [bad, SHOP]}, ORDERS: {"orders": [order("O1")]}})
-    assert told(source.full(Kind.LOCATION)) == (["L1"], [("L2", "")])
-    assert told(source.full(Kind.ORDER)) == (["O1"], [])
+    assert ids_and_failures(source.full(Kind.LOCATION)) == (["L1"], [("L2", "")])
+    assert ids_and_failures(source.full(Kind.ORDER)) == (["O1"], [])
 
 
 @pytest.mark.parametrize("bad", [{"name": "x"}, None, 5, {"id": None}])
 def test_a_location_without_an_id_harms_neither_the_others_nor_their_orders(bad: Any) -> None:
     source = stub({LOCATIONS: {"locations": [bad, SHOP]}, ORDERS: {"orders": [order("O1")]}})
-    assert told(source.full(Kind.LOCATION)) == (["L1"], [("", "")])
-    assert told(source.full(Kind.ORDER)) == (["O1"], [])
+    assert ids_and_failures(source.full(Kind.LOCATION)) == (["L1"], [("", "")])
+    assert ids_and_failures(source.full(Kind.ORDER)) == (["O1"], [])
     assert [id_ for _, id_ in source.order_ids(NOW.date(), NOW.date())] == []
 
 
@@ -426,16 +440,16 @@ SUPPLIER = {"id": "S1", "name": "Acme", "updated_at": "2026-05-01T00:00:00Z"}
 )
 def test_what_may_be_null_harms_no_vendor(contacts: Any) -> None:
     source = stub({VENDORS: {"vendors": [SUPPLIER | {"contacts": contacts, "status": None, "account_number": None}]}})
-    assert told(source.full(Kind.VENDOR)) == (["S1"], [])
+    assert ids_and_failures(source.full(Kind.VENDOR)) == (["S1"], [])
 
 
 def test_a_bad_vendor_harms_only_itself() -> None:
     bad = SUPPLIER | {"id": "S2", "contacts": 5}
     replies = {id_: {"vendor": one} for id_, one in (("S1", SUPPLIER), ("S2", bad))}
     source = stub({VENDORS: {"vendors": [bad, SUPPLIER]}, VENDORS_BY_ID: {"responses": replies}})
-    assert told(source.full(Kind.VENDOR)) == (["S1"], [("S2", "")])
+    assert ids_and_failures(source.full(Kind.VENDOR)) == (["S1"], [("S2", "")])
     answer = source.fetch([Ref(Kind.VENDOR, "S1"), Ref(Kind.VENDOR, "S2")])
-    assert ([one.external_id for one in answer.records], list(answer.gone)) == (["S1"], [])  # type: ignore[union-attr]
+    assert ([record.external_id for record in answer.records], list(answer.gone)) == (["S1"], [])  # type: ignore[union-attr]
     assert answer.failed[0].error == "vendor S2: contacts is 5, expected a list"
 
 
@@ -468,7 +482,7 @@ def test_a_bad_category_harms_only_itself() -> None:
         source.delta(Kind.CATEGORY, "2026-04-01T00:00:00Z"),
         [Page(answer.records, failed=answer.failed) for answer in [source.fetch([Ref(Kind.CATEGORY, "C2")])]],
     ):
-        assert told(pages) == (["C1", "C3"], [("C2", "")])
+        assert ids_and_failures(pages) == (["C1", "C3"], [("C2", "")])
 
 
 SCOPES = {
@@ -491,7 +505,7 @@ def test_a_missing_scope_is_forbidden_in_squares_words(answer: Any) -> None:
 
 
 @pytest.mark.parametrize("code", ["ACCESS_TOKEN_EXPIRED", "ACCESS_TOKEN_REVOKED", "UNAUTHORIZED"])
-def test_a_refused_token_is_told_in_squares_words(code: str) -> None:
+def test_a_refused_token_is_reported_in_squares_words(code: str) -> None:
     body = {"errors": [{"category": "AUTHENTICATION_ERROR", "code": code, "detail": "no"}]}
     with pytest.raises(AuthRejected, match=f"{code}: no") as raised:
         stub({LOCATIONS: Refusal(401, body)}).check()

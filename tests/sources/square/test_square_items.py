@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.sources.square.square_account import Account
-from tests.sources.square.square_asking import COUNTS, ITEMS, SEARCH, Json, every, post, refusal, told
+from tests.sources.square.square_asking import COUNTS, ITEMS, SEARCH, Json, document_of, every, post, refusal
 
 
 def items(account: Account, **body: Any) -> list[Json]:
@@ -35,24 +35,24 @@ def test_archived_items_are_not_found_unasked(still: Account) -> None:
 
 
 def test_archived_items_are_found_where_asked(still: Account) -> None:
-    found = items(still, archived_state="ARCHIVED_STATE_ARCHIVED")
-    assert {one["item_data"]["is_archived"] for one in found} == {True}
+    row = items(still, archived_state="ARCHIVED_STATE_ARCHIVED")
+    assert {one["item_data"]["is_archived"] for one in row} == {True}
 
 
 def test_items_are_found_by_their_category(still: Account) -> None:
     category = still.world.catalog.categories[2].id
-    found = items(still, category_ids=[category])
-    assert {one["item_data"]["reporting_category"]["id"] for one in found} == {category}
+    row = items(still, category_ids=[category])
+    assert {one["item_data"]["reporting_category"]["id"] for one in row} == {category}
 
 
 def test_items_are_found_by_their_product_type(still: Account) -> None:
-    found = items(still, product_types=["GIFT_CARD"])
-    assert [one["item_data"]["product_type"] for one in found] == ["GIFT_CARD"]
+    row = items(still, product_types=["GIFT_CARD"])
+    assert [one["item_data"]["product_type"] for one in row] == ["GIFT_CARD"]
 
 
 def test_a_text_finds_an_item_by_the_sku_of_a_variation(still: Account) -> None:
     row = still.truth("product")[20]
-    answer = told(post(still, ITEMS, {"text_filter": row["sku"]}))
+    answer = document_of(post(still, ITEMS, {"text_filter": row["sku"]}))
     assert (ids(answer["items"]), answer["matched_variation_ids"]) == ({row["parent_id"]}, [row["external_id"]])
 
 
@@ -68,14 +68,14 @@ def test_items_are_found_where_they_are_sold(still: Account) -> None:
 def places(item: Json, all_places: list[str]) -> list[str]:
     """Where an item is sold."""
     if item["present_at_all_locations"]:
-        return [one for one in all_places if one not in item.get("absent_at_location_ids", [])]
+        return [place for place in all_places if place not in item.get("absent_at_location_ids", [])]
     return list(item.get("present_at_location_ids", []))
 
 
 def test_what_is_sold_out_is_found(still: Account) -> None:
     counts = every(still, COUNTS, {"states": ["IN_STOCK"]}, "counts")
     out = {row["catalog_object_id"] for row in counts if Decimal(row["quantity"]) <= 0}
-    answer = told(post(still, ITEMS, {"stock_levels": ["OUT"], "archived_state": "ARCHIVED_STATE_ALL"}))
+    answer = document_of(post(still, ITEMS, {"stock_levels": ["OUT"], "archived_state": "ARCHIVED_STATE_ALL"}))
     assert set(answer["matched_variation_ids"]) == out != set()
 
 

@@ -68,8 +68,8 @@ def test_an_overlap_is_taken_off_a_time() -> None:
 def test_prices_of_locations_are_kept_beside_the_general_one() -> None:
     money = {"amount": 120, "currency": "USD"}
     overrides = [{"location_id": "L1", "price_money": money, "sold_out": True}]
-    found = listing(item(variation(price_money={"amount": 100, "currency": "USD"}, location_overrides=overrides)))
-    assert (found.price_minor, json.loads(found.prices or "")) == (
+    row = listing(item(variation(price_money={"amount": 100, "currency": "USD"}, location_overrides=overrides)))
+    assert (row.price_minor, json.loads(row.prices or "")) == (
         100,
         [{"location_id": "L1", "price_minor": 120, "currency": "USD"}],
     )
@@ -93,8 +93,8 @@ def test_the_deprecated_category_is_the_last_resort() -> None:
 def test_the_first_vendor_is_the_supplier() -> None:
     cost = {"amount": 70, "currency": "USD"}
     vendors = [{"vendor_id": "S1", "vendor_code": "x-1", "unit_cost_money": cost}, {"vendor_id": "S2"}]
-    found = listing(item(variation(vendor_information=vendors)))
-    assert (found.supplier_id, found.supplier_sku, found.cost_minor) == ("S1", "x-1", 70)
+    row = listing(item(variation(vendor_information=vendors)))
+    assert (row.supplier_id, row.supplier_sku, row.cost_minor) == ("S1", "x-1", 70)
 
 
 def test_a_low_quantity_alert_is_the_reorder_point() -> None:
@@ -198,7 +198,7 @@ def test_an_order_line_says_what_was_sold() -> None:
     }
 
 
-def test_the_business_date_is_told_in_the_locations_zone() -> None:
+def test_the_business_date_is_shown_in_the_locations_zone() -> None:
     assert orders.order(order(), {"L1": "America/Los_Angeles"}).ordered_on == "2026-01-01"
 
 
@@ -213,8 +213,8 @@ def test_what_a_line_has_besides_is_kept() -> None:
 
 def test_an_order_of_returned_lines_only_is_a_return() -> None:
     returned = [{"return_line_items": [{"uid": "r", "quantity": "1", "catalog_object_id": "V1"}]}]
-    found = orders.order(order(line_items=None, returns=returned), {})
-    assert (found.type, json.loads(found.lines or "")[0]["listing_id"]) == ("return", "V1")
+    parsed = orders.order(order(line_items=None, returns=returned), {})
+    assert (parsed.type, json.loads(parsed.lines or "")[0]["listing_id"]) == ("return", "V1")
 
 
 def test_a_young_order_without_lines_is_settling() -> None:

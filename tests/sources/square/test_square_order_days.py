@@ -15,7 +15,7 @@ ZONES = ["Europe/Berlin", "America/New_York", "Africa/Cairo", "America/Havana", 
 YEARS = (datetime(2015, 1, 1), datetime(2035, 1, 1))  # noqa: DTZ001 - hypothesis wants them so
 
 
-def found(account: Account, first: date, last: date) -> set[tuple[date, str]]:
+def ids_of_days(account: Account, first: date, last: date) -> set[tuple[date, str]]:
     return set(account.source.order_ids(first, last))
 
 
@@ -24,7 +24,7 @@ def test_an_order_of_the_late_evening_belongs_to_its_locations_day(simulate: Sim
     order = next(iter(account.world.orders.by_id.values()))
     zone = ZoneInfo(account.world.places.locations[0].timezone)
     order.created = int(datetime(2026, 3, 3, 23, 59, 59, 999_000, tzinfo=zone).timestamp() * 1000)
-    assert found(account, date(2026, 3, 1), date(2026, 3, 9)) == {(date(2026, 3, 3), order.id)}
+    assert ids_of_days(account, date(2026, 3, 1), date(2026, 3, 9)) == {(date(2026, 3, 3), order.id)}
 
 
 def test_an_order_of_midnight_belongs_to_one_day_only(simulate: Simulate) -> None:
@@ -37,7 +37,7 @@ def test_an_order_of_midnight_belongs_to_one_day_only(simulate: Simulate) -> Non
 
 def test_locations_with_the_same_midnight_are_asked_for_together(simulate: Simulate) -> None:
     account = simulate(locations=3 * 11)  # in three zones
-    found(account, date(2026, 3, 3), date(2026, 3, 4))
+    ids_of_days(account, date(2026, 3, 3), date(2026, 3, 4))
     assert account.status()["requests"]["/v2/orders/search"] == 2 * 3 * 2
 
 
@@ -51,22 +51,22 @@ def test_a_day_of_many_orders_is_read_to_its_end(simulate: Simulate) -> None:
 def test_years_without_orders_cost_few_calls(simulate: Simulate) -> None:
     account = simulate(orders=1, locations=1)
     order = next(iter(account.world.orders.by_id.values()))
-    found_ids = {id_ for _, id_ in found(account, date(2000, 1, 1), date(2027, 12, 31))}
+    found_ids = {id_ for _, id_ in ids_of_days(account, date(2000, 1, 1), date(2027, 12, 31))}
     assert found_ids == {order.id}
     assert account.status()["requests"]["/v2/orders/search"] < 60
 
 
 def test_days_in_the_wrong_order_have_no_orders(simulate: Simulate) -> None:
-    assert not found(simulate(), date(2026, 3, 4), date(2026, 3, 3))
+    assert not ids_of_days(simulate(), date(2026, 3, 4), date(2026, 3, 3))
 
 
 @pytest.mark.parametrize("name", ["Mars/Olympus", "America", "../zone", "\0"])
 def test_the_days_of_a_location_in_an_unknown_time_zone_are_those_of_utc(simulate: Simulate, name: str) -> None:
     account = simulate(locations=1, orders=30)
     account.world.places.locations[0].timezone = "UTC"
-    wanted = list(found(account, date(2000, 1, 1), date(2027, 12, 31)))
+    wanted = list(ids_of_days(account, date(2000, 1, 1), date(2027, 12, 31)))
     account.world.places.locations[0].timezone = name
-    assert list(found(account, date(2000, 1, 1), date(2027, 12, 31))) == wanted
+    assert list(ids_of_days(account, date(2000, 1, 1), date(2027, 12, 31))) == wanted
 
 
 @given(st.sampled_from(ZONES), st.datetimes(*YEARS))

@@ -8,9 +8,10 @@ import pytest
 
 from app.domain import Order
 from app.domain.order_lines import OrderLine
-from app.sources.square import orders, samples
+from app.sources import square
+from app.sources.square import orders
 
-SHAPES = Path(samples.__file__).parent / "samples" / "orders_reduced"
+SHAPES = Path(square.__file__).parent / "samples" / "orders_reduced"
 
 
 def raw(name: str) -> dict[str, Any]:
@@ -32,8 +33,8 @@ def money(order: Order) -> tuple[int | None, ...]:
 
 @pytest.mark.parametrize("name", [file.stem for file in sorted(SHAPES.glob("*.json"))])
 def test_the_lines_of_an_order_add_up_to_its_total(name: str) -> None:
-    found = read(name)
-    assert sum(line.total_minor or 0 for line in lines_of(found)) == found.total_minor
+    parsed = read(name)
+    assert sum(line.total_minor or 0 for line in lines_of(parsed)) == parsed.total_minor
 
 
 @pytest.mark.parametrize(
@@ -79,20 +80,20 @@ def test_a_return_whose_parts_have_no_sums_either_is_what_its_lines_come_to() ->
 def test_a_returned_amount_without_lines_is_a_refund() -> None:
     bare = raw("return")
     bare["returns"] = [{"uid": "ret", "return_amounts": {"total_money": {"amount": 6360, "currency": "USD"}}}]
-    found = orders.order(bare, {})
-    assert (found.type, [(line.kind, line.total_minor) for line in lines_of(found)]) == (
+    parsed = orders.order(bare, {})
+    assert (parsed.type, [(line.kind, line.total_minor) for line in lines_of(parsed)]) == (
         "refund",
         [("refund", -6360)],
     )
 
 
 def test_an_exchange_has_both_lines_and_their_difference() -> None:
-    found = read("exchange")
-    kinds = [(line.kind, line.listing_id, line.total_minor) for line in lines_of(found)]
-    assert (kinds, found.net_minor) == ([("sold", "V2", 300), ("returned", "V3", -500)], -200)
+    exchange = read("exchange")
+    kinds = [(line.kind, line.listing_id, line.total_minor) for line in lines_of(exchange)]
+    assert (kinds, exchange.net_minor) == ([("sold", "V2", 300), ("returned", "V3", -500)], -200)
 
 
-def test_a_sale_with_all_kinds_of_charges_tells_each() -> None:
+def test_a_sale_with_all_kinds_of_charges_shows_each() -> None:
     assert money(read("restaurant")) == (2602, 260, 202, 187, 300, 3031, 3031)
 
 
@@ -113,13 +114,13 @@ def test_a_modifier_says_which_line_it_is_part_of() -> None:
 
 
 def test_a_refund_without_lines_takes_money_away_unless_it_was_rejected() -> None:
-    found = read("refund_without_lines")
-    assert (found.total_minor, found.net_minor, found.currency) == (-750, -750, "USD")
+    parsed = read("refund_without_lines")
+    assert (parsed.total_minor, parsed.net_minor, parsed.currency) == (-750, -750, "USD")
 
 
 def test_a_refund_within_a_sale_is_off_its_net() -> None:
-    found = read("sale_refunded")
-    assert (found.total_minor, found.net_minor) == (1000, 600)
+    parsed = read("sale_refunded")
+    assert (parsed.total_minor, parsed.net_minor) == (1000, 600)
 
 
 @pytest.mark.parametrize(
@@ -145,8 +146,8 @@ def test_a_charge_that_its_lines_hold_already_is_counted_once() -> None:
         "treatment_type": "APPORTIONED_TREATMENT",
         "total_money": {"amount": 100, "currency": "USD"},
     }
-    found = orders.order({**data, "service_charges": [charge], "total_money": {"amount": 1100}}, {})
-    assert [(line.kind, line.total_minor) for line in lines_of(found)] == [("sold", 1000), ("service", 100)]
+    parsed = orders.order({**data, "service_charges": [charge], "total_money": {"amount": 1100}}, {})
+    assert [(line.kind, line.total_minor) for line in lines_of(parsed)] == [("sold", 1000), ("service", 100)]
 
 
 def test_a_yen_price_has_no_decimals() -> None:
@@ -161,26 +162,30 @@ def usd(amount: int) -> dict[str, Any]:
 
 def test_a_returned_amount_that_no_return_explains_takes_money_away() -> None:
     bare = {key: value for key, value in raw("return").items() if key not in ("returns", "refunds")}
-    found = orders.order(bare, {})
-    assert (found.type, found.total_minor, [line.kind for line in lines_of(found)]) == ("refund", -6360, ["refund"])
+    parsed = orders.order(bare, {})
+    assert (parsed.type, parsed.total_minor, [line.kind for line in lines_of(parsed)]) == (
+        "refund",
+        -6360,
+        ["refund"],
+    )
 
 
 def test_a_return_without_sums_takes_its_tax_away_too() -> None:
     bare = {key: value for key, value in raw("return").items() if key not in ("return_amounts", "net_amounts")}
     bare["returns"] = [{key: value for key, value in bare["returns"][0].items() if key != "return_amounts"}]
-    found = orders.order(bare, {})
-    assert (found.subtotal_minor, found.tax_minor) == (-5900, -460)
+    parsed = orders.order(bare, {})
+    assert (parsed.subtotal_minor, parsed.tax_minor) == (-5900, -460)
 
 
 def test_of_two_returns_the_one_without_sums_takes_its_tax_away_too() -> None:
     both = {key: value for key, value in raw("return").items() if key not in ("return_amounts", "net_amounts")}
-    told = both["returns"][0]
-    both["returns"] = [told, {key: value for key, value in told.items() if key != "return_amounts"}]
-    found = orders.order(both, {})
-    assert (found.subtotal_minor, found.tax_minor) == (2 * -5900, 2 * -460)
+    result = both["returns"][0]
+    both["returns"] = [result, {key: value for key, value in result.items() if key != "return_amounts"}]
+    parsed = orders.order(both, {})
+    assert (parsed.subtotal_minor, parsed.tax_minor) == (2 * -5900, 2 * -460)
 
 
-def test_a_total_that_is_not_told_is_what_the_lines_come_to() -> None:
+def test_a_total_that_is_not_shown_is_what_the_lines_come_to() -> None:
     bare = {key: value for key, value in raw("sale_refunded").items() if key != "total_money"}
     assert orders.order(bare, {}).total_minor == 1000
 
@@ -200,23 +205,23 @@ def test_a_line_without_a_price_has_the_currency_of_its_total() -> None:
 def test_a_delivery_that_was_paid_back_is_a_sale() -> None:
     charge = {"uid": "d", "name": "Delivery", "total_money": usd(500), "applied_money": usd(500)}
     sold = {"total_money": usd(500), "service_charges": [charge], "line_items": None}
-    found = orders.order(raw("sale_refunded") | sold, {})
-    assert (found.type, found.total_minor, found.net_minor) == ("sale", 500, 100)
+    parsed = orders.order(raw("sale_refunded") | sold, {})
+    assert (parsed.type, parsed.total_minor, parsed.net_minor) == ("sale", 500, 100)
 
 
 @pytest.mark.parametrize("status", ["REJECTED", "FAILED"])
 def test_a_refund_that_came_to_nothing_makes_no_refund_of_an_order(status: str) -> None:
     bare = raw("refund_without_lines")
     bare["refunds"] = [{"id": "g", "status": status, "amount_money": usd(99)}]
-    found = orders.order(bare, {})
-    assert (found.type, found.total_minor, found.net_minor, found.lines) == ("sale", 0, 0, None)
+    parsed = orders.order(bare, {})
+    assert (parsed.type, parsed.total_minor, parsed.net_minor, parsed.lines) == ("sale", 0, 0, None)
 
 
-def test_a_tip_that_only_the_sums_of_a_return_tell_is_a_line() -> None:
+def test_a_tip_that_only_the_sums_of_a_return_show_is_a_line() -> None:
     data = raw("return")
     tipped = {"total_money": usd(6560), "tax_money": usd(460), "tip_money": usd(200)}
     data["return_amounts"] = data["returns"][0]["return_amounts"] = tipped
     data["net_amounts"] = {"total_money": usd(-6560), "tax_money": usd(-460), "tip_money": usd(-200)}
-    found = orders.order(data, {})
-    kinds = [(line.kind, line.total_minor) for line in lines_of(found)]
-    assert (kinds, found.total_minor, found.tip_minor) == ([("returned", -6360), ("tip", -200)], -6560, -200)
+    parsed = orders.order(data, {})
+    kinds = [(line.kind, line.total_minor) for line in lines_of(parsed)]
+    assert (kinds, parsed.total_minor, parsed.tip_minor) == ([("returned", -6360), ("tip", -200)], -6560, -200)

@@ -12,17 +12,17 @@ from tests.sources.square.square_asking import (
     SEARCH,
     VENDORS,
     Json,
+    document_of,
     every,
     get,
     order_query,
     post,
-    told,
 )
 
 TYPES = ["ITEM", "ITEM_VARIATION", "CATEGORY", "TAX", "MODIFIER_LIST", "MODIFIER", "ITEM_OPTION", "IMAGE"]
 
 
-def found(account: Account, query: Json, types: list[str] | None = None, **more: Any) -> list[Json]:
+def matching_objects(account: Account, query: Json, types: list[str] | None = None, **more: Any) -> list[Json]:
     """The objects that a catalog search finds."""
     named = {"object_types": types} if types else {}
     return every(account, SEARCH, {**named, "query": query, **more}, "objects")
@@ -41,46 +41,48 @@ def test_a_search_without_types_finds_every_type_at_the_top(still: Account) -> N
 def test_an_exact_query_finds_one_sku(still: Account) -> None:
     row = still.truth("product")[11]
     query = {"exact_query": {"attribute_name": "sku", "attribute_value": row["sku"].lower()}}
-    assert [one["id"] for one in found(still, query, TYPES)] == [row["external_id"]]
+    assert [one["id"] for one in matching_objects(still, query, TYPES)] == [row["external_id"]]
 
 
 def test_an_exact_query_does_not_match_a_part(still: Account) -> None:
     part = still.truth("product")[11]["sku"][:-1]
-    assert found(still, {"exact_query": {"attribute_name": "sku", "attribute_value": part}}, TYPES) == []
+    assert matching_objects(still, {"exact_query": {"attribute_name": "sku", "attribute_value": part}}, TYPES) == []
 
 
 def test_a_prefix_query_finds_what_begins_so(still: Account) -> None:
-    things = found(still, {"prefix_query": {"attribute_name": "name", "attribute_prefix": "cop"}}, ["ITEM"])
+    things = matching_objects(
+        still, {"prefix_query": {"attribute_name": "name", "attribute_prefix": "cop"}}, ["ITEM"]
+    )
     wanted = {row["parent_id"] for row in still.truth("product") if row["name"].startswith("Copper")}
-    assert {one["id"] for one in things} == wanted != set()
+    assert {thing["id"] for thing in things} == wanted != set()
 
 
 def test_a_set_query_finds_any_of_its_values(still: Account) -> None:
     rows = still.truth("product")[:3]
     query = {"set_query": {"attribute_name": "sku", "attribute_values": [row["sku"] for row in rows]}}
-    assert {one["id"] for one in found(still, query, TYPES)} == {row["external_id"] for row in rows}
+    assert {one["id"] for one in matching_objects(still, query, TYPES)} == {row["external_id"] for row in rows}
 
 
 def test_a_text_query_finds_words_in_any_order(still: Account) -> None:
-    name = names(found(still, {}, ["ITEM"]))[0]
+    name = names(matching_objects(still, {}, ["ITEM"]))[0]
     words = [word[:4] for word in reversed(name.lower().split())]
-    things = found(still, {"text_query": {"keywords": words}}, ["ITEM"])
+    things = matching_objects(still, {"text_query": {"keywords": words}}, ["ITEM"])
     assert set(names(things)) == {name}
 
 
 def test_a_text_query_without_a_match_finds_nothing(still: Account) -> None:
-    assert found(still, {"text_query": {"keywords": ["copper", "zzzz"]}}, TYPES) == []
+    assert matching_objects(still, {"text_query": {"keywords": ["copper", "zzzz"]}}, TYPES) == []
 
 
 def test_a_sorted_query_sorts_through_all_pages(still: Account) -> None:
     query = {"sorted_attribute_query": {"attribute_name": "name", "sort_order": "DESC"}}
-    shown = names(found(still, query, ["ITEM"], limit=7))
+    shown = names(matching_objects(still, query, ["ITEM"], limit=7))
     assert (shown, len(shown)) == (sorted(shown, key=str.casefold, reverse=True), 60)
 
 
 def test_a_sorted_query_begins_at_a_value(still: Account) -> None:
     query = {"sorted_attribute_query": {"attribute_name": "name", "initial_attribute_value": "Oak"}}
-    assert names(found(still, query, ["ITEM"]))[0].startswith("Oak")
+    assert names(matching_objects(still, query, ["ITEM"]))[0].startswith("Oak")
 
 
 def test_a_prefix_query_can_be_sorted(still: Account) -> None:
@@ -88,49 +90,49 @@ def test_a_prefix_query_can_be_sorted(still: Account) -> None:
         "prefix_query": {"attribute_name": "name", "attribute_prefix": "C"},
         "sorted_attribute_query": {"attribute_name": "name"},
     }
-    shown = names(found(still, query, ["ITEM"]))
+    shown = names(matching_objects(still, query, ["ITEM"]))
     assert shown == sorted(shown) != []
 
 
 def test_items_are_found_by_their_tax(still: Account) -> None:
     tax = still.world.catalog.things.all[1]
-    things = found(still, {"items_for_tax_query": {"tax_ids": [tax.id]}})
-    assert {tax.id in one["item_data"]["tax_ids"] for one in things} == {True}
+    things = matching_objects(still, {"items_for_tax_query": {"tax_ids": [tax.id]}})
+    assert {tax.id in thing["item_data"]["tax_ids"] for thing in things} == {True}
     assert len(things) == sum(index % 10 == 0 for index in range(60))
 
 
 def test_items_are_found_by_their_modifier_list(still: Account) -> None:
     modifiers = next(one for one in still.world.catalog.things.all if one.type == "MODIFIER_LIST")
-    things = found(still, {"items_for_modifier_list_query": {"modifier_list_ids": [modifiers.id]}})
+    things = matching_objects(still, {"items_for_modifier_list_query": {"modifier_list_ids": [modifiers.id]}})
     assert len(things) == sum(index % 8 == 1 for index in range(60))
 
 
 def test_items_are_found_by_their_option(still: Account) -> None:
     option = next(one for one in still.world.catalog.things.all if one.type == "ITEM_OPTION")
-    things = found(still, {"items_for_item_options_query": {"item_option_ids": [option.id]}})
-    assert {len(one["item_data"]["variations"]) > 1 for one in things} == {True}
+    things = matching_objects(still, {"items_for_item_options_query": {"item_option_ids": [option.id]}})
+    assert {len(thing["item_data"]["variations"]) > 1 for thing in things} == {True}
 
 
 def test_variations_are_found_by_their_option_value(still: Account) -> None:
-    value = found(still, {}, ["ITEM_OPTION_VAL"])[0]
+    value = matching_objects(still, {}, ["ITEM_OPTION_VAL"])[0]
     query = {"item_variations_for_item_option_values_query": {"item_option_value_ids": [value["id"]]}}
-    shown = {one["item_variation_data"]["name"] for one in found(still, query)}
+    shown = {one["item_variation_data"]["name"] for one in matching_objects(still, query)}
     assert shown == {value["item_option_value_data"]["name"]}
 
 
 def test_a_modifier_is_found_by_its_id(still: Account) -> None:
-    modifier = found(still, {}, ["MODIFIER"])[1]
-    assert told(post(still, BATCH, {"object_ids": [modifier["id"]]}))["objects"] == [modifier]
+    modifier = matching_objects(still, {}, ["MODIFIER"])[1]
+    assert document_of(post(still, BATCH, {"object_ids": [modifier["id"]]}))["objects"] == [modifier]
 
 
-def test_a_search_tells_the_path_of_its_categories(still: Account) -> None:
-    things = found(still, {}, ["CATEGORY"], include_category_path_to_root=True)
-    paths = {one["category_data"]["name"]: one["category_data"].get("path_to_root") for one in things}
+def test_a_search_shows_the_path_of_its_categories(still: Account) -> None:
+    things = matching_objects(still, {}, ["CATEGORY"], include_category_path_to_root=True)
+    paths = {thing["category_data"]["name"]: thing["category_data"].get("path_to_root") for thing in things}
     assert [node["category_name"] for node in paths["Bath"] or []] == ["Living"]
 
 
 def test_related_objects_are_what_the_answer_names_and_does_not_hold(still: Account) -> None:
-    answer = told(post(still, SEARCH, {"object_types": ["ITEM"], "limit": 5, "include_related_objects": True}))
+    answer = document_of(post(still, SEARCH, {"object_types": ["ITEM"], "limit": 5, "include_related_objects": True}))
     named = {
         *(one["item_data"]["reporting_category"]["id"] for one in answer["objects"]),
         *(id_ for one in answer["objects"] for id_ in one["item_data"].get("tax_ids", [])),
@@ -142,25 +144,27 @@ def test_related_objects_are_what_the_answer_names_and_does_not_hold(still: Acco
 
 
 def test_nothing_is_related_unasked(still: Account) -> None:
-    assert "related_objects" not in told(post(still, SEARCH, {"object_types": ["ITEM"]}))
+    assert "related_objects" not in document_of(post(still, SEARCH, {"object_types": ["ITEM"]}))
 
 
 def test_a_variation_is_related_to_its_item(still: Account) -> None:
     row = still.truth("product")[4]
-    answer = told(post(still, BATCH, {"object_ids": [row["external_id"]], "include_related_objects": True}))
+    answer = document_of(post(still, BATCH, {"object_ids": [row["external_id"]], "include_related_objects": True}))
     assert row["parent_id"] in {one["id"] for one in answer["related_objects"]}
 
 
-def test_one_object_is_told_with_what_it_names(still: Account) -> None:
+def test_one_object_is_shown_with_what_it_names(still: Account) -> None:
     item = still.world.catalog.item_id(0)
-    answer = told(get(still, f"/v2/catalog/object/{item}", {"include_related_objects": "true"}))
+    answer = document_of(get(still, f"/v2/catalog/object/{item}", {"include_related_objects": "true"}))
     assert {"CATEGORY", "TAX", "IMAGE"} <= {one["type"] for one in answer["related_objects"]}
 
 
 def test_what_is_related_is_no_list_of_the_related(still: Account) -> None:
-    bath = next(one for one in still.world.catalog.categories if one.name == "Bath")
+    bath = next(category for category in still.world.catalog.categories if category.name == "Bath")
     body = {"object_ids": [bath.id], "include_related_objects": True}
-    assert [one["category_data"]["name"] for one in told(post(still, BATCH, body))["related_objects"]] == ["Living"]
+    assert [one["category_data"]["name"] for one in document_of(post(still, BATCH, body))["related_objects"]] == [
+        "Living"
+    ]
 
 
 @pytest.mark.parametrize("state", ["NONE", "SOLD", "UNLINKED_RETURN"])
@@ -175,9 +179,9 @@ def test_a_state_without_counts_widens_no_other_filter(still: Account) -> None:
 
 def test_counts_of_one_can_be_had_for_one_location(still: Account) -> None:
     id_ = still.world.catalog.variation_id(3)
-    rows = told(get(still, f"/v2/inventory/{id_}"))["counts"]
+    rows = document_of(get(still, f"/v2/inventory/{id_}"))["counts"]
     here = rows[0]["location_id"]
-    narrowed = told(get(still, f"/v2/inventory/{id_}", {"location_ids": f"{here},LOTHER"}))["counts"]
+    narrowed = document_of(get(still, f"/v2/inventory/{id_}", {"location_ids": f"{here},LOTHER"}))["counts"]
     assert (len(rows), narrowed) == (2, [row for row in rows if row["location_id"] == here])
 
 
@@ -222,7 +226,7 @@ def test_filters_of_orders_are_all_applied(still: Account) -> None:
 def test_orders_by_id_can_be_had_for_one_location(still: Account) -> None:
     rows = orders(still)
     body = {"order_ids": [row["id"] for row in rows], "location_id": still.world.location_ids[0]}
-    here = told(post(still, "/v2/orders/batch-retrieve", body))["orders"]
+    here = document_of(post(still, "/v2/orders/batch-retrieve", body))["orders"]
     assert {row["location_id"] for row in here} == {still.world.location_ids[0]}
 
 
@@ -240,6 +244,6 @@ def test_events_of_another_merchant_are_not_found_under_ours(simulate: Simulate)
 
 
 def test_event_types_are_those_of_a_version(still: Account) -> None:
-    old = told(get(still, "/v2/events/types", {"api_version": "2020-03-01"}))["event_types"]
-    new = told(get(still, "/v2/events/types"))["event_types"]
+    old = document_of(get(still, "/v2/events/types", {"api_version": "2020-03-01"}))["event_types"]
+    new = document_of(get(still, "/v2/events/types"))["event_types"]
     assert ("payment.created" in old, "vendor.created" in old, set(old) < set(new)) == (True, False, True)

@@ -8,9 +8,10 @@ import pytest
 
 from app import errors
 from app.domain import Delivery
-from app.sources.square import samples
+from app.sources import square
+from tests.sources.square import square_samples as samples
 
-FOLDER = Path(samples.__file__).parent / "samples"
+FOLDER = Path(square.__file__).parent / "samples"
 MANIFEST: list[dict[str, Any]] = json.loads((FOLDER / "manifest.json").read_text())
 
 

@@ -24,8 +24,8 @@ def sdk(account: Account) -> Iterator[Square]:
 
 def test_the_sdk_lists_every_live_variation(account: Account, sdk: Square) -> None:
     account.change(6, "delete_item", "delete_variation")
-    found = {dumped(thing)["id"] for thing in sdk.catalog.list(types="ITEM_VARIATION")}
-    assert found == {row["external_id"] for row in account.truth("product")}
+    result = {dumped(thing)["id"] for thing in sdk.catalog.list(types="ITEM_VARIATION")}
+    assert result == {row["external_id"] for row in account.truth("product")}
 
 
 def test_the_sdk_reads_names_and_prices(account: Account, sdk: Square) -> None:
@@ -33,7 +33,7 @@ def test_the_sdk_reads_names_and_prices(account: Account, sdk: Square) -> None:
     answer = sdk.catalog.batch_get(object_ids=[item.id])
     nested = [dumped(one) for one in dumped((answer.objects or [])[0])["item_data"]["variations"]]
     assert [one["item_variation_data"]["price_money"]["amount"] for one in nested] == [
-        one.price for one in item.variations
+        variation.price for variation in item.variations
     ]
 
 
@@ -47,8 +47,8 @@ def test_the_sdk_sees_deleted_objects_in_a_search(account: Account, sdk: Square)
 
 def test_the_sdk_reads_every_count(account: Account, sdk: Square) -> None:
     account.change(10, "stock")
-    found = sdk.inventory.batch_get_counts(limit=20)
-    read = {(one.catalog_object_id, one.location_id, str(one.state), float(one.quantity or 0)) for one in found}
+    result = sdk.inventory.batch_get_counts(limit=20)
+    read = {(one.catalog_object_id, one.location_id, str(one.state), float(one.quantity or 0)) for one in result}
     words = {"on_hand": "IN_STOCK", "reserved": "RESERVED_FOR_SALE", "on_order": "ORDERED_FROM_VENDOR"}
     truth = account.truth("stock")
     assert read == {
@@ -58,25 +58,27 @@ def test_the_sdk_reads_every_count(account: Account, sdk: Square) -> None:
 
 def test_the_sdk_finds_every_order(account: Account, sdk: Square) -> None:
     answer = sdk.orders.search(location_ids=account.world.location_ids)
-    assert {one.id for one in answer.orders or []} == {row["external_id"] for row in account.truth("order")}
+    assert {order.id for order in answer.orders or []} == {row["external_id"] for row in account.truth("order")}
 
 
 def test_the_sdk_reads_an_orders_lines(account: Account, sdk: Square) -> None:
     row = account.truth("order")[0]
     order = sdk.orders.get(order_id=row["external_id"]).order
     assert order
-    lines = [[one.catalog_object_id, one.quantity] for one in order.line_items or []]
+    lines = [[item.catalog_object_id, item.quantity] for item in order.line_items or []]
     assert lines == [line[1:3] for line in row["lines"] if line[0] == "sold"]
 
 
 def test_the_sdk_lists_the_locations(account: Account, sdk: Square) -> None:
-    found = [{"external_id": one.id, "name": one.name} for one in sdk.locations.list().locations or []]
-    assert sorted(found, key=str) == sorted(account.truth("location"), key=str)
+    result = [
+        {"external_id": location.id, "name": location.name} for location in sdk.locations.list().locations or []
+    ]
+    assert sorted(result, key=str) == sorted(account.truth("location"), key=str)
 
 
 def test_the_sdk_finds_the_vendors(account: Account, sdk: Square) -> None:
-    found = [{"external_id": one.id, "name": one.name} for one in sdk.vendors.search().vendors or []]
-    assert sorted(found, key=str) == sorted(account.truth("vendor"), key=str)
+    result = [{"external_id": vendor.id, "name": vendor.name} for vendor in sdk.vendors.search().vendors or []]
+    assert sorted(result, key=str) == sorted(account.truth("vendor"), key=str)
 
 
 def test_the_sdk_raises_the_errors_the_simulator_sends(account: Account, sdk: Square) -> None:

@@ -14,12 +14,12 @@ from tests.sources.square.square_asking import (
     SEARCH,
     VENDORS,
     Json,
+    document_of,
     every,
     get,
     order_query,
     post,
     refusal,
-    told,
 )
 from tests.sources.square.square_copy import Copy, flat, ordered
 from tests.sources.square.square_hook import KEY, Hook, acked
@@ -27,8 +27,8 @@ from tests.sources.square.square_hook import KEY, Hook, acked
 
 def variations(account: Account, **headers: str) -> list[Json]:
     """What is told of every variation."""
-    found = told(post(account, SEARCH, {"object_types": ["ITEM_VARIATION"], "limit": 1000}, **headers))
-    return [row["item_variation_data"] for row in found["objects"]]
+    result = document_of(post(account, SEARCH, {"object_types": ["ITEM_VARIATION"], "limit": 1000}, **headers))
+    return [row["item_variation_data"] for row in result["objects"]]
 
 
 def lines(account: Account) -> list[Json]:
@@ -47,12 +47,12 @@ def test_selling_a_gift_card_moves_no_stock(simulate: Simulate) -> None:
     account = simulate(orders=0, offline=0.0)
     account.change(30, "pos_sale")
     goods = sum(line["item_type"] == "ITEM" for line in lines(account))
-    sold = [one for one in account.world.counts.moves if one.target[1] == "SOLD"]
+    sold = [move for move in account.world.counts.moves if move.target[1] == "SOLD"]
     assert (len(sold), goods < len(lines(account))) == (goods, True)
 
 
 def test_some_prices_are_keyed_in_at_the_till(still: Account) -> None:
-    told_prices = {(one["pricing_type"], "price_money" in one) for one in variations(still)}
+    told_prices = {(variation["pricing_type"], "price_money" in variation) for variation in variations(still)}
     assert told_prices == {("FIXED_PRICING", True), ("VARIABLE_PRICING", False)}
 
 
@@ -128,7 +128,7 @@ def test_events_of_another_merchant_come_too(simulate: Simulate, servers: Server
     assert {read.parse(headers, body).set_aside for headers, body in hook.came} == {Verdict.FOREIGN}
 
 
-def test_an_older_version_tells_vendors_in_the_older_spelling(still: Account) -> None:
+def test_an_older_version_shows_vendors_in_the_older_spelling(still: Account) -> None:
     rows = variations(still, square_version="2025-08-20")
     assert any("item_variation_vendor_infos" in row for row in rows)
     assert not any(row.get("vendor_information") for row in rows)

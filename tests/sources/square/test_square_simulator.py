@@ -9,7 +9,7 @@ from app.sources.simulating.merchandise import ware
 from app.sources.square.client import CATALOG_IDS
 from app.sources.square.simulator import create
 from tests.sources.square.square_account import TOKEN, Account, Simulate
-from tests.sources.square.square_asking import get, told
+from tests.sources.square.square_asking import document_of, get
 
 
 def call(account: Account, path: str, body: dict[str, Any]) -> httpx.Response:
@@ -58,13 +58,13 @@ def test_the_list_call_shows_every_live_object(simulate: Simulate) -> None:
     cursor: str | None = ""
     while cursor is not None:
         params = {"types": "ITEM,CATEGORY", **({"cursor": cursor} if cursor else {})}
-        page = told(get(account, "/v2/catalog/list", params))
+        page = document_of(get(account, "/v2/catalog/list", params))
         cursor, rows = page.get("cursor"), rows + len(page["objects"])
     assert rows == 256
 
 
 def test_the_live_limits_are_those_we_use(simulate: Simulate) -> None:
-    limits = told(get(simulate(), "/v2/catalog/info"))["limits"]
+    limits = document_of(get(simulate(), "/v2/catalog/info"))["limits"]
     assert limits["batch_retrieve_max_object_ids"] == CATALOG_IDS
 
 

@@ -125,7 +125,7 @@ def test_a_living_shop_changes_by_itself(simulate: Simulate) -> None:
     account.wait_for(lambda status: status["orders"] > 3)
 
 
-def test_an_event_that_is_acknowledged_is_told_by_its_id(simulate: Simulate, servers: Servers) -> None:
+def test_an_event_that_is_acknowledged_is_shown_by_its_id(simulate: Simulate, servers: Servers) -> None:
     hook = Hook(servers, lambda number: Response(status_code=500 if number < 3 else 200))
     account = simulate(webhook_url=hook.url, time_scale=1_000_000.0)
     failing(account, hook)

@@ -14,7 +14,7 @@ def test_an_item_speaks_for_its_listings(simulate: Simulate) -> None:
     item = account.world.catalog.item(0)
     answer = account.source.fetch([Ref(Kind.PRODUCT, item.id)])
     assert [record.external_id for record in answer.records if isinstance(record, Listing)] == [
-        one.id for one in item.variations
+        variation.id for variation in item.variations
     ]
 
 
@@ -25,9 +25,17 @@ def test_a_variations_id_asks_for_its_item(simulate: Simulate) -> None:
     assert answer.covers == [Scope(Kind.PRODUCT, "parent_id", item.id)]
 
 
-def test_an_unknown_item_is_covered_and_empty(simulate: Simulate) -> None:
-    answer = simulate().source.fetch([Ref(Kind.PRODUCT, "NOBODY")])
-    assert (answer.records, answer.covers) == ([], [Scope(Kind.PRODUCT, "parent_id", "NOBODY")])
+def test_an_unknown_item_is_not_known_to_be_gone(simulate: Simulate) -> None:
+    ref = Ref(Kind.PRODUCT, "NOBODY")
+    answer = simulate().source.fetch([ref])
+    assert (answer.records, answer.covers, answer.not_yet) == ([], [], [ref])
+
+
+def test_a_deleted_item_is_covered_and_empty(simulate: Simulate) -> None:
+    account = simulate()
+    gone = account.change(1, "delete_item")[0]["external_id"]
+    answer = account.source.fetch([Ref(Kind.PRODUCT, gone)])
+    assert (answer.records, [scope.value for scope in answer.covers], answer.not_yet) == ([], [gone], [])
 
 
 def test_a_sku_names_nothing_here(simulate: Simulate) -> None:
@@ -68,8 +76,8 @@ def test_an_unknown_vendor_is_gone(simulate: Simulate) -> None:
 def test_vendors_are_fetched_by_id(simulate: Simulate) -> None:
     account = simulate()
     vendor = account.world.places.vendors[2]
-    (found,) = account.source.fetch([Ref(Kind.VENDOR, vendor.id)]).records
-    assert found.version == micros(datetime.fromtimestamp(vendor.updated / 1000, UTC))
+    (record,) = account.source.fetch([Ref(Kind.VENDOR, vendor.id)]).records
+    assert record.version == micros(datetime.fromtimestamp(vendor.updated / 1000, UTC))
 
 
 def test_a_watermark_comes_with_the_last_page_only(simulate: Simulate) -> None:
@@ -107,16 +115,16 @@ def test_an_offline_sale_arrives_with_the_next_delta(simulate: Simulate) -> None
     account = simulate(offline=1.0)
     watermark = list(account.source.delta(Kind.ORDER, None))[-1].watermark
     order_id = account.change(1, "pos_sale")[0]["external_id"]
-    found = [key for page in account.source.delta(Kind.ORDER, watermark) for key in page.records]
-    assert order_id in {record.external_id for record in found if hasattr(record, "external_id")}
+    result = [key for page in account.source.delta(Kind.ORDER, watermark) for key in page.records]
+    assert order_id in {record.external_id for record in result if hasattr(record, "external_id")}
 
 
 def test_a_deletion_is_a_change_of_the_item(simulate: Simulate) -> None:
     account = simulate()
     watermark = list(account.source.full(Kind.PRODUCT))[-1].watermark
     gone = account.change(1, "delete_item")[0]["external_id"]
-    told = [change for page in account.source.delta(Kind.PRODUCT, watermark) for change in page.changes]
-    assert Change(Kind.PRODUCT, gone, account.world.catalog.latest * 1000) in told
+    changes = [change for page in account.source.delta(Kind.PRODUCT, watermark) for change in page.changes]
+    assert Change(Kind.PRODUCT, gone, account.world.catalog.latest * 1000) in changes
 
 
 def test_past_events_are_unavailable_until_they_are_enabled(simulate: Simulate) -> None:
@@ -131,6 +139,6 @@ def test_past_events_are_found_once_enabled(simulate: Simulate) -> None:
     assert enabled.status_code == 200
     variation = account.change(1, "price_edit")
     now = datetime.now(UTC)
-    found = list(account.source.missed(now - timedelta(days=1), now + timedelta(days=1)))
+    deliveries = list(account.source.missed(now - timedelta(days=1), now + timedelta(days=1)))
     assert variation
-    assert [one.delivery.type for one in found] == ["catalog.version.updated"] * 2
+    assert [delivery.delivery.type for delivery in deliveries] == ["catalog.version.updated"] * 2

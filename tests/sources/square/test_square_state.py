@@ -14,8 +14,8 @@ from starlette.responses import Response
 from app.domain import Kind
 from app.sources.simulating.settings import Value, read
 from app.sources.square.simulator import create
+from app.sources.square.simulator.account import keeper_of, opened
 from app.sources.square.simulator.clock import Clock
-from app.sources.square.simulator.keeping import keeper_of, opened
 from app.sources.square.simulator.settings import Options
 from app.sources.square.simulator.shop_life import ShopLife
 from app.sources.square.simulator.world import World
@@ -50,9 +50,9 @@ def run(tmp_path: Path) -> Run:
 def test_the_truth_is_the_same_after_a_restart(run: Run, kind: Kind) -> None:
     with run(locations=12) as before:
         before.change(CHANGES)
-        told = before.truth(kind)
+        result = before.truth(kind)
     with run(locations=12) as after:
-        assert ordered(after.truth(kind)) == ordered(told)
+        assert ordered(after.truth(kind)) == ordered(result)
 
 
 @pytest.mark.parametrize("kind", [Kind.PRODUCT, Kind.STOCK, Kind.ORDER, Kind.CATEGORY])
@@ -91,8 +91,8 @@ def test_a_search_since_the_latest_time_is_empty_after_a_restart(run: Run) -> No
         page = before.control.post("/v2/catalog/search", json={}, headers=headers).json()
     with run() as after:
         since = {"begin_time": page["latest_time"], "object_types": ["ITEM", "ITEM_VARIATION", "CATEGORY"]}
-        found = after.control.post("/v2/catalog/search", json=since, headers=headers).json()
-        assert found == {"latest_time": page["latest_time"]}
+        answer = after.control.post("/v2/catalog/search", json=since, headers=headers).json()
+        assert answer == {"latest_time": page["latest_time"]}
 
 
 def test_a_change_survives_a_kill_soon_after_it(simulate: Simulate, tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_the_size_of_the_opening_stays(run: Run) -> None:
         assert after.status()["items"] == 60
 
 
-def test_the_dice_fall_on(tmp_path: Path) -> None:
+def test_random_numbers_continue_after_a_restart(tmp_path: Path) -> None:
     async def lived(options: dict[str, Value], turns: int) -> float:
         app = create(options)
         async with app.router.lifespan_context(app):
@@ -168,9 +168,9 @@ def test_an_event_id_never_comes_again_after_a_kill(simulate: Simulate, tmp_path
 def test_the_events_of_before_can_be_searched_after_a_restart(run: Run) -> None:
     with run(events_enabled=True) as before:
         before.change(5)
-        told = [event.id for event in before.world.outbox.events]
+        result = [event.id for event in before.world.outbox.events]
     with run() as after:
-        assert [event.id for event in after.world.outbox.recorded(0, 1 << 62)] == told
+        assert [event.id for event in after.world.outbox.recorded(0, 1 << 62)] == result
 
 
 def test_a_webhook_that_was_under_way_is_sent_after_the_restart(run: Run, servers: Servers) -> None:

@@ -13,11 +13,11 @@ from tests.sources.square.square_asking import (
     SEARCH,
     VENDORS,
     Json,
+    document_of,
     get,
     order_query,
     post,
     refusal,
-    told,
 )
 
 ENUM, UNKNOWN, LOW, HIGH = "INVALID_ENUM_VALUE", "UNKNOWN_BODY_PARAMETER", "VALUE_TOO_LOW", "VALUE_TOO_HIGH"
@@ -132,7 +132,7 @@ def test_an_order_search_takes_one_to_a_thousand(still: Account, limit: int) -> 
 
 @pytest.mark.parametrize("limit", [0, -3, 1001])
 def test_a_catalog_search_ignores_a_limit_out_of_range_as_square_documents(still: Account, limit: int) -> None:
-    items = told(post(still, SEARCH, {"object_types": ["ITEM"], "limit": limit}))
+    items = document_of(post(still, SEARCH, {"object_types": ["ITEM"], "limit": limit}))
     assert len(items["objects"]) == 60
 
 
@@ -143,7 +143,7 @@ def test_an_unknown_sort_field_of_orders_is_refused(still: Account) -> None:
 
 def test_an_order_search_ignores_fields_that_do_not_exist_as_square_was_seen_to(still: Account) -> None:
     body = {**order_query(still), "sort": {"sort_field": "UPDATED_AT"}}
-    assert told(post(still, ORDERS, body)) == told(post(still, ORDERS, order_query(still)))
+    assert document_of(post(still, ORDERS, body)) == document_of(post(still, ORDERS, order_query(still)))
 
 
 GETS: list[tuple[str, Json]] = [
@@ -167,7 +167,7 @@ def test_an_unknown_type_in_a_list_is_refused(still: Account) -> None:
 
 
 def test_a_type_in_a_list_may_be_written_small(still: Account) -> None:
-    assert len(told(get(still, "/v2/catalog/list", {"types": "item"}))["objects"]) == 60
+    assert len(document_of(get(still, "/v2/catalog/list", {"types": "item"}))["objects"]) == 60
 
 
 def test_a_version_of_the_catalog_that_is_past_is_refused(still: Account) -> None:

@@ -17,11 +17,13 @@ OURS = "https://shop.example/webhooks/square"
 
 
 @pytest.mark.parametrize("enabled", [True, False])
-def test_a_source_tells_whether_its_subscription_is_enabled(simulate: Simulate, enabled: bool) -> None:
+def test_a_source_shows_whether_its_subscription_is_enabled(simulate: Simulate, enabled: bool) -> None:
     account = simulate(webhook_url=OURS)
     account.world.outbox.own.enabled = enabled
     assert isinstance(account.source, Subscriptions)
-    assert [(one.url, one.enabled) for one in account.source.subscriptions()] == [(OURS, enabled)]
+    assert [(subscription.url, subscription.enabled) for subscription in account.source.subscriptions()] == [
+        (OURS, enabled)
+    ]
 
 
 def test_a_subscription_of_another_url_is_not_ours(simulate: Simulate) -> None:
@@ -44,7 +46,7 @@ def test_every_event_that_is_subscribed_to_says_something(event: str) -> None:
     assert delivery.changes or delivery.alarm
 
 
-def test_a_subscription_tells_which_of_our_events_it_does_not_send(simulate: Simulate) -> None:
+def test_a_subscription_shows_which_of_our_events_it_does_not_send(simulate: Simulate) -> None:
     account = simulate(webhook_url=OURS)
     account.world.outbox.own.event_types = ["order.created"]
     (one,) = account.source.registrations()
@@ -53,4 +55,6 @@ def test_a_subscription_tells_which_of_our_events_it_does_not_send(simulate: Sim
 
 def test_all_subscriptions_are_told_wherever_they_lead(simulate: Simulate) -> None:
     account = simulate(webhook_url="https://elsewhere.example/webhooks/square")
-    assert [one.url for one in account.source.registrations()] == ["https://elsewhere.example/webhooks/square"]
+    assert [registration.url for registration in account.source.registrations()] == [
+        "https://elsewhere.example/webhooks/square"
+    ]

@@ -70,7 +70,7 @@ def test_what_products_only_mention_is_followed(simulate: Simulate, what: str) -
     assert flat(copy, Kind.PRODUCT, truth) == ordered(truth)
 
 
-def test_the_truth_tells_of_every_kind_of_detail(simulate: Simulate) -> None:
+def test_the_truth_has_every_kind_of_detail(simulate: Simulate) -> None:
     rows = simulate(products=240).truth(Kind.PRODUCT)
     details = ("category", "category_path", "unit", "images", "options", "modifiers", "taxes", "sold_out")
     assert [name for name in (*details, "archived", "supplier_sku") if not any(row[name] for row in rows)] == []

@@ -76,7 +76,7 @@ def test_a_signature_that_is_not_ascii_is_refused() -> None:
     assert not verifies(SquareReceiver(URL, ["k"]), b"{}", "é\udc80")
 
 
-def test_a_refusal_does_not_tell_the_key() -> None:
+def test_a_refusal_does_not_show_the_key() -> None:
     with pytest.raises(SignatureInvalid) as refused:
         SquareReceiver(URL, ["hush-hush"]).verify({SIGNATURE_HEADER: "x"}, b"{}", NOW)
     assert "hush-hush" not in str(refused.value)
@@ -181,8 +181,8 @@ def test_a_stock_change_hints_at_the_time_of_its_newest_count() -> None:
         {"catalog_object_id": "V2", "calculated_at": "at noon"},
     ]
     body = event("inventory.count.updated", {"object": {"inventory_counts": counts}})
-    found = SquareReceiver(URL, []).parse({}, body).changes
-    assert list(found) == [Change(Kind.STOCK, "V1", 2_500_000), Change(Kind.STOCK, "V2", 0)]
+    result = SquareReceiver(URL, []).parse({}, body).changes
+    assert list(result) == [Change(Kind.STOCK, "V1", 2_500_000), Change(Kind.STOCK, "V2", 0)]
 
 
 def test_a_vendor_change_hints_at_the_time_of_the_update() -> None:

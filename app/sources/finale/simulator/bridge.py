@@ -16,11 +16,7 @@ from app.sources.finale.simulator.records import Done
 from app.sources.finale.simulator.settings import Options
 from app.sources.simulating.outbox import Outbox
 
-_EVENTS = {
-    ("product", "created"): "product.created",
-    ("product", "deleted"): "product.deleted",
-    ("product", "updated"): "product.updated",
-}
+_TRIES = 6
 _FIRST_WAIT = 0.5  # seconds; doubles with each try
 _HELD_BACK = 1.0  # seconds at most, in which later pings overtake
 
@@ -39,7 +35,7 @@ class Bridge(Outbox):
     counted = ("published", "sent", "acknowledged", "failed", "dropped", "duplicated", "delayed")
 
     def __init__(self, options: Options, dice: random.Random) -> None:
-        super().__init__(options, dice, timeout=10)
+        super().__init__(options, dice)
         self._options = options
 
     def report(self, done: Sequence[Done]) -> None:
@@ -51,7 +47,7 @@ class Bridge(Outbox):
 
     async def _deliver(self, ping: Ping, wait: float) -> None:
         await asyncio.sleep(wait)
-        for attempt in range(self._options.bridge_tries):
+        for attempt in range(_TRIES):
             self.counts["sent"] += 1
             headers = signed(self._options.bridge_secret, ping, int(time.time()))
             if await self._post(self._options.bridge_url, ping.body, headers) is None:
@@ -76,9 +72,9 @@ def signed(secret: str, ping: Ping, at: int) -> dict[str, str]:
 
 def _notices(done: Sequence[Done]) -> list[bytes]:
     """What a bridge would say: it knows products and inventory, not orders."""
-    events = [(_event(each), each.sku) for each in done]
-    return [msgspec.json.encode({"event": event, "data": {"productId": sku}}) for event, sku in events if event]
+    return [_notice(each) for each in done if each.kind in ("product", "stock")]
 
 
-def _event(done: Done) -> str | None:
-    return "inventory.updated" if done.kind == "stock" else _EVENTS.get((done.kind, done.what))
+def _notice(done: Done) -> bytes:
+    event = "inventory.updated" if done.kind == "stock" else f"product.{done.what}"
+    return msgspec.json.encode({"event": event, "data": {"productId": done.sku}})

@@ -10,7 +10,6 @@ import msgspec
 
 from app.sources.finale.simulator.graphql_query import QueryRefused, Selection, selections
 from app.sources.finale.simulator.records import Product
-from app.sources.finale.simulator.settings import Options
 from app.sources.finale.simulator.world import World
 
 NOTHING = "--"
@@ -19,25 +18,25 @@ _Fields = Mapping[str, Callable[[Product], Any]]
 _Edge = Callable[[int, Product], Any]
 
 
-def answer(world: World, options: Options, body: Mapping[str, Any]) -> dict[str, Any]:
+def answer(world: World, body: Mapping[str, Any]) -> dict[str, Any]:
     """The reply to one POST, always with status 200; anything unknown fails the whole query."""
     try:
         for key in body:
             if key not in _KEYS:
                 raise QueryRefused(f"Unknown key {key!r} beside the query")
         selection = selections(str(body.get("query", "")), body.get("variables") or {})
-        return {"data": {each.alias: _root(world, options, each) for each in selection}}
+        return {"data": {each.alias: _root(world, each) for each in selection}}
     except QueryRefused as error:
         return {"data": None, "errors": [{"message": str(error)}]}
 
 
-def _root(world: World, options: Options, selection: Selection) -> dict[str, Any]:
+def _root(world: World, selection: Selection) -> dict[str, Any]:
     if selection.name != "productViewConnection":
         raise _unknown(selection, "Query")
     selection.none_but("first", "after", "productId", "formatter", "sort")
-    fields = _raw_fields(world, options)
-    fields.pop(options.graphql_removed_field, None)
-    size = min(_whole(selection.arguments.get("first", 50)), options.graphql_cap)
+    fields = _raw_fields(world)
+    fields.pop(world.options.graphql_removed_field, None)
+    size = min(_whole(selection.arguments.get("first", 50)), world.options.graphql_cap)
     start = _index(selection.arguments.get("after"))
     products = _sorted(_found(world, selection.arguments.get("productId")), selection.arguments.get("sort"), fields)
     page = products[start : start + size]
@@ -139,11 +138,10 @@ def _sortable(field: Callable[[Product], Any]) -> Callable[[Product], tuple[bool
     return lambda product: (field(product) is not None, field(product) if field(product) is not None else 0)
 
 
-def _raw_fields(world: World, options: Options) -> dict[str, Callable[[Product], Any]]:
-    base = f"/{options.account}/api/product/"
+def _raw_fields(world: World) -> dict[str, Callable[[Product], Any]]:
     return {
         "productId": lambda p: p.sku,
-        "productUrl": lambda p: base + p.tail,
+        "productUrl": lambda p: f"{world.base}/product/{p.tail}",
         "description": lambda p: p.name,
         "status": lambda p: "Active" if p.active else "Inactive",
         "category": lambda p: p.category,

@@ -1,7 +1,7 @@
 """Reads a GraphQL query: selections with arguments, aliases and variables; no fragments, no directives."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -72,10 +72,7 @@ class _Reader:
 
     def _selections(self) -> list[Selection]:
         self._expect("{")
-        selections = []
-        while self._next() != "}":
-            selections.append(self._selection())
-        self._take()
+        selections = [self._selection() for _ in self._until("}")]
         if not selections:
             raise QueryRefused("Syntax Error: Expected a field, found '}'")
         return selections
@@ -91,11 +88,10 @@ class _Reader:
     def _pairs(self, opening: str, closing: str) -> dict[str, Any]:
         self._expect(opening)
         arguments: dict[str, Any] = {}
-        while self._next() != closing:
+        for _ in self._until(closing):
             name = self._name()
             self._expect(":")
             arguments[name] = self._value()
-        self._take()
         return arguments
 
     def _value(self) -> Any:
@@ -103,11 +99,7 @@ class _Reader:
             return self._pairs("{", "}")
         word = self._take()
         if word == "[":
-            values = []
-            while self._next() != "]":
-                values.append(self._value())
-            self._take()
-            return values
+            return [self._value() for _ in self._until("]")]
         if word == "$":
             return self._variable(self._name())
         if word.isidentifier() and word not in ("true", "false", "null"):
@@ -127,6 +119,12 @@ class _Reader:
         if not token.isidentifier():
             raise QueryRefused(f"Syntax Error: Expected a name, found {token!r}")
         return token
+
+    def _until(self, closing: str) -> Iterator[None]:
+        """One turn for each part before a closing token, which is taken too."""
+        while self._next() != closing:
+            yield
+        self._take()
 
     def _expect(self, token: str) -> None:
         if (actual := self._take()) != token:

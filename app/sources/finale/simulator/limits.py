@@ -23,7 +23,7 @@ class Limits:
         for limit, seconds, taken in windows:
             if limit and len(taken) >= limit:
                 self.refused += 1
-                return self.headers(limit, 0, taken[0] + seconds)
+                return self._headers(limit, taken[0] + seconds)
         for _, _, taken in windows:
             taken.append(self._clock())
         return None
@@ -31,21 +31,14 @@ class Limits:
     def refuse(self) -> dict[str, str]:
         """The headers of a refusal that a switch asks for."""
         self.refused += 1
-        return self.headers(self._options.rate_get, 0, self._clock() + 2)
+        return self._headers(self._options.rate_get, self._clock() + 2)
 
-    def usual(self) -> dict[str, str]:
-        """The headers of any other answer, where the account sends them."""
-        if not self._options.limit_headers_always:
-            return {}
-        limit, seconds, taken = self._window("get", 60)
-        return self.headers(limit, max(limit - len(taken), 0), self._clock() + seconds)
-
-    def headers(self, limit: int, remaining: int, reset: float) -> dict[str, str]:
+    def _headers(self, limit: int, reset: float) -> dict[str, str]:
         """The three headers; a switch selects the unit of the reset because sources disagree about it."""
         unit = 1 if self._options.reset_in_seconds else 1000
         return {
             "X-RateLimit-Limit": str(limit),
-            "X-RateLimit-Remaining": str(remaining),
+            "X-RateLimit-Remaining": "0",
             "X-RateLimit-Reset": str(int(reset * unit)),
         }
 

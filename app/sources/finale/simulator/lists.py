@@ -14,7 +14,7 @@ from app.sources.finale.simulator.cells import Columns
 from app.sources.finale.simulator.records import Place
 from app.sources.finale.simulator.settings import Options
 from app.sources.finale.simulator.strict import BadRequest
-from app.sources.finale.simulator.wire import columns
+from app.sources.finale.simulator.wire import COLUMNS
 from app.sources.finale.simulator.world import World
 
 CHUNK = 4_000
@@ -33,12 +33,10 @@ class Found(NamedTuple):
     shape: Columns
 
 
-def find(
-    world: World, options: Options, collection: str, filter_: str | None, limit: int | None, now: datetime
-) -> Found:
+def find(world: World, collection: str, filter_: str | None, limit: int | None, now: datetime) -> Found:
     """A snapshot of what a list shows. Raises ``BadRequest`` for a filter by anything but top-level fields that are no
     lists; the list of stock has none at all."""
-    shape = columns(collection, world, options)
+    shape, options = COLUMNS[collection](world), world.options
     hidden = _HIDDEN.get(collection, frozenset()) if collection != "order" or not options.lines_in_list else ()
     shape = {name: cell for name, cell in shape.items() if name not in hidden}
     bounds = {} if filter_ is None else decoded(filter_)
@@ -46,9 +44,7 @@ def find(
     for name in bounds:
         if name not in fields:
             raise BadRequest(f"There is no field {name!r} to filter {collection} by")
-    records = _all(world, options, collection)
-    if options.scan_window and limit is not None:
-        records = records[:limit]
+    records = _all(world, collection)
     records = _filtered(records, shape, bounds, options, now)
     if limit is not None:
         records = records[:limit]
@@ -72,23 +68,23 @@ def _is_bound(value: Any) -> bool:
     return value is None or (isinstance(value, str | int | float) and not isinstance(value, bool))
 
 
-def _all(world: World, options: Options, collection: str) -> list[Any]:
+def _all(world: World, collection: str) -> list[Any]:
     collections: dict[str, Callable[[], Sequence[Any]]] = {
         "product": world.by_update,
-        "inventoryitem": lambda: [*world.stock.items(), *_unplaced(world, options)],
+        "inventoryitem": lambda: [*world.stock.items(), *_unplaced(world)],
         "order": lambda: sorted(world.orders.values(), key=lambda order: (order.updated, order.id)),
         "facility": lambda: list(world.facilities.values()),
         "partygroup": lambda: list(world.parties.values()),
         "shipment": lambda: list(world.shipments.values()),
     }
     records = list(collections[collection]())
-    if options.random_order:
+    if world.options.random_order:
         world.dice.shuffle(records)
     return records
 
 
-def _unplaced(world: World, options: Options) -> Iterator[tuple[Place, Decimal]]:
-    for number in sorted(world.products)[: options.unplaced_stock]:
+def _unplaced(world: World) -> Iterator[tuple[Place, Decimal]]:
+    for number in sorted(world.products)[: world.options.unplaced_stock]:
         yield Place(number, ""), Decimal(12)
 
 
@@ -97,7 +93,7 @@ def _filtered(
 ) -> list[Any]:
     dated = "lastUpdatedDate" in bounds
     if dated:
-        lower, upper = _range(bounds.pop("lastUpdatedDate"), options, now)
+        lower, upper = _range(bounds.pop("lastUpdatedDate"), now)
         if not options.ignore_filter:
             records = [record for record in records if lower <= record.updated <= upper]
     if dated or options.cap_unfiltered:
@@ -108,10 +104,8 @@ def _filtered(
     return records
 
 
-def _range(bounds: Sequence[Any], options: Options, now: datetime) -> tuple[float, float]:
+def _range(bounds: Sequence[Any], now: datetime) -> tuple[float, float]:
     low, high = bounds
-    if high is None and options.null_upper_refused:
-        raise BadRequest("lastUpdatedDate needs an upper bound")
     lower, upper = _time(low), _time(high) if high is not None else now
     if lower is None or upper is None or upper - lower > _WIDEST:
         raise BadRequest("lastUpdatedDate must be a range of at most 30 days")

@@ -28,21 +28,21 @@ _PACKING = "36 cs 36/1"
 
 def opened(options: Options, clock: Callable[[], float]) -> World:
     """A world with everything that the options ask for."""
-    world = World(random.Random(options.seed), clock)
-    _open_places(world, options)
-    _open_parties(world, options)
+    world = World(options, clock, options.seed)
+    _open_places(world)
+    _open_parties(world)
     for number in range(1, options.products + 1):
         world.put_product(_product(options, number, world.dice))
-        _stock_up(world, options, number)
+        _stock_up(world, number)
     can_trade = bool(options.products and options.locations and options.vendors)
     for _ in range(options.orders if can_trade else 0):
         _open_order(world)
     return world
 
 
-def new_product(world: World, options: Options) -> Product:
+def new_product(world: World) -> Product:
     """Add the next product of the range now."""
-    product = made(options.seed, world.next_number, created=world.now(), updated=world.now())
+    product = made(world.options.seed, world.next_number, created=world.now(), updated=world.now())
     return world.put_product(product)
 
 
@@ -87,18 +87,18 @@ def _epoch(day: str) -> int:
     return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp())
 
 
-def _open_places(world: World, options: Options) -> None:
-    for store in range(options.locations):
+def _open_places(world: World) -> None:
+    for store in range(world.options.locations):
         id_ = str(10_000 + 100 * store)
         world.facilities[id_] = Facility(id_, f"Warehouse {store + 1}")
-        for shelf in range(1, options.sublocations + 1):
+        for shelf in range(1, world.options.sublocations + 1):
             below = str(10_000 + 100 * store + shelf)
             world.facilities[below] = Facility(below, f"W{store + 1}-{shelf}", id_)
 
 
-def _open_parties(world: World, options: Options) -> None:
+def _open_parties(world: World) -> None:
     world.parties["PRIMARY"] = Party("PRIMARY", "Demo Company")
-    for number in range(options.vendors):
+    for number in range(world.options.vendors):
         id_ = str(10_001 + number)
         world.parties[id_] = Party(id_, f"Supplier {number + 1}", ("SUPPLIER",), f"orders{number + 1}@example.com")
     for number in range(3):
@@ -106,9 +106,9 @@ def _open_parties(world: World, options: Options) -> None:
         world.parties[id_] = Party(id_, f"Customer {number + 1}", ("CUSTOMER",))
 
 
-def _stock_up(world: World, options: Options, number: int) -> None:
+def _stock_up(world: World, number: int) -> None:
     """Some on-hand rows for a product: different shelves, some with lots and packings."""
-    dice, shelves = world.dice, world.shelves()
+    options, dice, shelves = world.options, world.dice, world.shelves()
     rows = int(options.stock_rows_each) + (dice.random() < options.stock_rows_each % 1)
     opening = ware(options.seed, number).opening_stock
     for row in range(rows if shelves and number % 20 else 0):

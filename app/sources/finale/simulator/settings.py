@@ -15,12 +15,9 @@ class Faults(settings.Faults):
     extra_column: str = ""  # this column has one cell too many
     empty_as_columns: bool = False  # an empty list is {"productUrl": []} instead of {}
     random_order: bool = False  # not by lastUpdatedDate
-    scan_window: bool = False  # limit cuts before the filter instead of after
-    null_upper_refused: bool = False  # a lastUpdatedDate range without an upper end: 400 instead of now
     ignore_filter: bool = False  # every filter is ignored
     row_cap: int = 120_000  # a list filtered by date never has more rows, the oldest ones
     cap_unfiltered: bool = False  # nor has an unfiltered one
-    strict_slash: bool = False  # all collections want the slash, not only inventoryitem
     lines_in_list: bool = False  # order lists carry orderItemList
     blank_cells: bool = False  # empty cells are "" instead of null
     unplaced_stock: int = 0  # so many products have 12 more on hand in a row without any facility
@@ -29,7 +26,6 @@ class Faults(settings.Faults):
     rate_post: int = 120
     rate_lists: int = 300  # collection reads per hour
     reset_in_seconds: bool = False  # X-RateLimit-Reset in epoch seconds instead of milliseconds
-    limit_headers_always: bool = False
     # the next n answers are
     next_502: int = 0
     next_login: int = 0  # 200 with a login page
@@ -68,5 +64,4 @@ class Options(Faults):
     changes_per_minute: float = 0.0  # a living shop
     bridge_url: str = ""  # where each change is reported to; nowhere without it
     bridge_secret: str = "whsec_c2ltdWxhdGVkLWJyaWRnZS1zZWNyZXQ="  # noqa: S105 - a simulator's, public
-    bridge_tries: int = 6
     state_file: str = ""  # keeps the shop over a restart

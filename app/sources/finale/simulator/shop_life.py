@@ -11,14 +11,13 @@ import msgspec
 
 from app.sources.finale.simulator.opening import claim_stock, new_product, place_order, sale_price
 from app.sources.finale.simulator.records import ON_ITS_WAY, Done, Facility, Line, Order, Party, Place, Product
-from app.sources.finale.simulator.settings import Options
 from app.sources.finale.simulator.shipping import call_off, receive, receive_one, send
 from app.sources.finale.simulator.world import NothingFits, World
 
-Event = Callable[[World, Options], list[Done]]
+Event = Callable[[World], list[Done]]
 
 
-def happen(world: World, options: Options, kinds: Sequence[str] = ()) -> list[Done]:
+def happen(world: World, kinds: Sequence[str] = ()) -> list[Done]:
     """One random event of the given kinds, or of all except the quiet ones; returns at least one change.
 
     Raises ``ValueError`` when nothing of the kinds can happen in this shop.
@@ -27,12 +26,12 @@ def happen(world: World, options: Options, kinds: Sequence[str] = ()) -> list[Do
     events = [event for weighted in chances.values() for event, weight in weighted.items() for _ in range(weight)]
     for _ in range(100 if events else 0):
         with suppress(NothingFits):
-            if done := world.dice.choice(events)(world, options):
+            if done := world.dice.choice(events)(world):
                 return done
     raise ValueError(f"nothing of {sorted(kinds) or 'any kind'} can happen here; kinds are {', '.join(EVENTS)}")
 
 
-def sell(world: World, options: Options) -> list[Done]:
+def sell(world: World) -> list[Done]:
     """A customer buys something from a shelf."""
     place = world.some_stock()
     product = world.products[place.number]
@@ -41,7 +40,7 @@ def sell(world: World, options: Options) -> list[Done]:
     return [_order_done(order, "sold"), world.move(place, -count)]
 
 
-def reserve(world: World, options: Options) -> list[Done]:
+def reserve(world: World) -> list[Done]:
     """A customer orders something, to be sent later."""
     product = world.some_product(wanted=lambda product: product.active)
     line = Line(product.number, Decimal(world.dice.randint(1, 5)), sale_price(world, product))
@@ -49,20 +48,20 @@ def reserve(world: World, options: Options) -> list[Done]:
     return [_order_done(order, "reserved"), *claim_stock(world, order)]
 
 
-def buy(world: World, options: Options) -> list[Done]:
+def buy(world: World) -> list[Done]:
     """The shop orders goods from a supplier."""
     order = place_order(world, is_purchase=True, status="ORDER_LOCKED", at=world.now())
     send(world, order)
     return [_order_done(order, "bought"), *claim_stock(world, order)]
 
 
-def draft(world: World, options: Options) -> list[Done]:
+def draft(world: World) -> list[Done]:
     """Begin a purchase or a sale without committing it."""
     is_purchase = world.dice.random() < 0.5
     return [_order_done(place_order(world, is_purchase=is_purchase, status=DRAFT, at=world.now()), "drafted")]
 
 
-def commit(world: World, options: Options) -> list[Done]:
+def commit(world: World) -> list[Done]:
     """Commit a draft, which gets a place if it has none."""
     order = world.some_order(lambda order: order.status == DRAFT)
     place = order.facility_id or world.some(world.stores()).id
@@ -73,14 +72,14 @@ def commit(world: World, options: Options) -> list[Done]:
     return [_order_done(meant, "committed"), *claim_stock(world, meant)]
 
 
-def unload(world: World, options: Options) -> list[Done]:
+def unload(world: World) -> list[Done]:
     """A shipment of a purchase arrives; the purchase itself does not change."""
     order = world.some_order(lambda order: order.is_open and world.shipments_of(order))
     coming = [one for one in world.shipments_of(order) if one.status == ON_ITS_WAY]
     return receive_one(world, coming[0]) if coming else []
 
 
-def finish(world: World, options: Options) -> list[Done]:
+def finish(world: World) -> list[Done]:
     """The goods of an open order arrive or leave; or an order is completed whose goods arrived before."""
     order = world.some_order(lambda order: order.status == "ORDER_LOCKED")
     if world.shipments_of(order):
@@ -92,7 +91,7 @@ def finish(world: World, options: Options) -> list[Done]:
     return [_order_done(done, "received" if order.is_purchase else "shipped"), *claims, *goods]
 
 
-def cancel(world: World, options: Options) -> list[Done]:
+def cancel(world: World) -> list[Done]:
     """Cancel an open order."""
     order = world.some_order(lambda order: order.is_open)
     claims = claim_stock(world, order, -1)
@@ -100,7 +99,7 @@ def cancel(world: World, options: Options) -> list[Done]:
     return [_order_done(advance(world, order, "ORDER_CANCELLED"), "cancelled"), *claims]
 
 
-def edit_quietly(world: World, options: Options) -> list[Done]:
+def edit_quietly(world: World) -> list[Done]:
     """Change the price of a line of an order at least nine days old, without any event."""
     long_ago = world.now() - LONG_AGO
     order = world.some_order(lambda order: order.updated < long_ago and order.lines)
@@ -109,7 +108,7 @@ def edit_quietly(world: World, options: Options) -> list[Done]:
     return [_order_done(world.put_order(msgspec.structs.replace(order, lines=(dearer, *others))), "edited quietly")]
 
 
-def transfer(world: World, options: Options) -> list[Done]:
+def transfer(world: World) -> list[Done]:
     """Move goods to another shelf."""
     place = world.some_stock()
     to = world.some([shelf.id for shelf in world.shelves() if shelf.id != place.facility_id])
@@ -117,14 +116,14 @@ def transfer(world: World, options: Options) -> list[Done]:
     return [world.move(place, -count), world.move(place._replace(facility_id=to), count)]
 
 
-def recount(world: World, options: Options) -> list[Done]:
+def recount(world: World) -> list[Done]:
     """Correct the count of a shelf."""
     place = world.some_stock()
     by = max(Decimal(world.dice.choice((-7, -2, -1, 1, 3))), -world.stock[place])
     return [world.move(place, by)]
 
 
-def reprice(world: World, options: Options) -> list[Done]:
+def reprice(world: World) -> list[Done]:
     """Change a price, sometimes the cost as well."""
     product = world.some_product()
     price = max(1, (product.price_minor or 1_000) + world.dice.choice((-120, -50, 25, 99, 250)))
@@ -133,29 +132,29 @@ def reprice(world: World, options: Options) -> list[Done]:
     return [world.edit(product, price_minor=price, cost_minor=cost, raw=raw)]
 
 
-def rename(world: World, options: Options) -> list[Done]:
+def rename(world: World) -> list[Done]:
     """Rename a product."""
     product = world.some_product()
     return [world.edit(product, name=f"{product.name.split(' #')[0]} #{world.dice.randrange(1000)}")]
 
 
-def add_product(world: World, options: Options) -> list[Done]:
+def add_product(world: World) -> list[Done]:
     """Add a product, with its first goods on a shelf."""
-    product, shelves = new_product(world, options), world.shelves()
+    product, shelves = new_product(world), world.shelves()
     made = [Done("product", product.tail, "created", product.sku)]
     stocked = [world.move(Place(product.number, world.dice.choice(shelves).id), Decimal(10))] if shelves else []
     return made + stocked
 
 
-def toggle(world: World, options: Options) -> list[Done]:
+def toggle(world: World) -> list[Done]:
     """Deactivate a product, or activate it again."""
     product = world.some_product()
     return [world.edit(product, active=not product.active)]
 
 
-def delete(world: World, options: Options) -> list[Done]:
+def delete(world: World) -> list[Done]:
     """Delete a product for good; only with the switch ``hard_deletes``."""
-    if not options.hard_deletes:
+    if not world.options.hard_deletes:
         return []
     product = world.some_product()
     if any(order.is_open and _has(order, product) for order in world.orders.values()):
@@ -163,7 +162,7 @@ def delete(world: World, options: Options) -> list[Done]:
     return [world.drop_product(product)]
 
 
-def add_shelf(world: World, options: Options) -> list[Done]:
+def add_shelf(world: World) -> list[Done]:
     """Add a sublocation."""
     store = world.some(world.stores())
     id_ = str(50_000 + len(world.facilities))
@@ -171,14 +170,14 @@ def add_shelf(world: World, options: Options) -> list[Done]:
     return [Done("location", id_, "created")]
 
 
-def rename_party(world: World, options: Options) -> list[Done]:
+def rename_party(world: World) -> list[Done]:
     """Rename a supplier."""
     party = world.some(world.suppliers())
     world.parties[party.id] = msgspec.structs.replace(party, name=f"Supplier {world.dice.randrange(10_000)}")
     return [Done("vendor", party.id, "updated")]
 
 
-def add_party(world: World, options: Options) -> list[Done]:
+def add_party(world: World) -> list[Done]:
     """Add a supplier."""
     id_ = str(10_001 + len(world.parties))
     world.parties[id_] = Party(id_, f"Supplier {id_}", ("SUPPLIER",))

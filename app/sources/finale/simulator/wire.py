@@ -5,7 +5,6 @@ from typing import Any
 
 from app.sources.finale.simulator.cells import Columns, money, plain, stamp
 from app.sources.finale.simulator.records import ACTIVE_PRODUCT, Facility, Party, Place, Product
-from app.sources.finale.simulator.settings import Options
 from app.sources.finale.simulator.wire_orders import orders, shipments
 from app.sources.finale.simulator.world import World
 from app.sources.simulating.merchandise import CATEGORIES
@@ -14,26 +13,13 @@ USER_CATEGORIES = {name: f"##user{number:02d}" for number, name in enumerate(CAT
 """The ids of categories in the older spelling, by name."""
 
 
-def columns(collection: str, world: World, options: Options) -> Columns:
-    """For each column of a collection how to get its cell from a record."""
-    base = f"/{options.account}/api"
-    made: Mapping[str, Callable[[], Columns]] = {
-        "product": lambda: _product(base),
-        "inventoryitem": lambda: _stock(base, world),
-        "order": lambda: orders(base, world),
-        "facility": lambda: _facility(base),
-        "partygroup": lambda: _party(base),
-        "shipment": lambda: shipments(base, world),
-    }
-    return made[collection]()
-
-
 def document(record: Any, shape: Columns) -> dict[str, Any]:
     """A single record; unlike a list, it shows its nulls."""
     return {name: cell(record) for name, cell in shape.items()}
 
 
-def _product(base: str) -> Columns:
+def _product(world: World) -> Columns:
+    base = world.base
     shape: dict[str, Callable[[Product], Any]] = {
         "productId": lambda p: p.sku,
         "internalName": lambda p: p.name,
@@ -124,8 +110,8 @@ def _guidelines(product: Product, base: str) -> list[dict[str, Any]] | None:
     return [{"facilityUrl": f"{base}/facility/10000", "reorderCalculationMethodId": "##salesVelocity"}]
 
 
-def _stock(base: str, world: World) -> Columns:
-    ids, facilities = dict(world.row_ids), dict(world.facilities)
+def _stock(world: World) -> Columns:
+    base, ids, facilities = world.base, dict(world.row_ids), dict(world.facilities)
     products, dropped, buys = dict(world.products), dict(world.dropped), _purchases(world)
 
     def parent(place: Place) -> str | None:
@@ -154,7 +140,8 @@ def _purchases(world: World) -> set[str]:
     return {order.id for order in world.orders.values() if order.is_purchase}
 
 
-def _facility(base: str) -> Columns:
+def _facility(world: World) -> Columns:
+    base = world.base
     shape: dict[str, Callable[[Facility], Any]] = {
         "facilityId": lambda f: f.id,
         "facilityUrl": lambda f: f"{base}/facility/{f.id}",
@@ -165,7 +152,8 @@ def _facility(base: str) -> Columns:
     return shape
 
 
-def _party(base: str) -> Columns:
+def _party(world: World) -> Columns:
+    base = world.base
     shape: dict[str, Callable[[Party], Any]] = {
         "partyId": lambda p: p.id,
         "partyUrl": lambda p: f"{base}/partygroup/{p.id}",
@@ -191,3 +179,14 @@ def customization() -> dict[str, Any]:
         "productUserCategoryList": [{"attrName": id_, "label": name} for name, id_ in USER_CATEGORIES.items()],
         "productUserUnitOfMeasureList": [{"attrName": "##user00", "label": "ea"}],
     }
+
+
+COLUMNS: Mapping[str, Callable[[World], Columns]] = {
+    "product": _product,
+    "inventoryitem": _stock,
+    "order": orders,
+    "facility": _facility,
+    "partygroup": _party,
+    "shipment": shipments,
+}
+"""For each collection its columns, and how to get the cell of each from a record."""

@@ -8,8 +8,9 @@ from app.sources.finale.simulator.records import ON_ITS_WAY, Order, Shipment
 from app.sources.finale.simulator.world import World
 
 
-def orders(base: str, world: World) -> Columns:
+def orders(world: World) -> Columns:
     """Purchases and sales; a draft may not know its place yet."""
+    base = world.base
 
     def url(order: Order, action: str = "") -> str:
         return f"{base}/order/{order.id}{action}"
@@ -78,8 +79,9 @@ def _line(world: World, order: Order, index: int, base: str) -> dict[str, Any]:
     return {"orderItemUrl": item, "productId": sku, "unitListPrice": price["unitPrice"], **cells}
 
 
-def shipments(base: str, world: World) -> Columns:
+def shipments(world: World) -> Columns:
     """A shipment's label differs from the end of its URL."""
+    base = world.base
 
     def url(shipment: Shipment, action: str = "") -> str:
         return f"{base}/shipment/{shipment.id}{action}"

@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from app.sources.finale.simulator.records import Done, Facility, Order, Party, Place, Product, Shipment
+from app.sources.finale.simulator.settings import Options
 
 Candidate = TypeVar("Candidate")
 
@@ -23,8 +24,10 @@ class World:
     frozen.
     """
 
-    def __init__(self, dice: random.Random, clock: Callable[[], float]) -> None:
-        self.dice = dice
+    def __init__(self, options: Options, clock: Callable[[], float], seed: int) -> None:
+        self.options = options
+        self.base = f"/{options.account}/api"  # of every URL
+        self.dice = random.Random(seed)
         self.products: dict[int, Product] = {}
         self.dropped: dict[int, Product] = {}
         self.facilities: dict[str, Facility] = {}
@@ -55,10 +58,10 @@ class World:
         self.revision += 1
         return product
 
-    def edit(self, product: Product, what: str = "updated", **fields: object) -> Done:
+    def edit(self, product: Product, **fields: object) -> Done:
         """Change a product and its time."""
         changed = self.put_product(msgspec.structs.replace(product, updated=self.now(), **fields))
-        return Done("product", changed.tail, what, changed.sku)
+        return Done("product", changed.tail, "updated", changed.sku)
 
     def drop_product(self, product: Product) -> Done:
         """Delete a product and its stock for good."""

@@ -10,7 +10,6 @@ import msgspec
 from app.sources.finale.simulator import shipping, wire
 from app.sources.finale.simulator.opening import claim_stock, new_product
 from app.sources.finale.simulator.records import Done, Line, Order, Product, Shipment
-from app.sources.finale.simulator.settings import Options
 from app.sources.finale.simulator.shop_life import advance
 from app.sources.finale.simulator.strict import BadRequest, Illegal, number_of, objects_of, only_fields, text_of
 from app.sources.finale.simulator.world import World
@@ -59,23 +58,23 @@ _LONGEST_ID, _LONGEST_REFERENCE = 20, 60
 _ADDED = {"taxAuthorityRateProductUrl": "/taxauthorityrateproduct/", "productPromoUrl": "/productpromo/"}
 
 
-def create_product(world: World, options: Options, body: dict[str, Any]) -> Product:
+def create_product(world: World, body: dict[str, Any]) -> Product:
     """A new product with what the body says; raises ``BadRequest`` as an update does."""
     changes = {name: value for name, value in body.items() if name != "productId"}
     for name, value in changes.items():
         _check(name, value)
-    product = new_product(world, options)
+    product = new_product(world)
     if sku := body.get("productId"):
         product = msgspec.structs.replace(product, sku=str(sku))
     return _merged(world, product, changes)
 
 
-def update_product(world: World, options: Options, product: Product, body: dict[str, Any]) -> Product:
+def update_product(world: World, product: Product, body: dict[str, Any]) -> Product:
     """A partial merge: fields not sent stay, lists that are sent replace; what is sent as it is changes nothing.
 
     Raises ``BadRequest`` for a field that there is not, cannot be set here, or of another type.
     """
-    held = wire.document(product, wire.columns("product", world, options))
+    held = wire.document(product, wire.COLUMNS["product"](world))
     changed = {name: value for name, value in body.items() if name not in held or value != held[name]}
     for name, value in changed.items():
         _check(name, value)
@@ -187,7 +186,7 @@ def _place(world: World, body: Mapping[str, Any], is_purchase: bool) -> str | No
         return None
     id_ = url.rpartition("/")[2]
     if id_ not in [store.id for store in world.stores()]:
-        raise BadRequest(f"{used} must be a facility that is no sublocation, not {url!r}")
+        raise BadRequest(f"{used} must be a facility that is not a sublocation, not {url!r}")
     return id_
 
 

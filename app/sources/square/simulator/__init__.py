@@ -25,15 +25,14 @@ from starlette.responses import Response
 
 from app.sources.simulating.control import application
 from app.sources.simulating.settings import Value, read
-from app.sources.square.simulator.account import Account
+from app.sources.square.simulator.account import Account, opened
 from app.sources.square.simulator.answers import ApiError
-from app.sources.square.simulator.api_catalog import CatalogApi, ItemsApi
-from app.sources.square.simulator.api_events import EventsApi, SubscriptionsApi
+from app.sources.square.simulator.api_catalog import CatalogApi
+from app.sources.square.simulator.api_events import EventsApi
 from app.sources.square.simulator.api_inventory import InventoryApi
 from app.sources.square.simulator.api_orders import OrdersApi
 from app.sources.square.simulator.api_places import PlacesApi
 from app.sources.square.simulator.gate import Gate
-from app.sources.square.simulator.keeping import opened
 from app.sources.square.simulator.settings import Options
 
 
@@ -45,12 +44,10 @@ def create(options: Mapping[str, Value]) -> Starlette:
     account = Account(world)
     routes = [
         *CatalogApi(world, account.life.edits).routes,
-        *ItemsApi(world).routes,
         *InventoryApi(world).routes,
         *OrdersApi(world).routes,
         *PlacesApi(world).routes,
         *EventsApi(world).routes,
-        *SubscriptionsApi(world).routes,
     ]
 
     return application(

@@ -14,7 +14,7 @@ from app.sources.square.simulator.answers import ApiError, invalid, not_found, r
 from app.sources.square.simulator.catalog import Position
 from app.sources.square.simulator.catalog_json import as_of
 from app.sources.square.simulator.catalog_query import Query, has_words, in_order, understood
-from app.sources.square.simulator.catalog_related import categories_of, mentioned
+from app.sources.square.simulator.catalog_related import mentioned, named
 from app.sources.square.simulator.clock import catalog_text
 from app.sources.square.simulator.counts import IN_STOCK
 from app.sources.square.simulator.edits import Edits
@@ -66,6 +66,7 @@ class CatalogApi:
             Route("/v2/catalog/batch-retrieve", self.batch_retrieve, methods=["POST"]),
             Route("/v2/catalog/object/{object_id}", self.delete, methods=["DELETE"]),
             Route("/v2/catalog/object/{object_id}", self.one),
+            Route("/v2/catalog/search-catalog-items", self.search_items, methods=["POST"]),
         ]
 
     async def info(self, request: Request) -> Response:
@@ -182,32 +183,19 @@ class CatalogApi:
         deleted_at = catalog_text(self._world.catalog.latest)
         return reply(deleted_object_ids=ids, deleted_at=deleted_at)
 
-
-def _refuse_both(wanted: CatalogDetails) -> None:
-    if wanted.include_deleted_objects and wanted.include_category_path_to_root:
-        raise ApiError(500, "API_ERROR", "INTERNAL_SERVER_ERROR", "An internal error has occurred.")
-
-
-class ItemsApi:
-    """/v2/catalog/search-catalog-items."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self.routes = [Route("/v2/catalog/search-catalog-items", self.search, methods=["POST"])]
-
-    async def search(self, request: Request) -> Response:
+    async def search_items(self, request: Request) -> Response:
         """Live items by name. Those that are archived are not found unless asked for."""
         body, wanted = await request_body(request, ItemSearch)
         if wanted.custom_attribute_filters:
             raise invalid("No such custom attribute is defined.", "INVALID_VALUE", "custom_attribute_filters")
-        fitting = sorted(self._found(wanted), key=_name, reverse=wanted.sort_order == "DESC")
+        fitting = sorted(self._such_items(wanted), key=_name, reverse=wanted.sort_order == "DESC")
         limit = wanted.limit or ROWS
         rows, cursor = self._world.pages.page("items", body, partial(from_place, fitting), limit)
         matched = [one["id"] for row in rows for one in self._matched(row, wanted)]
         items = as_of(version_of(request), rows)
         return reply(items=items, matched_variation_ids=matched, cursor=cursor)
 
-    def _found(self, wanted: ItemSearch) -> Iterator[Json]:
+    def _such_items(self, wanted: ItemSearch) -> Iterator[Json]:
         for _, item in self._world.catalog.walk(["ITEM"], -1, False, Position()):
             texts = not wanted.text_filter or has_words(item, wanted.text_filter.split())
             if self._is_such(item, wanted) and (self._matched(item, wanted) or (texts and not wanted.stock_levels)):
@@ -219,7 +207,7 @@ class ItemsApi:
         state = ARCHIVED if data.get("is_archived") else NOT_ARCHIVED
         return (
             (wanted.archived_state or NOT_ARCHIVED) in (state, "ARCHIVED_STATE_ALL")
-            and (not wanted.category_ids or bool(set(wanted.category_ids) & set(categories_of(item))))
+            and (not wanted.category_ids or bool(set(wanted.category_ids) & set(named(item, "categories.id"))))
             and (not wanted.product_types or data["product_type"] in wanted.product_types)
             and all(_is_sold_at(item, place) for place in wanted.enabled_location_ids or ())
         )
@@ -246,6 +234,11 @@ class ItemsApi:
             return ""
         threshold = variation["item_variation_data"].get("inventory_alert_threshold")
         return "OUT" if left <= 0 else "LOW" if threshold is not None and left <= threshold else ""
+
+
+def _refuse_both(wanted: CatalogDetails) -> None:
+    if wanted.include_deleted_objects and wanted.include_category_path_to_root:
+        raise ApiError(500, "API_ERROR", "INTERNAL_SERVER_ERROR", "An internal error has occurred.")
 
 
 def _is_sold_at(item: Json, place: str) -> bool:

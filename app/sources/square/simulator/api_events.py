@@ -6,7 +6,6 @@ key, and show disabled subscriptions only on request.
 """
 
 import hashlib
-from collections.abc import Mapping
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -40,15 +39,25 @@ MOST_ROWS = 100
 
 
 class EventsApi:
-    """/v2/events."""
+    """/v2/events and /v2/webhooks."""
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._made: dict[str, tuple[Json, Json]] = {}
+        one = "/v2/webhooks/subscriptions/{subscription_id}"
         self.routes = [
             Route("/v2/events", self.search, methods=["POST"]),
             Route("/v2/events/types", self.types),
             Route("/v2/events/enable", self.enable, methods=["PUT"]),
             Route("/v2/events/disable", self.disable, methods=["PUT"]),
+            Route("/v2/webhooks/event-types", self.types),
+            Route("/v2/webhooks/subscriptions", self.list_, methods=["GET"]),
+            Route("/v2/webhooks/subscriptions", self.create, methods=["POST"]),
+            Route(one, self.get, methods=["GET"]),
+            Route(one, self.update, methods=["PUT"]),
+            Route(one, self.delete, methods=["DELETE"]),
+            Route(f"{one}/test", self.test, methods=["POST"]),
+            Route(f"{one}/signature-key", self.rotate, methods=["POST"]),
         ]
 
     async def search(self, request: Request) -> Response:
@@ -72,70 +81,27 @@ class EventsApi:
         return reply(events=shown, metadata=metadata, cursor=cursor)
 
     async def types(self, request: Request) -> Response:
-        """Every type that events can be searched by."""
-        return types_reply(parameters(request, "api_version"))
+        """The event types of the requested version of the API, else of the newest one."""
+        version = parameters(request, "api_version").get("api_version")
+        check_version(version, "api_version")
+        types = {name: one for name, one in known_types().items() if version is None or one.since <= version}
+        rows = [
+            {"event_type": name, "api_version_introduced": one.since, "release_status": one.release}
+            for name, one in types.items()
+        ]
+        return reply(event_types=list(types), metadata=rows)
 
     async def enable(self, request: Request) -> Response:
         """From now on events are kept."""
         parameters(request)
-        return self._switched(True)
+        self._world.options.events_enabled = True
+        return self._changed()
 
     async def disable(self, request: Request) -> Response:
         """From now on they are not."""
         parameters(request)
-        return self._switched(False)
-
-    def _switched(self, enabled: bool) -> Response:
-        self._world.options.events_enabled = enabled
-        self._world.on_change()
-        return reply()
-
-
-def types_reply(given: Mapping[str, str]) -> Response:
-    """The event types of the requested version of the API, else of the newest one."""
-    version = given.get("api_version")
-    check_version(version, "api_version")
-    types = {name: one for name, one in known_types().items() if version is None or one.since <= version}
-    rows = [
-        {"event_type": name, "api_version_introduced": one.since, "release_status": one.release}
-        for name, one in types.items()
-    ]
-    return reply(event_types=list(types), metadata=rows)
-
-
-def _is_at(event: Event, filter_: EventFilter) -> bool:
-    """Whether an event is about one of the merchants and locations."""
-    envelope = decode(event.body, _Envelope)
-    here = not filter_.location_ids or envelope.location_id in filter_.location_ids
-    return here and (not filter_.merchant_ids or envelope.merchant_id in filter_.merchant_ids)
-
-
-class _Envelope(msgspec.Struct):
-    merchant_id: str | None = None
-    location_id: str | None = None
-
-
-class SubscriptionsApi:
-    """/v2/webhooks."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._made: dict[str, tuple[Json, Json]] = {}
-        one = "/v2/webhooks/subscriptions/{subscription_id}"
-        self.routes = [
-            Route("/v2/webhooks/event-types", self.event_types),
-            Route("/v2/webhooks/subscriptions", self.list_, methods=["GET"]),
-            Route("/v2/webhooks/subscriptions", self.create, methods=["POST"]),
-            Route(one, self.get, methods=["GET"]),
-            Route(one, self.update, methods=["PUT"]),
-            Route(one, self.delete, methods=["DELETE"]),
-            Route(f"{one}/test", self.test, methods=["POST"]),
-            Route(f"{one}/signature-key", self.rotate, methods=["POST"]),
-        ]
-
-    async def event_types(self, request: Request) -> Response:
-        """Every type that a subscription can name."""
-        return types_reply(parameters(request, "api_version"))
+        self._world.options.events_enabled = False
+        return self._changed()
 
     async def list_(self, request: Request) -> Response:
         """The oldest first, without keys; disabled ones only on request."""
@@ -242,6 +208,18 @@ class SubscriptionsApi:
     def _changed(self, **fields: object) -> Response:
         self._world.on_change()
         return reply(**fields)
+
+
+def _is_at(event: Event, filter_: EventFilter) -> bool:
+    """Whether an event is about one of the merchants and locations."""
+    envelope = decode(event.body, _Envelope)
+    here = not filter_.location_ids or envelope.location_id in filter_.location_ids
+    return here and (not filter_.merchant_ids or envelope.merchant_id in filter_.merchant_ids)
+
+
+class _Envelope(msgspec.Struct):
+    merchant_id: str | None = None
+    location_id: str | None = None
 
 
 def _json(one: Subscription, *, with_key: bool) -> Json:

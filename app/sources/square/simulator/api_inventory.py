@@ -1,7 +1,7 @@
 """The simulated inventory calls: counts, and the changes that made them."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -12,14 +12,14 @@ from starlette.routing import Route
 from app.sources.simulating.answers import Json
 from app.sources.square.simulator.answers import invalid, not_found, reply
 from app.sources.square.simulator.counts import NEWEST, TRANSFERS_UNTIL, Change, Count, change_json, reason
-from app.sources.square.simulator.request_catalog import ChangesRequest, CountsRequest
+from app.sources.square.simulator.request_catalog import ChangesRequest, ChangeType, CountsRequest, Sort
 from app.sources.square.simulator.strict import listed, one_of, parameters, request_body, stamp, version_of
 from app.sources.square.simulator.world import World
 
 ROWS = 100
 IGNORED = frozenset({"NONE", "SOLD", "UNLINKED_RETURN"})
 """Documented: a filter by these states is ignored."""
-USUAL_CHANGES = ("PHYSICAL_COUNT", "ADJUSTMENT")
+USUAL_CHANGES: tuple[ChangeType, ...] = ("PHYSICAL_COUNT", "ADJUSTMENT")
 Key = tuple[int, int]
 """When a change occurred, and its number."""
 
@@ -69,7 +69,7 @@ class InventoryApi:
         wanted = CountsRequest(catalog_object_ids=[id_], location_ids=listed(given, "location_ids"))
         return self._counts_page(f"counts/{id_}", given, wanted)
 
-    def _counts_page(self, path: str, body: Mapping[str, Any], wanted: CountsRequest) -> Response:
+    def _counts_page(self, path: str, body: Json, wanted: CountsRequest) -> Response:
         limit = wanted.limit or ROWS
         counts, cursor = self._world.pages.page(path, body, lambda at: self._counts(wanted, at), limit)
         return reply(counts=counts, cursor=cursor)
@@ -106,6 +106,21 @@ class InventoryApi:
             raise invalid("states and reason_ids exclude each other.", "CONFLICTING_PARAMETERS", "reason_ids")
         if version >= TRANSFERS_UNTIL:
             one_of(wanted.types or (), USUAL_CHANGES, "types")
+        return self._changes_page("changes", body, wanted, version)
+
+    async def changes_of_one(self, request: Request) -> Response:
+        """Changes of one variation, the newest first."""
+        given = parameters(request, "location_ids", "cursor")
+        id_, version = request.path_params["variation_id"], version_of(request)
+        wanted = ChangesRequest(
+            catalog_object_ids=[id_],
+            location_ids=listed(given, "location_ids"),
+            types=[*USUAL_CHANGES, "TRANSFER"],
+            sort=Sort(order="DESC"),
+        )
+        return self._changes_page(f"changes/{id_}", given, wanted, version)
+
+    def _changes_page(self, path: str, body: Json, wanted: ChangesRequest, version: str) -> Response:
         query = ChangeQuery(
             wares=self._wares(wanted.catalog_object_ids) if wanted.catalog_object_ids else None,
             locations=frozenset(wanted.location_ids or ()),
@@ -117,21 +132,9 @@ class InventoryApi:
             newest_first=wanted.sort is not None and wanted.sort.order == "DESC",
             version=version,
         )
-        return self._page("changes", body, query, wanted.limit or ROWS)
-
-    async def changes_of_one(self, request: Request) -> Response:
-        """Changes of one variation, the newest first."""
-        given = parameters(request, "location_ids", "cursor")
-        id_, version = request.path_params["variation_id"], version_of(request)
-        types = (*USUAL_CHANGES, "TRANSFER") if version < TRANSFERS_UNTIL else USUAL_CHANGES
-        query = ChangeQuery(
-            wares=self._wares([id_]),
-            locations=frozenset(listed(given, "location_ids")),
-            types=types,
-            newest_first=True,
-            version=version,
-        )
-        return self._page(f"changes/{id_}", given, query, ROWS)
+        limit = wanted.limit or ROWS
+        changes, cursor = self._world.pages.page(path, body, lambda at: self._changes(query, at), limit)
+        return reply(changes=changes, cursor=cursor)
 
     async def change(self, request: Request) -> Response:
         """One adjustment, or one stock take."""
@@ -144,10 +147,6 @@ class InventoryApi:
             raise not_found(f"Could not find {kind.replace('_', ' ')} with id {id_}.")
         shown = self._change_json(change, version)
         return reply(**{"count" if kind == "physical_count" else kind: shown[kind]})
-
-    def _page(self, path: str, body: Mapping[str, Any], query: ChangeQuery, limit: int) -> Response:
-        changes, cursor = self._world.pages.page(path, body, lambda at: self._changes(query, at), limit)
-        return reply(changes=changes, cursor=cursor)
 
     def _changes(self, query: ChangeQuery, at: Key | None) -> Iterator[tuple[Any, Json]]:
         """The fitting changes in their order, from a key on."""

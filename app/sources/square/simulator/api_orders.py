@@ -35,15 +35,21 @@ class OrderQuery(NamedTuple):
     fulfillment_states: Collection[str] = ()
 
     def fits(self, order: Order) -> bool:
-        """Whether an order passes all filters but those of place and time."""
-        parts = fulfillments(order)
+        """Whether an order passes all filters; one without the time that is asked for does not."""
+        at, parts = getattr(order, self.field), fulfillments(order)
         return (
-            _passes(self.states, [order.state])
+            order.location in self.locations
+            and (at is not None and self.start <= at <= self.end)
+            and _passes(self.states, [order.state])
             and _passes(self.sources, [source_name(order)])
             and _passes(self.customers, [payer(order)])
             and _passes(self.fulfillment_types, [part["type"] for part in parts])
             and _passes(self.fulfillment_states, [part["state"] for part in parts])
         )
+
+    def key(self, order: Order) -> tuple[int, str]:
+        """What orders are sorted by."""
+        return getattr(order, self.field), order.id
 
 
 class OrdersApi:
@@ -69,14 +75,16 @@ class OrdersApi:
         return reply(orders=[self._json(one) for one in orders], cursor=cursor)
 
     def _rows(self, query: OrderQuery, now: int, at: Any) -> Iterator[tuple[Any, Order]]:
-        place, frozen = at or (None, min(query.end, now) if query.end >= FOR_EVER else query.end)
-        orders = self._world.orders.search(query.locations, query.field, query.start, frozen, query.descending)
-        for order in orders:
-            key = (getattr(order, query.field), order.id)
+        """The orders that fit, from a place on; each place carries the end of the time range of its first request."""
+        place, end = at or (None, min(query.end, now) if query.end >= FOR_EVER else query.end)
+        frozen = query._replace(end=end)
+        orders = filter(frozen.fits, self._world.orders.by_id.values())
+        for order in sorted(orders, key=query.key, reverse=query.descending):
+            key = query.key(order)
             passed = place is not None and (key > place if query.descending else key < place)
             hidden = self._world.orders.readable(order.id, self._world.options.order_lag_empty) is None
-            if not passed and not hidden and query.fits(order):
-                yield (key, frozen), order
+            if not passed and not hidden:
+                yield (key, end), order
 
     def _query(self, wanted: OrderSearch) -> OrderQuery:
         locations = self._locations(wanted.location_ids or [])

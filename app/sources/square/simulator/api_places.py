@@ -11,7 +11,8 @@ from app.sources.simulating.answers import Json, json_response
 from app.sources.square.simulator.answers import invalid, not_found, reply
 from app.sources.square.simulator.pages import from_place
 from app.sources.square.simulator.places import Vendor
-from app.sources.square.simulator.request_orders import VendorBatch, VendorFilter, VendorSearch, VendorSort
+from app.sources.square.simulator.request_catalog import Sort
+from app.sources.square.simulator.request_orders import VendorBatch, VendorFilter, VendorSearch
 from app.sources.square.simulator.strict import parameters, request_body, whole
 from app.sources.square.simulator.world import World
 
@@ -52,7 +53,7 @@ class PlacesApi:
     async def vendors(self, request: Request) -> Response:
         """Vendors, filtered by name and status only; in order of creation unless sorted by name."""
         body, wanted = await request_body(request, VendorSearch)
-        filter_, sort = wanted.filter or VendorFilter(), wanted.sort or VendorSort()
+        filter_, sort = wanted.filter or VendorFilter(), wanted.sort or Sort()
         key = "name" if sort.field == "NAME" else "created"
         ordered = sorted(self._places.vendors, key=attrgetter(key, "id"), reverse=sort.order == "DESC")
         shown = [self._places.vendor_json(one) for one in ordered if _fits(one, filter_)]

@@ -1,12 +1,11 @@
 """The simulated catalog: items and variations made on the fly from the seed, changes kept on top of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
 from app.sources.simulating.answers import Json
 from app.sources.simulating.merchandise import CATEGORIES, ware
-from app.sources.square.simulator import catalog_related
 from app.sources.square.simulator.catalog_json import CatalogJson
 from app.sources.square.simulator.catalog_related import SIZES, Thing, Things
 from app.sources.square.simulator.catalog_things import CatalogChanges, CategoryState, Item, Variation
@@ -17,11 +16,11 @@ BASE_STEP_MS = 7
 
 
 class Position(NamedTuple):
-    """Where a walk stands: the type asked for, then the object's place in order of creation."""
+    """Where a walk stands: the type asked for, the object's place in order of creation, and the part at this place."""
 
     type: int = 0
     place: int = 0
-    variation: int = 0
+    part: int = 0
 
 
 class Catalog:
@@ -42,7 +41,6 @@ class Catalog:
         self.wares = self.base_wares
         self.categories = [self._category(index, name) for index, name in enumerate(CATEGORIES)]
         self.things = Things(self._tag)
-        self._renamed: set[str] = set()
         self.json = CatalogJson(self.categories, self.things, location_ids, vendor_ids)
         self.latest = self._base_version(max(items - 1, 0)) if items else GENESIS_MS
 
@@ -151,7 +149,6 @@ class Catalog:
         """Change one of the objects that items mention; no item changes with it."""
         thing.version = self.edited()
         thing.name = f"{thing.name.split(' (')[0]} ({thing.version % 1000})"
-        self._renamed.add(thing.id)
 
     def edited(self) -> int:
         """A new version; the catalog as a whole has it too."""
@@ -168,7 +165,7 @@ class Catalog:
             changed=list(self._changed.values()),
             owners=self._owners,
             categories=self.categories,
-            things={one.id: (one.name, one.version) for one in self.things.all if one.id in self._renamed},
+            things={one.id: (one.name, one.version) for one in self.things.all},
         )
 
     def restore(self, kept: CatalogChanges) -> None:
@@ -178,7 +175,6 @@ class Catalog:
         self._changed = {item.index: item for item in kept.changed}
         self._owners = kept.owners
         self.categories[:] = kept.categories  # the very list that is shown
-        self._renamed = set(kept.things)
         for thing in self.things.all:
             thing.name, thing.version = kept.things.get(thing.id, (thing.name, thing.version))
 
@@ -197,44 +193,32 @@ class Catalog:
         self, types: Sequence[str], begin: int, deleted: bool, start: Position
     ) -> Iterator[tuple[Position, Json]]:
         """Objects changed after ``begin`` (ms), grouped by type, in order of creation, from a position on."""
-        for place in range(start.type, len(types)):
-            origin = start if place == start.type else Position(place)
-            if types[place] == "ITEM":
-                yield from self._walk_items(origin, begin, deleted)
-            elif types[place] == "ITEM_VARIATION":
-                yield from self._walk_variations(origin, begin, deleted)
-            elif types[place] == "CATEGORY":
-                yield from self._walk_categories(origin, begin, deleted)
-            elif types[place] in catalog_related.TYPES:
-                rows = self.things.rows(types[place], begin)
-                yield from (
-                    (Position(place, number), row) for number, row in enumerate(rows) if number >= origin.place
-                )
+        for type_ in range(start.type, len(types)):
+            origin = start if type_ == start.type else Position(type_)
+            for place in self._places(types[type_], origin.place, begin):
+                first = origin.part if place == origin.place else 0
+                for part, row in enumerate(self._rows(types[type_], place)):
+                    if part >= first and row["version"] > begin and (deleted or not row["is_deleted"]):
+                        yield Position(type_, place, part), row
 
-    def _indexes(self, start: int, begin: int) -> Iterator[int]:
-        if begin >= self._base_version(self._base - 1):
-            return iter(sorted(index for index in self._changed if index >= start))
-        return iter(range(start, self.items))
+    def _places(self, type_: str, start: int, begin: int) -> Iterable[int]:
+        """The places from ``start`` on where objects of a type can have changed after ``begin``."""
+        if type_ in ("ITEM", "ITEM_VARIATION"):
+            if begin >= self._base_version(self._base - 1):
+                return sorted(index for index in self._changed if index >= start)
+            return range(start, self.items)
+        return range(start, len(self.categories if type_ == "CATEGORY" else self.things.all))
 
-    def _walk_items(self, start: Position, begin: int, deleted: bool) -> Iterator[tuple[Position, Json]]:
-        for index in self._indexes(start.place, begin):
-            item = self.item(index)
-            if item.version > begin and (deleted or not item.deleted):
-                yield Position(start.type, index), self.json.item_json(item)
-
-    def _walk_variations(self, start: Position, begin: int, deleted: bool) -> Iterator[tuple[Position, Json]]:
-        for index in self._indexes(start.place, begin):
-            item = self.item(index)
-            for place, variation in enumerate(item.variations):
-                behind = index == start.place and place < start.variation
-                if not behind and variation.version > begin and (deleted or not variation.deleted):
-                    yield Position(start.type, index, place), self.json.variation_json(item, variation)
-
-    def _walk_categories(self, start: Position, begin: int, deleted: bool) -> Iterator[tuple[Position, Json]]:
-        for index in range(start.place, len(self.categories)):
-            category = self.categories[index]
-            if category.version > begin and (deleted or not category.deleted):
-                yield Position(start.type, index), self.json.category_json(category)
+    def _rows(self, type_: str, place: int) -> list[Json]:
+        """The objects of a type at a place, deleted ones too: an item has several variations."""
+        if type_ == "ITEM":
+            return [self.json.item_json(self.item(place))]
+        if type_ == "ITEM_VARIATION":
+            item = self.item(place)
+            return [self.json.variation_json(item, one) for one in item.variations]
+        if type_ == "CATEGORY":
+            return [self.json.category_json(self.categories[place])]
+        return self.things.rows(type_, place)
 
 
 def first_ware(index: int) -> int:

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 
 from app.sources.simulating.answers import Json
-from app.sources.square.simulator.catalog_related import Things
+from app.sources.square.simulator.catalog_related import Things, envelope
 from app.sources.square.simulator.catalog_things import CategoryState, Item, Variation
-from app.sources.square.simulator.clock import catalog_text
 
 NULLABLE_ITEM = ("abbreviation", "is_archived", "image_ids", "tax_ids", "modifier_list_info", "item_options")
 NULLABLE_VARIATION = ("upc", "location_overrides", "measurement_unit_id", "item_option_values", "user_data")
@@ -43,7 +42,8 @@ class CatalogJson:
             data = dict.fromkeys(NULLABLE_ITEM) | data
         if not item.deleted:
             data["variations"] = [self.variation_json(item, one) for one in item.live()]
-        return {**_envelope("ITEM", item), **self._presence(item), "item_data": data}
+        head = envelope("ITEM", item.id, item.version, deleted=item.deleted)
+        return {**head, **self._presence(item), "item_data": data}
 
     def variation_json(self, item: Item, variation: Variation) -> Json:
         """A variation, nested or as a row of its own."""
@@ -62,7 +62,8 @@ class CatalogJson:
             data["location_overrides"] = overrides
         if variation.ware % 11 == 4:
             data = dict.fromkeys(NULLABLE_VARIATION) | data
-        return {**_envelope("ITEM_VARIATION", variation), **self._presence(item), "item_variation_data": data}
+        head = envelope("ITEM_VARIATION", variation.id, variation.version, deleted=variation.deleted)
+        return {**head, **self._presence(item), "item_variation_data": data}
 
     def category_json(self, category: CategoryState, *, with_path: bool = False) -> Json:
         """A category, with those above it if they are asked for."""
@@ -76,7 +77,8 @@ class CatalogJson:
             data = dict.fromkeys(NULLABLE_CATEGORY) | data
         if with_path and category.parent is not None:
             data["path_to_root"] = self._above(category.parent)
-        return {**_envelope("CATEGORY", category), "present_at_all_locations": True, "category_data": data}
+        head = envelope("CATEGORY", category.id, category.version, deleted=category.deleted)
+        return {**head, "category_data": data}
 
     def _above(self, place: int | None) -> list[Json]:
         path: list[Json] = []
@@ -120,15 +122,10 @@ class CatalogJson:
         vendor, cost = self.vendor_of(variation), {"amount": variation.cost, "currency": "USD"}
         if vendor is None:
             return {"default_unit_cost": cost} if self.has_usual_cost(variation) else {}
+        info = {"vendor_id": vendor, "vendor_code": f"S-{variation.sku}", "unit_cost_money": cost}
         if variation.ware % 3 == 0:
-            fields = {"vendor_id": vendor, "sku": f"S-{variation.sku}", "price_money": cost, "ordinal": 0}
-            old = {"type": "ITEM_VARIATION_VENDOR_INFO", "id": f"{variation.id[:-1]}V", "is_deleted": False}
-            return {"item_variation_vendor_infos": [{**old, "item_variation_vendor_info_data": fields}]}
-        return {
-            "vendor_information": [
-                {"vendor_id": vendor, "vendor_code": f"S-{variation.sku}", "unit_cost_money": cost}
-            ]
-        }
+            return {"item_variation_vendor_infos": [_older_info(variation.id, info)]}
+        return {"vendor_information": [info]}
 
     def _overrides(self, variation: Variation) -> list[Json]:
         if variation.ware % 7 or not self._locations:
@@ -141,16 +138,6 @@ class CatalogJson:
     def sold_out_at(self, variation: Variation) -> list[str]:
         """The locations where it is sold out."""
         return [] if variation.ware % 35 else list(self._locations[-1:])
-
-
-def _envelope(kind: str, thing: Item | Variation | CategoryState) -> Json:
-    return {
-        "type": kind,
-        "id": thing.id,
-        "updated_at": catalog_text(thing.version),
-        "version": thing.version,
-        "is_deleted": thing.deleted,
-    }
 
 
 def as_of(version: str, things: Sequence[Json]) -> list[Json]:
@@ -167,11 +154,11 @@ def _older(thing: Json) -> Json:
     if thing["type"] != "ITEM_VARIATION" or not thing["item_variation_data"].get("vendor_information"):
         return thing
     data = {**thing["item_variation_data"]}
-    fields = [_older_info(f"{thing['id'][:-1]}V", one) for one in data.pop("vendor_information")]
+    fields = [_older_info(thing["id"], one) for one in data.pop("vendor_information")]
     return {**thing, "item_variation_data": {**data, "item_variation_vendor_infos": fields}}
 
 
-def _older_info(id_: str, info: Json) -> Json:
+def _older_info(variation_id: str, info: Json) -> Json:
     fields = {"vendor_id": info["vendor_id"], "sku": info["vendor_code"], "price_money": info["unit_cost_money"]}
-    envelope = {"type": "ITEM_VARIATION_VENDOR_INFO", "id": id_, "is_deleted": False}
-    return {**envelope, "item_variation_vendor_info_data": {**fields, "ordinal": 0}}
+    head = {"type": "ITEM_VARIATION_VENDOR_INFO", "id": f"{variation_id[:-1]}V", "is_deleted": False}
+    return {**head, "item_variation_vendor_info_data": {**fields, "ordinal": 0}}

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from app.sources.simulating.answers import Json
 from app.sources.square.simulator.answers import invalid
-from app.sources.square.simulator.catalog_related import modifier_lists_of, options_of, taxes_of, values_of
+from app.sources.square.simulator.catalog_related import data_of, named
 from app.sources.square.simulator.request_catalog import AnyOf, CatalogQuery, Exact, Prefix, Range, Sorted, Text
 
 Fits = Callable[[Json], bool]
@@ -26,7 +26,6 @@ SEARCHABLE = {
 """The attributes that a search accepts, and the types that have them, as documented at ``CatalogQuery``."""
 
 COMBINABLE = {"exact_query", "prefix_query", "range_query", "text_query", "sorted_attribute_query"}
-DATA = {"ITEM_OPTION_VAL": "item_option_value_data"}
 SHORTEST_WORD = 3  # alphanumeric characters; shorter keywords are ignored
 
 
@@ -70,8 +69,8 @@ def value_of(thing: Json, name: str) -> str | None:
     """A searchable attribute of an object; ``None`` where its type has none."""
     if thing["type"] not in SEARCHABLE[name]:
         return None
-    data = thing.get(DATA.get(thing["type"], f"{thing['type'].lower()}_data")) or {}
-    return str(data[name]) if data.get(name) else None
+    value = data_of(thing).get(name)
+    return str(value) if value else None
 
 
 def _check_attribute(part: Any, field: str) -> None:
@@ -109,12 +108,12 @@ def has_words(thing: Json, words: Iterable[str]) -> bool:
     return all(any(one.startswith(word.casefold()) for one in present) for word in words)
 
 
-def _any_id(wanted: list[str], mentioned: Callable[[Json], list[str]]) -> Fits:
-    return lambda thing: bool(set(wanted) & set(mentioned(thing)))
+def _any_id(wanted: list[str], path: str) -> Fits:
+    return lambda thing: bool(set(wanted) & set(named(thing, path)))
 
 
-def _all_ids(wanted: list[str] | None, mentioned: Callable[[Json], list[str]]) -> Fits:
-    return lambda thing: set(wanted or ()) <= set(mentioned(thing))
+def _all_ids(wanted: list[str] | None, path: str) -> Fits:
+    return lambda thing: set(wanted or ()) <= set(named(thing, path))
 
 
 _CONDITIONS: dict[str, Callable[[Any], Fits]] = {
@@ -122,10 +121,14 @@ _CONDITIONS: dict[str, Callable[[Any], Fits]] = {
     "prefix_query": _prefix,
     "text_query": _text,
     "set_query": _any_of,
-    "items_for_tax_query": lambda part: _any_id(part.tax_ids, taxes_of),
-    "items_for_modifier_list_query": lambda part: _any_id(part.modifier_list_ids, modifier_lists_of),
-    "items_for_item_options_query": lambda part: _all_ids(part.item_option_ids, options_of),
-    "item_variations_for_item_option_values_query": lambda part: _all_ids(part.item_option_value_ids, values_of),
+    "items_for_tax_query": lambda part: _any_id(part.tax_ids, "tax_ids"),
+    "items_for_modifier_list_query": lambda part: _any_id(
+        part.modifier_list_ids, "modifier_list_info.modifier_list_id"
+    ),
+    "items_for_item_options_query": lambda part: _all_ids(part.item_option_ids, "item_options.item_option_id"),
+    "item_variations_for_item_option_values_query": lambda part: _all_ids(
+        part.item_option_value_ids, "item_option_values.item_option_value_id"
+    ),
     "modifiers_for_child_list_query": lambda part: lambda thing: False,  # no modifier of this account nests a list
 }
 """For each query the condition on objects that it makes."""

@@ -6,6 +6,7 @@ in an object's JSON, one level deep, as ``include_related_objects`` needs them.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from app.sources.simulating.answers import Json
 from app.sources.square.simulator.catalog_things import Item, Variation
@@ -13,22 +14,15 @@ from app.sources.square.simulator.clock import GENESIS_MS, catalog_text
 
 IMAGES = 12
 SIZES = ("Small", "Medium", "Large")
-_NAMED = (
-    ("TAX", "Sales tax"),
-    ("TAX", "Bag fee"),
-    ("MODIFIER_LIST", "Gift wrap"),
-    ("ITEM_OPTION", "Size"),
-    ("MEASUREMENT_UNIT", "lb"),
-    *(("IMAGE", f"Photo {number}") for number in range(IMAGES)),
+_OPENING = (
+    ("TAX", "TAX", "Sales tax"),
+    ("TAX", "TAX", "Bag fee"),
+    ("MODIFIER_LIST", "MOD", "Gift wrap"),
+    ("ITEM_OPTION", "OPT", "Size"),
+    ("MEASUREMENT_UNIT", "UNT", "lb"),
+    *(("IMAGE", "IMG", f"Photo {number}") for number in range(IMAGES)),
 )
-_PREFIXES = {
-    "TAX": "TAX",
-    "MODIFIER_LIST": "MOD",
-    "ITEM_OPTION": "OPT",
-    "MEASUREMENT_UNIT": "UNT",
-    "IMAGE": "IMG",
-}
-TYPES = (*_PREFIXES, "MODIFIER", "ITEM_OPTION_VAL")
+"""Type, beginning of the id, and name of each thing."""
 
 
 @dataclass
@@ -46,8 +40,8 @@ class Things:
 
     def __init__(self, tag: str) -> None:
         self.all = [
-            Thing(f"{_PREFIXES[type_]}{tag}{place:09d}", type_, name, GENESIS_MS - 500 + place)
-            for place, (type_, name) in enumerate(_NAMED)
+            Thing(f"{prefix}{tag}{place:09d}", type_, name, GENESIS_MS - 500 + place)
+            for place, (type_, prefix, name) in enumerate(_OPENING)
         ]
 
     def json_of(self, object_id: str) -> Json | None:
@@ -55,10 +49,9 @@ class Things:
         kin = [one for one in self.all if one.id[:-1] == object_id[:-1]]
         return next((row for one in kin for row in _rows(one) if row["id"] == object_id), None)
 
-    def rows(self, type_: str, begin: int) -> list[Json]:
-        """The things of a type that changed after ``begin`` (ms); parts come with their wholes."""
-        changed = [one for one in self.all if one.version > begin]
-        return [row for one in changed for row in _rows(one) if row["type"] == type_]
+    def rows(self, type_: str, place: int) -> list[Json]:
+        """The thing at a place if it is of a type, and its parts of that type."""
+        return [row for row in _rows(self.all[place]) if row["type"] == type_]
 
     def of_item(self, item: Item) -> Json:
         """The fields by which an item mentions them."""
@@ -111,7 +104,7 @@ class Things:
 
 def _rows(thing: Thing) -> list[Json]:
     """A thing as the API shows it, and its parts that have ids of their own."""
-    row = {**_envelope(thing.type, thing.id, thing.version), f"{thing.type.lower()}_data": _data(thing)}
+    row = {**envelope(thing.type, thing.id, thing.version), f"{thing.type.lower()}_data": _data(thing)}
     parts = {"MODIFIER_LIST": _modifiers, "ITEM_OPTION": _values}.get(thing.type)
     return [row, *(parts(thing) if parts else ())]
 
@@ -145,7 +138,7 @@ def _data(thing: Thing) -> Json:
 def _modifiers(thing: Thing) -> list[Json]:
     return [
         {
-            **_envelope("MODIFIER", id_, thing.version),
+            **envelope("MODIFIER", id_, thing.version),
             "modifier_data": {
                 "name": name,
                 "price_money": {"amount": cents, "currency": "USD"},
@@ -159,7 +152,7 @@ def _modifiers(thing: Thing) -> list[Json]:
 def _values(thing: Thing) -> list[Json]:
     return [
         {
-            **_envelope("ITEM_OPTION_VAL", value_id(thing, size), thing.version),
+            **envelope("ITEM_OPTION_VAL", value_id(thing, size), thing.version),
             "item_option_value_data": {"item_option_id": thing.id, "name": size, "ordinal": place},
         }
         for place, size in enumerate(SIZES)
@@ -171,75 +164,51 @@ def value_id(thing: Thing, size: str) -> str:
     return f"{thing.id[:-1]}{size[0]}"
 
 
-def _envelope(type_: str, id_: str, version: int) -> Json:
+def envelope(type_: str, id_: str, version: int, *, deleted: bool = False) -> Json:
+    """What every object begins with; most are present everywhere."""
     fields = {"type": type_, "id": id_, "updated_at": catalog_text(version), "version": version}
-    return {**fields, "is_deleted": False, "present_at_all_locations": True}
+    return {**fields, "is_deleted": deleted, "present_at_all_locations": True}
+
+
+_REFERENCES = {
+    "ITEM": (
+        "categories.id",
+        "reporting_category.id",
+        "tax_ids",
+        "image_ids",
+        "modifier_list_info.modifier_list_id",
+        "item_options.item_option_id",
+    ),
+    "ITEM_VARIATION": (
+        "item_id",
+        "measurement_unit_id",
+        "item_option_values.item_option_id",
+        "item_option_values.item_option_value_id",
+    ),
+    "CATEGORY": ("parent_category.id",),
+    "MODIFIER": ("modifier_list_id",),
+    "ITEM_OPTION_VAL": ("item_option_id",),
+}
+"""Where the objects of a type name others, as ``named`` reads it."""
 
 
 def mentioned(thing: Json) -> list[str]:
-    """The ids that an object names, each once."""
-    return list(dict.fromkeys(_mentioned(thing)))
+    """The ids that an object and its variations name, each once."""
+    own = [id_ for path in _REFERENCES.get(thing["type"], ()) for id_ in named(thing, path)]
+    nested = [id_ for one in data_of(thing).get("variations") or () for id_ in mentioned(one)]
+    return list(dict.fromkeys([*own, *nested]))
 
 
-def _mentioned(thing: Json) -> Iterator[str]:
-    match thing["type"]:
-        case "ITEM":
-            yield from _of_item(thing)
-        case "ITEM_VARIATION":
-            yield thing["item_variation_data"]["item_id"]
-            yield from _of_variation(thing)
-        case "CATEGORY":
-            yield from _ids([thing["category_data"].get("parent_category") or {}], "id")
-        case "MODIFIER":
-            yield thing["modifier_data"]["modifier_list_id"]
-        case "ITEM_OPTION_VAL":
-            yield thing["item_option_value_data"]["item_option_id"]
+def named(thing: Json, path: str) -> list[str]:
+    """The ids at a path below an object's data, through lists; those that are null or missing are left out."""
+    values: list[Any] = [data_of(thing)]
+    for name in path.split("."):
+        inner = [value.get(name) for value in values]
+        values = [one for part in inner for one in (part if isinstance(part, list) else [part]) if one]
+    return values
 
 
-def _of_item(thing: Json) -> Iterator[str]:
-    data = thing["item_data"]
-    yield from categories_of(thing)
-    yield from taxes_of(thing)
-    yield from data.get("image_ids") or []
-    yield from modifier_lists_of(thing)
-    yield from options_of(thing)
-    for variation in data.get("variations") or []:
-        yield from _of_variation(variation)
-
-
-def _of_variation(thing: Json) -> Iterator[str]:
-    data = thing["item_variation_data"]
-    yield from filter(None, [data.get("measurement_unit_id")])
-    yield from _ids(data.get("item_option_values") or [], "item_option_id")
-    yield from values_of(thing)
-
-
-def categories_of(thing: Json) -> list[str]:
-    """The categories of an item."""
-    data = thing.get("item_data", {})
-    return _ids([*(data.get("categories") or []), data.get("reporting_category") or {}], "id")
-
-
-def taxes_of(thing: Json) -> list[str]:
-    """The taxes of an item."""
-    return list(thing.get("item_data", {}).get("tax_ids") or [])
-
-
-def modifier_lists_of(thing: Json) -> list[str]:
-    """The modifier lists that are on for an item."""
-    lists = thing.get("item_data", {}).get("modifier_list_info") or []
-    return _ids([one for one in lists if one.get("enabled") is not False], "modifier_list_id")
-
-
-def options_of(thing: Json) -> list[str]:
-    """The options of an item."""
-    return _ids(thing.get("item_data", {}).get("item_options") or [], "item_option_id")
-
-
-def values_of(thing: Json) -> list[str]:
-    """The option values of a variation."""
-    return _ids(thing.get("item_variation_data", {}).get("item_option_values") or [], "item_option_value_id")
-
-
-def _ids(rows: list[Json], name: str) -> list[str]:
-    return [row[name] for row in rows if row.get(name)]
+def data_of(thing: Json) -> Json:
+    """The fields that an object has because of its type."""
+    name = "item_option_value_data" if thing["type"] == "ITEM_OPTION_VAL" else f"{thing['type'].lower()}_data"
+    return thing.get(name) or {}

@@ -60,4 +60,4 @@ class CatalogChanges:
     changed: list[Item]
     owners: dict[int, int]
     categories: list[CategoryState]
-    things: dict[str, tuple[str, int]] = field(default_factory=dict)  # name and version of those that changed, by id
+    things: dict[str, tuple[str, int]] = field(default_factory=dict)  # name and version by id

@@ -1,12 +1,8 @@
-"""The simulated Square's clock with strictly increasing stamps, its spellings of times, and logs in order of time."""
+"""The simulated Square's clock with strictly increasing stamps, and its spellings of times."""
 
 import time
-from bisect import bisect_left
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Generic, TypeVar
-
-Key = TypeVar("Key", bound=Hashable)
 
 GENESIS_MS = 1_767_225_600_000  # 2026-01-01T00:00:00Z: when the account's first object was made
 
@@ -75,24 +71,3 @@ def event_text(us: int) -> str:
 
 def _whole(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-
-
-class Log(Generic[Key]):
-    """Keys in the order of their latest stamp. Stamps must increase."""
-
-    def __init__(self) -> None:
-        self._stamps: list[int] = []
-        self._keys: list[Key] = []
-        self._at: dict[Key, int] = {}
-
-    def note(self, stamp: int, key: Key) -> None:
-        """A key changed."""
-        self._stamps.append(stamp)
-        self._keys.append(key)
-        self._at[key] = stamp
-
-    def newest_first(self, below: int) -> Iterator[tuple[int, Key]]:
-        """Keys whose latest stamp is before ``below``."""
-        for at in range(bisect_left(self._stamps, below) - 1, -1, -1):
-            if self._at[self._keys[at]] == self._stamps[at]:
-                yield self._stamps[at], self._keys[at]

@@ -3,13 +3,15 @@
 Opening counts are computed on the fly, with changes on top; the changes of a count add up to it.
 """
 
+from bisect import bisect_left
+from collections import OrderedDict
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import NamedTuple
 
 from app.sources.simulating.answers import Json
 from app.sources.simulating.merchandise import ware
-from app.sources.square.simulator.clock import GENESIS_MS, Clock, Log, trimmed
+from app.sources.square.simulator.clock import GENESIS_MS, Clock, trimmed
 
 Spot = tuple[int, str]
 """Place of a location, and a state."""
@@ -75,7 +77,7 @@ def _where(change: Change, kind: str, location_ids: list[str], version: str) -> 
     if change.origin is None:
         return {"state": change.target[1], "location_id": location_ids[change.target[0]]}
     (here, before), (there, after) = change.origin, change.target
-    places = _from_to(here, there, location_ids)
+    places = {"from_location_id": location_ids[here], "to_location_id": location_ids[there]}
     if kind == "TRANSFER":
         return {"state": after, **places}
     sold = {"total_price_money": {"amount": change.money, "currency": "USD"}} if after == "SOLD" else {}
@@ -99,10 +101,6 @@ def reason(change: Change) -> str:
     if before == "UNLINKED_RETURN":
         return "RETURNED"
     return "SALE" if before == "IN_STOCK" else "RECEIVED"
-
-
-def _from_to(here: int, there: int, location_ids: list[str]) -> Json:
-    return {"from_location_id": location_ids[here], "to_location_id": location_ids[there]}
 
 
 class Place(NamedTuple):
@@ -137,9 +135,8 @@ class Counts:
         self.base_wares = wares  # at the opening
         self._locations = locations
         self._clock = clock
-        self._changed: dict[Place, Count] = {}
+        self._changed: OrderedDict[Place, Count] = OrderedDict()  # the latest change last
         self._by_ware: dict[int, list[Place]] = {}
-        self._log: Log[Place] = Log()
         self.moves: list[Change] = []  # since the opening
 
     def of(self, number: int) -> list[Count]:
@@ -196,11 +193,11 @@ class Counts:
         if count.place not in self._changed:
             self._by_ware.setdefault(count.place.ware, []).append(count.place)
         self._changed[count.place] = count
-        self._log.note(count.stamp, count.place)
+        self._changed.move_to_end(count.place)
         return count
 
     def changes(self) -> list[Count]:
-        """The counts that differ from the opening."""
+        """The counts that differ from the opening, the latest change last."""
         return list(self._changed.values())
 
     def restore(self, kept: list[Count]) -> None:
@@ -210,8 +207,8 @@ class Counts:
 
     def newest_first(self, below: int = NEWEST) -> Iterator[Count]:
         """Every count calculated before a stamp, the newest first."""
-        for _, place in self._log.newest_first(below):
-            yield self._changed[place]
+        changed = self.changes()
+        yield from reversed(changed[: bisect_left(changed, below, key=lambda count: count.stamp)])
         newest = (below - 1 - GENESIS_MS * 1000) // STEP_US
         for number in range(min(self.base_wares - 1, newest // SLOTS), -1, -1):
             for count in reversed(self._base(number)):
@@ -238,15 +235,3 @@ def _opening(number: int, stock: int) -> Decimal:
     if number % 13 == 0:
         return Decimal(stock) + Decimal("0.25")
     return Decimal(-1) if number % 61 == 5 else Decimal(stock)
-
-
-def count_json(count: Count, variation_id: str, location_id: str) -> Json:
-    """A count as the API shows it."""
-    return {
-        "catalog_object_id": variation_id,
-        "catalog_object_type": "ITEM_VARIATION",
-        "state": count.place.state,
-        "location_id": location_id,
-        "quantity": format(count.quantity, "f"),
-        "calculated_at": trimmed(count.stamp),
-    }

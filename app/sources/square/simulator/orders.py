@@ -73,17 +73,6 @@ class Orders:
         """Whether reads do not show the order completely yet."""
         return self._clock.now_ms() < order.shown_from
 
-    def search(
-        self, locations: Sequence[int], field_name: str, start: int, end: int, descending: bool
-    ) -> list[Order]:
-        """Orders of some locations whose time lies between two ends, both inclusive, sorted by it."""
-        orders = [
-            order
-            for order in self.by_id.values()
-            if order.location in locations and start <= (getattr(order, field_name) or -1) <= end
-        ]
-        return sorted(orders, key=lambda order: (getattr(order, field_name), order.id), reverse=descending)
-
     def order_json(self, order: Order, location_id: str) -> Json:
         """An order as the API shows it; most nulls are left out."""
         nulls = dict.fromkeys(NULLABLE) if int(order.id[1:5], 16) % 7 == 3 else {}

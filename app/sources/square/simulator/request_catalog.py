@@ -4,10 +4,12 @@ A null means that a field is not set. Any other field is refused.
 """
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
+
+Field = TypeVar("Field")
 
 Direction = Literal["ASC", "DESC"]
 ObjectType = Literal[
@@ -35,6 +37,13 @@ Thousand = Annotated[int, Meta(ge=1, le=1000)]
 
 class RequestBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """A body, or a part of one."""
+
+
+class Sort(RequestBody, Generic[Field]):
+    """The order of an answer."""
+
+    field: Field | None = None
+    order: Direction | None = None
 
 
 class Exact(RequestBody):
@@ -73,7 +82,7 @@ class Text(RequestBody):
 
 
 class Sorted(RequestBody):
-    """The order of the answer."""
+    """The order of the answer, by an attribute."""
 
     attribute_name: str
     initial_attribute_value: str | None = None
@@ -185,13 +194,6 @@ class CountsRequest(RequestBody):
     limit: Thousand | None = None
 
 
-class ChangesSort(RequestBody):
-    """The order of changes."""
-
-    field: Literal["OCCURRED_AT"] | None = None
-    order: Direction | None = None
-
-
 class ReasonId(RequestBody):
     """The reason of an adjustment."""
 
@@ -210,5 +212,5 @@ class ChangesRequest(RequestBody):
     updated_before: datetime | None = None
     cursor: str | None = None
     limit: Thousand | None = None
-    sort: ChangesSort | None = None
+    sort: Sort[Literal["OCCURRED_AT"]] | None = None
     reason_ids: list[ReasonId] | None = None

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from app.sources.square.simulator.request_catalog import Direction, Hundred, RequestBody, Thousand
+from app.sources.square.simulator.request_catalog import Direction, Hundred, RequestBody, Sort, Thousand
 
 OrderState = Literal["OPEN", "COMPLETED", "CANCELED", "DRAFT"]
 FulfillmentType = Literal["PICKUP", "SHIPMENT", "DELIVERY", "IN_STORE"]
@@ -110,18 +110,11 @@ class VendorFilter(RequestBody):
     status: list[Literal["ACTIVE", "INACTIVE"]] | None = None
 
 
-class VendorSort(RequestBody):
-    """The order of vendors."""
-
-    field: Literal["NAME", "CREATED_AT"] | None = None
-    order: Direction | None = None
-
-
 class VendorSearch(RequestBody):
     """POST /v2/vendors/search. The body is flat: Square's own example wraps it wrongly in ``query``."""
 
     filter: VendorFilter | None = None
-    sort: VendorSort | None = None
+    sort: Sort[Literal["NAME", "CREATED_AT"]] | None = None
     cursor: str | None = None
 
 
@@ -140,18 +133,11 @@ class EventFilter(RequestBody):
     created_at: TimeRange | None = None
 
 
-class EventSort(RequestBody):
-    """The order of events, by time unless given."""
-
-    field: Literal["DEFAULT"] | None = None
-    order: Direction | None = None
-
-
 class EventQuery(RequestBody):
     """The filter and the order of events."""
 
     filter: EventFilter | None = None
-    sort: EventSort | None = None
+    sort: Sort[Literal["DEFAULT"]] | None = None
 
 
 class EventSearch(RequestBody):

@@ -16,8 +16,6 @@ class Faults(settings.Faults):
     delay_hours: float = 25.0  # how long a delayed event waits; time_scale divides it
     late_ack: float = 0.0  # the receiver's 2xx comes too late to count: http_timeout, and a retry
     catalog_burst: int = 2  # catalog.version.updated events per edit
-    order_burst: int = 2  # order.updated events per API order
-    payment_events: bool = True  # payment.created and payment.updated for point-of-sale sales
     # orders
     order_lag: float = 0.0  # seconds for which a new order is missing or lacks its lines
     order_lag_empty: bool = False  # True: it is there without line_items; False: it is missing (404)
@@ -61,8 +59,6 @@ class Options(Faults):
     webhook_url: str = ""  # no webhooks without it; signed as it is written here
     webhook_key: str = "simulated-signature-key"
     plain_http: bool = False  # subscriptions may be registered for http URLs, for trials on one machine
-    webhook_timeout: float = 10.0  # seconds a receiver has to acknowledge
-    webhook_parallel: int = 64
     time_scale: float = 60.0  # divides the retry schedule, the delay and the three weeks to auto-disable
     environment: str = "Sandbox"
     state_file: str = ""  # keeps the shop over a restart, in the size it was opened with; the seed must stay the same

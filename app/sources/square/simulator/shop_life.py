@@ -62,7 +62,9 @@ class ShopLife:
         usual = [one for one in HAPPENINGS if one.weight and (not kinds or set(one.kinds) & set(kinds))]
         fitting = usual + [one for one in HAPPENINGS if one.name in kinds and one not in usual]
         if not fitting:
-            raise ValueError(f"no such kinds of change: {list(kinds)}; there are {[one.name for one in HAPPENINGS]}")
+            raise ValueError(
+                f"no such kinds of change: {list(kinds)}; use one of: {[one.name for one in HAPPENINGS]}"
+            )
         if not self._world.catalog.items or not self._world.location_ids:
             raise ValueError("nothing can happen in a shop without products or locations")
         weights = [one.weight or 1 for one in fitting]

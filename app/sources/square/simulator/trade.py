@@ -30,9 +30,8 @@ class Trade:
         late = LATE_MS if self._dice.random() < faults.offline else 0
         location = self._location()
         order = self._world.orders.add(location, self._world.basket(), api=False, age_ms=late, lag=faults.order_lag)
-        if faults.payment_events:
-            self._money_event("payment.created", order, order.total())
-            self._money_event("payment.updated", order, order.total())
+        self._money_event("payment.created", order, order.total())
+        self._money_event("payment.updated", order, order.total())
         return [("order", order.id), *self._take(order, to=SOLD, late_ms=late)]
 
     def pos_return(self) -> Touched:
@@ -46,11 +45,11 @@ class Trade:
         return [("order", order.id), *self._take(order, to=SOLD), *self._counted(back)]
 
     def api_order(self) -> Touched:
-        """An order in the web shop: order.created and a burst of order.updated; the goods are reserved."""
+        """An order in the web shop: order.created and two times order.updated; the goods are reserved."""
         lag = self._world.options.order_lag
         order = self._world.orders.add(self._location(), self._world.basket(), api=True, lag=lag)
         self._order_event("order.created", order)
-        for _ in range(self._world.options.order_burst):
+        for _ in range(2):
             self._world.orders.update(order)
             self._order_event("order.updated", order)
         return [("order", order.id), *self._take(order, to=RESERVED)]

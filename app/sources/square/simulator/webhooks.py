@@ -26,6 +26,7 @@ from app.sources.square.simulator.settings import Options
 
 GAPS = (60, 120, 240, 480, 960, 1920, 3600, 7200, 14400, 28800, 28800)
 """Seconds between the tries."""
+AT_ONCE = 64  # deliveries
 DISABLE_AFTER = 21 * 86_400
 KEPT_US = 28 * 86_400 * 1_000_000  # how long the Events API and we remember
 
@@ -92,13 +93,12 @@ class Outbox(outbox.Outbox):
     counted = ("published", "sent", "acked", "failed", "dropped", "discarded", "delayed", "reordered")
 
     def __init__(self, options: Options, clock: Clock) -> None:
-        super().__init__(options, Random(options.seed * 7 + 3), options.webhook_timeout)
+        super().__init__(options, Random(options.seed * 7 + 3))
         self._options = options
         self._clock = clock
-        self._free = asyncio.Semaphore(options.webhook_parallel)
+        self._free = asyncio.Semaphore(AT_ONCE)
         self._failing_since: dict[str, float] = {}
         self._under_way: dict[Delivery, None] = {}
-        self._rotated_key = ""
         name = f"wbhk_{hashlib.sha256(options.webhook_key.encode()).hexdigest()[:32]}"
         self.own = Subscription(name, "Simulated subscription", options.webhook_url, options.webhook_key, [])
         self.subscriptions = {name: self.own} if options.webhook_url else {}  # by id, the oldest first
@@ -145,18 +145,15 @@ class Outbox(outbox.Outbox):
     def rotate_key(self, one: Subscription) -> str:
         """Make a new signature key; the old one is no longer used."""
         one.key = f"rotated-{self._dice.getrandbits(64):016x}"
-        if one is self.own:
-            self._rotated_key = one.key
         return one.key
 
     def state(self) -> OutboxState:
         """The part that survives a restart."""
-        events = [event for event in self.events if event.searchable]
         return OutboxState(
             self.own.enabled,
             self._options.events_enabled,
-            self._rotated_key,
-            events,
+            "" if self.own.key == self._options.webhook_key else self.own.key,
+            [event for event in self.events if event.searchable],
             list(self._under_way),
             [one for one in self.subscriptions.values() if one is not self.own],
         )
@@ -170,7 +167,6 @@ class Outbox(outbox.Outbox):
         self._dice.seed(f"{self._options.seed}/{self._clock.tick_us()}")
         self.own.enabled = kept.enabled
         self._options.events_enabled = self._options.events_enabled or kept.events_enabled
-        self._rotated_key = kept.rotated_key
         self.own.key = kept.rotated_key or self._options.webhook_key
         self.subscriptions |= {one.id: one for one in kept.others}
         self.events.extend(kept.events)

@@ -9,8 +9,8 @@ from app.sources.simulating.answers import Json
 from app.sources.square.simulator.bill import Line
 from app.sources.square.simulator.catalog import Catalog
 from app.sources.square.simulator.catalog_things import Variation
-from app.sources.square.simulator.clock import Clock
-from app.sources.square.simulator.counts import Count, Counts, count_json
+from app.sources.square.simulator.clock import Clock, trimmed
+from app.sources.square.simulator.counts import Count, Counts
 from app.sources.square.simulator.orders import Orders
 from app.sources.square.simulator.pages import Pages
 from app.sources.square.simulator.places import Places
@@ -36,7 +36,7 @@ class World:
         self.dice = Random(options.seed * 13 + 5)
         self.fault_dice = Random(options.seed * 17 + 9)
         self.pages = Pages(options, self.fault_dice)
-        self.on_change: Callable[[], None] = _nothing
+        self.on_change: Callable[[], None] = lambda: None
         self._open_shop()
 
     def _open_shop(self) -> None:
@@ -59,8 +59,14 @@ class World:
 
     def count_json(self, count: Count) -> Json:
         """A count as the API shows it."""
-        place = count.place
-        return count_json(count, self.catalog.variation_id(place.ware), self.location_ids[place.location])
+        return {
+            "catalog_object_id": self.catalog.variation_id(count.place.ware),
+            "catalog_object_type": "ITEM_VARIATION",
+            "state": count.place.state,
+            "location_id": self.location_ids[count.place.location],
+            "quantity": format(count.quantity, "f"),
+            "calculated_at": trimmed(count.stamp),
+        }
 
     def uuid(self) -> str:
         """A UUID of version 3, like Square's."""
@@ -70,7 +76,3 @@ class World:
         name = self.catalog.item(self.catalog.owner(variation.ware)).name
         quantity = "0.5" if variation.ware % 13 == 0 else str(self.dice.randrange(1, 4))
         return Line(variation.id, name, variation.name, quantity, variation.price)
-
-
-def _nothing() -> None:
-    """Ignores changes."""

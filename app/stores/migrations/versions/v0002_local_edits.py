@@ -5,16 +5,14 @@ moves none of them was made by somebody else: its ``row_hash`` becomes -1, so th
 row different.
 """
 
-import sqlalchemy as sa
 from alembic import op
+
+from app.stores.migrations.columns import unique_where
 
 revision = "0002"
 down_revision = "0001"
-branch_labels = None
-depends_on = None
 
 TABLES = ("listings", "stock", "orders", "locations", "vendors", "categories")
-OPEN = sa.text("state IN ('held', 'released')")
 
 _UNMOVED = """NEW.row_hash = OLD.row_hash AND NEW.version = OLD.version AND NEW.read_at = OLD.read_at
     AND NEW.written_at = OLD.written_at"""
@@ -40,16 +38,4 @@ def upgrade() -> None:
         op.execute(_FUNCTION)
     for table in TABLES:
         op.execute((_POSTGRESQL if postgresql else _SQLITE).format(table=table, unmoved=_UNMOVED))
-    op.create_index(
-        "ux_holds_open", "holds", ["connection", "kind"], unique=True, sqlite_where=OPEN, postgresql_where=OPEN
-    )
-
-
-def downgrade() -> None:
-    """Take them away."""
-    postgresql = op.get_bind().dialect.name == "postgresql"
-    op.drop_index("ux_holds_open", "holds")
-    for table in TABLES:
-        op.execute(f"DROP TRIGGER {table}_local_edit" + (f" ON {table}" if postgresql else ""))
-    if postgresql:
-        op.execute("DROP FUNCTION tallyhook_local_edit()")
+    unique_where("ux_holds_open", "holds", ["connection", "kind"], "state IN ('held', 'released')")

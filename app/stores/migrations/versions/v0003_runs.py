@@ -3,22 +3,16 @@
 import sqlalchemy as sa
 from alembic import op
 
-from app.stores.sql.columns import Moment
+from app.stores.migrations.columns import add, bigs, flags, moments, numbers, row_id, texts, words
 
 revision = "0003"
 down_revision = "0002"
-branch_labels = None
-depends_on = None
-
-_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
 def upgrade() -> None:
     """Add the columns and the two tables."""
-    for name in ("options", "progress", "checkpoint"):
-        op.add_column("runs", sa.Column(name, sa.Text(), nullable=False, server_default="{}"))
-    op.add_column("runs", sa.Column("reason", sa.Text(), nullable=True))
-    op.add_column("runs", sa.Column("dry", sa.Boolean(), nullable=False, server_default=sa.false()))
+    add("runs", *texts("options", "progress", "checkpoint", default="{}"), *texts("reason", nullable=True))
+    add("runs", *flags("dry", default=sa.false()))
     op.create_table(
         "run_pages",
         sa.Column("run_id", sa.BigInteger(), primary_key=True),
@@ -27,22 +21,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "failed_items",
-        sa.Column("id", _ID, primary_key=True, autoincrement=True),
-        sa.Column("run_id", sa.BigInteger(), nullable=False),
-        *(sa.Column(name, sa.String(), nullable=False) for name in ("connection", "kind", "external_id")),
-        *(sa.Column(name, sa.String(), nullable=False) for name in ("category", "error_type")),
-        *(sa.Column(name, sa.Text(), nullable=False) for name in ("error", "traceback")),
-        sa.Column("attempts", sa.Integer(), nullable=False),
-        sa.Column("failed_at", Moment(), nullable=False),
-        sa.Column("resolved_at", Moment(), nullable=True),
+        *(row_id(), *bigs("run_id"), *words("connection", "kind", "external_id", "category", "error_type")),
+        *(*texts("error", "traceback"), *numbers("attempts")),
+        *(*moments("failed_at"), *moments("resolved_at", nullable=True)),
         sa.UniqueConstraint("connection", "kind", "external_id"),
     )
     op.create_index("ix_failed_items_run", "failed_items", ["run_id"])
-
-
-def downgrade() -> None:
-    """Take them away."""
-    op.drop_table("failed_items")
-    op.drop_table("run_pages")
-    for name in ("dry", "reason", "checkpoint", "progress", "options"):
-        op.drop_column("runs", name)

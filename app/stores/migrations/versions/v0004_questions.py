@@ -3,12 +3,11 @@
 import sqlalchemy as sa
 from alembic import op
 
+from app.stores.migrations.columns import bigs, keys
 from app.stores.sql.columns import Moment
 
 revision = "0004"
 down_revision = "0003"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
@@ -16,9 +15,8 @@ def upgrade() -> None:
     op.create_table(
         "settled_slots",
         sa.Column("slot", Moment(), primary_key=True),
-        *(sa.Column(name, sa.String(), primary_key=True) for name in ("connection", "kind", "outcome")),
-        *(sa.Column(name, sa.BigInteger(), nullable=False) for name in ("items", "looks", "changes")),
-        *(sa.Column(name, sa.BigInteger(), nullable=False) for name in ("in_five", "in_sixty", "waited_ms")),
+        *keys("connection", "kind", "outcome"),
+        *bigs("items", "looks", "changes", "in_five", "in_sixty", "waited_ms"),
     )
     op.create_index("ix_runs_page", "runs", ["connection", "id"])
     op.create_index("ix_runs_counted", "runs", ["connection", "strategy", "status", "dry", "calls"])
@@ -26,14 +24,3 @@ def upgrade() -> None:
     op.create_index("ix_drift_run", "drift", ["run_id", "kind", "change", "cause"])
     op.create_index("ix_drift_run_page", "drift", ["run_id", "id"])
     op.create_index("ix_drift_page", "drift", ["connection", "id"])
-
-
-def downgrade() -> None:
-    """Take them away."""
-    op.drop_index("ix_drift_page", "drift")
-    op.drop_index("ix_drift_run_page", "drift")
-    op.drop_index("ix_drift_run", "drift")
-    op.create_index("ix_drift_run", "drift", ["run_id", "kind"])
-    op.drop_index("ix_runs_counted", "runs")
-    op.drop_index("ix_runs_page", "runs")
-    op.drop_table("settled_slots")

@@ -5,12 +5,10 @@ import hashlib
 import sqlalchemy as sa
 from alembic import op
 
-from app.stores.sql.columns import Moment
+from app.stores.migrations.columns import bigs, moments, words
 
 revision = "0009"
 down_revision = "0008"
-branch_labels = None
-depends_on = None
 
 _REFUSE = "the audit log is append-only"
 _ARCHIVED = "EXISTS (SELECT 1 FROM audit_archives WHERE OLD.number BETWEEN first_number AND last_number)"
@@ -21,10 +19,7 @@ def upgrade() -> None:
     op.create_table(
         "audit_archives",
         sa.Column("first_number", sa.BigInteger(), primary_key=True, autoincrement=False),
-        sa.Column("last_number", sa.BigInteger(), nullable=False),
-        sa.Column("head", sa.String(), nullable=False),
-        sa.Column("file", sa.String(), nullable=False),
-        sa.Column("archived_at", Moment(), nullable=False),
+        *(*bigs("last_number"), *words("head", "file"), *moments("archived_at")),
     )
     if op.get_bind().dialect.name == "sqlite":
         op.execute("DROP TRIGGER audit_log_no_delete")
@@ -70,16 +65,3 @@ def _fingerprints() -> None:
         digest = hashlib.blake2b(f"{row.fingerprint}\n{row.connection}".encode(), digest_size=4).hexdigest()
         mine = (column == value for column, value in zip(names, row, strict=True))
         bind.execute(sa.update(letters).where(*mine).values(fingerprint=f"{row.error_type}-{digest}"))
-
-
-def downgrade() -> None:
-    """Refuse every removal again. Fingerprints stay as they are: what they were made of is not kept."""
-    if op.get_bind().dialect.name == "sqlite":
-        op.execute("DROP TRIGGER audit_log_no_delete")
-        _sqlite_trigger("audit_log", "DELETE")
-    else:
-        op.execute("DROP TRIGGER audit_log_only_archived_go ON audit_log")
-        op.execute("DROP TRIGGER audit_log_append_only ON audit_log")
-        op.execute("DROP FUNCTION audit_log_is_archived()")
-        _postgresql_trigger("audit_log", "UPDATE OR DELETE OR TRUNCATE")
-    op.drop_table("audit_archives")

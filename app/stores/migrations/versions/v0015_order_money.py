@@ -8,10 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
+from app.stores.migrations.columns import add, bigs, words
+
 revision = "0015"
 down_revision = "0012"
-branch_labels = None
-depends_on = None
 
 _AMOUNTS = ("subtotal_minor", "discount_minor", "tax_minor", "service_charge_minor", "tip_minor", "net_minor")
 _AT_ONCE = 500
@@ -21,21 +21,10 @@ _KINDS = {"return": "returned", "purchase": "bought", "transfer": "moved"}
 
 def upgrade() -> None:
     """Add the columns, give the view its new ones, and bring the old rows along."""
-    op.add_column("orders", sa.Column("channel", sa.String(), nullable=True))
-    for name in _AMOUNTS:
-        op.add_column("orders", sa.Column(name, sa.BigInteger(), nullable=True))
+    add("orders", *words("channel", nullable=True), *bigs(*_AMOUNTS, nullable=True))
     op.execute("DROP VIEW order_lines")
     op.execute(_ORDER_LINES[op.get_bind().dialect.name])
     _bring_old_lines()
-    _read_again()
-
-
-def downgrade() -> None:
-    """Take them away. Lines keep their new shape, of which the old view shows no price."""
-    op.execute("DROP VIEW order_lines")
-    for name in ("channel", *_AMOUNTS):
-        op.drop_column("orders", name)
-    op.execute(_OLD_VIEW[op.get_bind().dialect.name])
     _read_again()
 
 
@@ -122,25 +111,5 @@ _ORDER_LINES = {
         LEFT JOIN listings listing ON listing.connection = o.connection
              AND listing.external_id = line.value ->> 'listing_id'
         WHERE NOT o.deleted
-        """,
-}
-_OLD_COMMON = "o.connection, o.external_id AS order_id, o.number, o.type, o.status, o.location_id, o.ordered_on"
-_OLD_VIEW = {
-    "sqlite": f"""
-        CREATE VIEW order_lines AS
-        SELECT {_OLD_COMMON}, json_extract(line.value, '$.line_id') AS line_id,
-               json_extract(line.value, '$.listing_id') AS listing_id, json_extract(line.value, '$.sku') AS sku,
-               json_extract(line.value, '$.name') AS name,
-               CAST(json_extract(line.value, '$.quantity') AS NUMERIC) AS quantity,
-               json_extract(line.value, '$.unit_minor') AS unit_minor,
-               json_extract(line.value, '$.currency') AS currency
-        FROM orders o, json_each(o.lines) line WHERE NOT o.deleted
-        """,
-    "postgresql": f"""
-        CREATE VIEW order_lines AS
-        SELECT {_OLD_COMMON}, line ->> 'line_id' AS line_id, line ->> 'listing_id' AS listing_id,
-               line ->> 'sku' AS sku, line ->> 'name' AS name, (line ->> 'quantity')::numeric AS quantity,
-               (line ->> 'unit_minor')::bigint AS unit_minor, line ->> 'currency' AS currency
-        FROM orders o, jsonb_array_elements(o.lines::jsonb) line WHERE NOT o.deleted
         """,
 }

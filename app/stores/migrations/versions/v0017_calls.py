@@ -3,12 +3,11 @@
 import sqlalchemy as sa
 from alembic import op
 
+from app.stores.migrations.columns import bigs, keys
 from app.stores.sql.columns import Moment
 
 revision = "0017"
 down_revision = "0016"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
@@ -16,12 +15,5 @@ def upgrade() -> None:
     op.create_table(
         "call_slots",
         sa.Column("slot", Moment(), primary_key=True),
-        sa.Column("connection", sa.String(), primary_key=True),
-        sa.Column("purpose", sa.String(), primary_key=True),
-        sa.Column("calls", sa.BigInteger(), nullable=False),
+        *(*keys("connection", "purpose"), *bigs("calls")),
     )
-
-
-def downgrade() -> None:
-    """Take it away."""
-    op.drop_table("call_slots")

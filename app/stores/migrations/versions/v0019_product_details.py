@@ -8,10 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
+from app.stores.migrations.columns import add, flags, numbers, texts, words
+
 revision = "0019"
 down_revision = "0018"
-branch_labels = None
-depends_on = None
 
 _TEXTS = ("sold_out", "images", "options", "modifiers", "taxes", "mentions")
 _AT_ONCE = 500
@@ -23,21 +23,10 @@ _READ_ANEW = 1
 
 def upgrade() -> None:
     """Add the columns and fill them as far as what we hold allows."""
-    op.add_column("listings", sa.Column("category_path", sa.String(), nullable=True))
-    op.add_column("listings", sa.Column("archived", sa.Boolean(), nullable=False, server_default=sa.false()))
-    op.add_column("listings", sa.Column("unit", sa.String(), nullable=True))
-    op.add_column("listings", sa.Column("unit_precision", sa.Integer(), nullable=True))
-    for name in _TEXTS:
-        op.add_column("listings", sa.Column(name, sa.Text(), nullable=True))
+    add("listings", *words("category_path", nullable=True), *flags("archived", default=sa.false()))
+    add("listings", *words("unit", nullable=True), *numbers("unit_precision", nullable=True))
+    add("listings", *texts(*_TEXTS, nullable=True))
     _fill()
-    _read_again()
-
-
-def downgrade() -> None:
-    """Take them away."""
-    for name in ("category_path", "archived", "unit", "unit_precision", *_TEXTS):
-        op.drop_column("listings", name)
-    op.execute(f"UPDATE listings SET row_hash = {_READ_ANEW} WHERE NOT deleted")
     _read_again()
 
 

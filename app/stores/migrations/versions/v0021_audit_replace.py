@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "0021"
 down_revision = "0020"
-branch_labels = None
-depends_on = None
 
 _KEYS = {"audit_log": "number", "audit_archives": "first_number"}
 
@@ -20,10 +18,3 @@ def upgrade() -> None:
             f"WHEN EXISTS (SELECT 1 FROM {table} WHERE {key} = NEW.{key}) BEGIN "
             "SELECT RAISE(ABORT, 'the audit log is append-only'); END"
         )
-
-
-def downgrade() -> None:
-    """Allow it again."""
-    if op.get_bind().dialect.name == "sqlite":
-        for table in _KEYS:
-            op.execute(f"DROP TRIGGER {table}_no_replace")

@@ -4,15 +4,8 @@ from alembic import op
 
 revision = "0028"
 down_revision = "0027"
-branch_labels = None
-depends_on = None
 
 
 def upgrade() -> None:
     """Add the index."""
     op.create_index("ix_settlements_outcome", "settlements", ["outcome", "settled_at"])
-
-
-def downgrade() -> None:
-    """Take it away."""
-    op.drop_index("ix_settlements_outcome", "settlements")

@@ -1,4 +1,4 @@
-"""Pauses the garbage collector during bulk decoding, where it would take most of the time."""
+"""Pauses the garbage collector during bulk work, where it would take most of the time."""
 
 import gc
 import threading
@@ -11,8 +11,9 @@ _was_on: list[bool] = []
 
 
 @contextmanager
-def paused_gc() -> Iterator[None]:
-    """Pauses garbage collection for the block, in every thread of this process."""
+def collector_paused() -> Iterator[None]:
+    """Pause garbage collection for the block, in every thread of this process: scanning a million new objects again and
+    again takes longer than the work itself."""
     with _lock:
         _was_on.append(gc.isenabled())
         gc.disable()

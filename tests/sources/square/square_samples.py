@@ -17,9 +17,9 @@ def read(as_: str, raw: bytes) -> Page | Delivery:
     readers: Mapping[str, Callable[[wire.Reply], Sequence[Record]]] = {
         "catalog": _catalog,
         "counts": lambda reply: counts(reply.counts or []),
-        "orders": lambda reply: [orders.order(one, {}) for one in reply.orders or []],
+        "orders": lambda reply: [orders.order(order, {}) for order in reply.orders or []],
         "order": lambda reply: [orders.order(reply.order, {})],
-        "locations": lambda reply: [parties.location(one, 0) for one in reply.locations or []],
+        "locations": lambda reply: [parties.location(location, 0) for location in reply.locations or []],
         "vendors": _vendors,
         "error": _error,
     }

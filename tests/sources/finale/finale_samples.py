@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from app.domain import Kind, Page, Record
+from app.sources import finale
 from app.sources.finale.client import KEYS, refuse_page
 from app.sources.finale.columnar import Band, bands, single
 from app.sources.finale.customization import Customization
@@ -16,7 +17,8 @@ from app.sources.finale.stock import Tally
 READ_AT = datetime(2026, 1, 1, tzinfo=UTC)
 """When the samples count as read: the version of records without a time of their own."""
 
-_NAMES = Customization((Path(__file__).parent / "samples" / "12_customization.OFFICIAL_DOC.json").read_bytes)
+FOLDER = Path(finale.__file__).parent / "samples"
+_NAMES = Customization((FOLDER / "12_customization.OFFICIAL_DOC.json").read_bytes)
 """The names of the categories in the samples' account."""
 
 _KINDS = {
