@@ -129,6 +129,10 @@ def test_a_change_while_we_loaded_is_not_told_if_we_loaded_what_was_before() -> 
     assert told(held(4, -1, loaded=8), by(-2, 3), by(-3, 0.01), by(-1, -1)) == [(3, 10, 8)]
 
 
+def test_changes_since_the_load_that_cancel_each_other_are_not_told() -> None:
+    assert told(held(8, -2, loaded=8), by(-2, 3), by(-3, -1), by(+3, -2)) == [(3, 10, 8)]
+
+
 def test_a_loaded_value_that_no_change_led_to_tells_nothing() -> None:
     assert told(held(4, -1, loaded=77), by(-2, 3), by(-1, -1)) == []
 

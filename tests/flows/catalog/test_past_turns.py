@@ -92,6 +92,24 @@ def test_only_one_process_reads_at_a_time(life: Life, database: Database) -> Non
         assert (past.take_turn(place.deps), past.take_turn(place.deps)) == (SHOP, None)
 
 
+def test_a_process_that_was_overtaken_writes_nothing(
+    life: Life, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with shop("square", database) as place:
+        place.run(Strategy.FULL)
+        real: Callable[..., Iterator[PastPage]] = place.source.past_changes  # type: ignore[attr-defined]
+
+        def overtaken(ids: Any, since: datetime) -> Iterator[PastPage]:
+            monkeypatch.setattr(place.source, "past_changes", real)
+            past.read_past(place.deps, SHOP, DAYS)
+            return real(ids, since)
+
+        monkeypatch.setattr(place.source, "past_changes", overtaken)
+        read_all(place)
+        found = rows(place)
+    assert (len(found), len(found) > 50) == (len(set(found)), True)
+
+
 def state(place: Shop) -> Any:
     return overview(place.deps).connections[SHOP].past
 
