@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import reduce
 from operator import xor
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import structlog
 from sqlalchemy import Connection
@@ -14,7 +14,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from app.domain import Cause, Change, ItemKey, Kind, MissingPolicy, Record, batches, row_hash
 from app.flows.deps import Deps
-from app.flows.holds.holds import BATCH_SIZE, finish_released
+from app.flows.holds.holds import BATCH_SIZE, finish_released, waiting_with
 from app.flows.holds.plausible import Verdict
 from app.stores import catalog, owed
 from app.stores.catalog import Key, StoredRow, stored_rows
@@ -28,6 +28,8 @@ TRIES = 50
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 """When a row that left its hold meanwhile counts as read: whatever was written since is newer."""
+
+Result = TypeVar("Result")
 
 log = structlog.get_logger()
 
@@ -52,14 +54,14 @@ def keep(
     summary: dict[str, Any],
     run_id: int | None = None,
     shown: Set[Key] | None = None,
-    before: Hold | None = None,
+    beside: Set[Key] = frozenset(),
 ) -> Held:
     """Store the rows that a verdict holds and let them wait for a person: a release writes exactly what is shown.
 
     The same batch again stays the same hold; another batch takes its place once all of its rows are stored. Items that
     were held until then and were not ``shown`` are fetched again, except rows that are held as before; ``shown`` is
-    ``None`` if the whole kind was read. Rows that waited in the hold ``before`` keep the time of their read, and are
-    stored once."""
+    ``None`` if the whole kind was read. Rows that waited before keep the time of their read, and are stored once. The
+    verdict knows those ``beside`` which it was found: what another reader has added since then waits on."""
     rows, reason = _summed(verdict, shown), verdict.reason or ""
     with deps.database.begin() as conn:
         waiting = holds.waiting(conn, connection=connection, kind=kind, digest=rows.digest)
@@ -82,10 +84,10 @@ def keep(
             waits=False,
         )
     for some in batches(verdict.held(), BATCH_SIZE):
-        _keep_rows(deps, connection, kind, hold_id, some, _read_before(deps, kind, some, shown, before))
-    _start_waiting(deps, connection, kind, hold_id, shown, read_at, rows.carried)
-    if before is not None:
-        _forget_carried(deps, before.id, sorted(rows.carried))
+        _keep_rows(deps, connection, kind, hold_id, some, _read_before(deps, connection, kind, some, shown))
+    replaced = _start_waiting(deps, connection, kind, hold_id, _Shown(shown, beside, read_at, absent), rows.carried)
+    if replaced is not None:
+        _forget_carried(deps, replaced.id, sorted(rows.carried))
     log.error("batch_held", connection=connection, kind=kind, reason=reason, rows=len(rows.keys))
     return Held(rows.keys, reason, verdict.rules)
 
@@ -105,23 +107,41 @@ def _summed(verdict: Verdict, shown: Set[Key] | None) -> _Rows:
     return _Rows(set(digests), reduce(xor, digests.values(), 0), carried)
 
 
+class _Shown(NamedTuple):
+    """What a read that began at ``read_at`` has shown (``None``: the whole kind), and ``beside`` which held rows it was
+    judged. ``absent`` says what becomes of the rows without a record."""
+
+    keys: Set[Key] | None
+    beside: Set[Key]
+    read_at: datetime
+    absent: MissingPolicy | None
+
+    def is_added(self, hold: Hold, row: HeldRow) -> bool:
+        """Whether another reader has added this row of a hold since this read was judged."""
+        ends_alike = row.record is not None or hold.absent == self.absent
+        return self.keys is not None and ends_alike and row.key not in self.keys and row.key not in self.beside
+
+
 def _start_waiting(
-    deps: Deps,
-    connection: str,
-    kind: Kind,
-    hold_id: int,
-    shown: Set[Key] | None,
-    read_at: datetime,
-    carried: Mapping[Key, int],
-) -> None:
-    """Let a hold wait whose rows are stored, in place of the one that waits, and owe the rest of that one's items."""
+    deps: Deps, connection: str, kind: Kind, hold_id: int, shown: _Shown, carried: Mapping[Key, int]
+) -> Hold | None:
+    """Let a hold wait whose rows are stored, in place of the one that waits; returns that one. What others have added to
+    that one is moved, the rest of its items is owed."""
 
-    def start(conn: Connection) -> list[ItemKey]:
-        rest = _owe_rest(deps, conn, connection, kind, shown, read_at, carried)
+    def start(conn: Connection) -> tuple[Hold | None, list[ItemKey]]:
+        hold, rows = _locked(conn, connection, kind)
+        added = [row for row in rows if hold is not None and shown.is_added(hold, row)]
+        if hold is not None and added:
+            holds.move_rows(conn, hold, hold_id, {row.id: _digest(row) for row in added})
+            moved = {row.id for row in added}
+            rows = [row for row in rows if row.id not in moved]
+        rest = _owe_rest(deps, conn, connection, kind, (hold, rows), shown.keys, shown.read_at, carried)
         holds.mark_waiting(conn, hold_id, connection=connection, kind=kind)
-        return rest
+        return hold, rest
 
-    deps.queue.enqueue(_in_turn(deps, connection, kind, start))
+    replaced, rest = _in_turn(deps, connection, kind, start)
+    deps.queue.enqueue(rest)
+    return replaced
 
 
 def _forget_carried(deps: Deps, hold_id: int, keys: Sequence[Key]) -> None:
@@ -136,7 +156,7 @@ def give_up(deps: Deps, connection: str, kind: Kind, shown: Set[Key], read_at: d
     its items."""
 
     def end(conn: Connection) -> list[ItemKey]:
-        rest = _owe_rest(deps, conn, connection, kind, shown, read_at, {})
+        rest = _owe_rest(deps, conn, connection, kind, _locked(conn, connection, kind), shown, read_at, {})
         holds.expire(conn, connection=connection, kind=kind)
         return rest
 
@@ -154,21 +174,27 @@ def pass_by(deps: Deps, connection: str, kind: Kind, read_at: datetime) -> None:
     deps.queue.enqueue(_in_turn(deps, connection, kind, end))
 
 
+def _locked(conn: Connection, connection: str, kind: Kind) -> tuple[Hold | None, list[HeldRow]]:
+    """The hold that waits and its rows, which nobody else can change until this transaction ends."""
+    hold = holds.lock_open(conn, connection, kind)
+    return hold, [] if hold is None else list(_rows_of(conn, hold.id, kind))
+
+
 def _owe_rest(
     deps: Deps,
     conn: Connection,
     connection: str,
     kind: Kind,
+    waiting: tuple[Hold | None, Sequence[HeldRow]],
     shown: Set[Key] | None,
     read_at: datetime,
     carried: Mapping[Key, int],
 ) -> list[ItemKey]:
-    """Owe the items of the hold that waits, except rows that a read from ``read_at`` on has ``shown`` (``None``: the whole
-    kind); but rows that wait as a later read showed them are owed. Their changes were settled as held, so this must be in
-    the transaction that ends the hold. Rows that are ``carried`` into another hold (their digests by key) are owed only
-    if they differ by now: somebody has read them since."""
-    hold = holds.lock_open(conn, connection, kind)
-    rows = {} if hold is None else {row.key: row for row in _rows_of(conn, hold.id, kind)}
+    """Owe the items of the hold that was ``waiting``, except rows that a read from ``read_at`` on has ``shown`` (``None``:
+    the whole kind); but rows that wait as a later read showed them are owed. Their changes were settled as held, so this
+    must be in the transaction that ends the hold. Rows that are ``carried`` into another hold (their digests by key) are
+    owed only if they differ by now: somebody has read them since."""
+    hold, rows = waiting[0], {row.key: row for row in waiting[1]}
     later = {key for key, row in rows.items() if hold is not None and hold.began_at_of(row) > read_at}
     differing = {key for key, _ in {key: _digest(row) for key, row in rows.items()}.items() ^ carried.items()}
     ids = {key[0] for key in differing if key in later or (shown is not None and key not in shown)}
@@ -184,11 +210,11 @@ def _owe(deps: Deps, conn: Connection, connection: str, kind: Kind, ids: Sequenc
     ]
 
 
-def _in_turn(deps: Deps, connection: str, kind: Kind, work: Callable[[Connection], list[ItemKey]]) -> list[ItemKey]:
+def _in_turn(deps: Deps, connection: str, kind: Kind, work: Callable[[Connection], Result]) -> Result:
     """Do ``work`` in a transaction; retry if the database refuses it because another read holds the kind at this moment, or
     because a release is being written."""
 
-    def attempt() -> list[ItemKey]:
+    def attempt() -> Result:
         with deps.database.begin() as conn:
             return work(conn)
 
@@ -201,16 +227,22 @@ def _in_turn(deps: Deps, connection: str, kind: Kind, work: Callable[[Connection
 
 
 def _read_before(
-    deps: Deps, kind: Kind, some: Sequence[JudgedRow], shown: Set[Key] | None, before: Hold | None
+    deps: Deps, connection: str, kind: Kind, some: Sequence[JudgedRow], shown: Set[Key] | None
 ) -> dict[Key, datetime]:
-    """When the rows that this read did not show were read; long ago for those that left the hold meanwhile, so that a
+    """When the rows that this read did not show were read; long ago for those that do not wait so any more, so that a
     release fetches them again."""
-    if shown is None or before is None:
+    waited = {row.key: _digest(row) for row in some if shown is not None and row.key not in shown}
+    if not waited:
         return {}
-    waited = [row.key for row in some if row.key not in shown]
-    with deps.database.read() as conn:
-        kept = held_rows.of_items(conn, before.id, kind, sorted({key[0] for key in waited}))
-    return dict.fromkeys(waited, LONG_AGO) | {row.key: row.read_at or before.began_at for row in kept}
+    items = sorted({key[0] for key in waited})
+
+    def began(hold: Hold) -> dict[Key, datetime]:
+        with deps.database.read() as conn:
+            rows = held_rows.of_items(conn, hold.id, kind, items)
+        return {row.key: hold.began_at_of(row) for row in rows if waited.get(row.key) == _digest(row)}
+
+    found = waiting_with(deps, connection, kind, began)
+    return dict.fromkeys(waited, LONG_AGO) | ({} if found is None else found[1])
 
 
 def _keep_rows(
