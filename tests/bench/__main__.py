@@ -4,7 +4,7 @@ import argparse
 import subprocess
 import sys
 
-WITHOUT_CHOICE = ("receiver", "letters", "outcomes")
+WITHOUT_CHOICE = ("receiver",)
 """Benches that always measure both databases."""
 
 BENCHES = (

@@ -115,6 +115,11 @@ def lock_open(conn: Connection, connection: str, kind: Kind) -> Hold | None:
     return None
 
 
+def is_waiting(conn: Connection, hold_id: int) -> bool:
+    """Whether a hold still waits; only then were all of its rows there to read."""
+    return bool(conn.execute(select(_table.c.id).where(_table.c.id == hold_id, _table.c.state == HELD)).scalar())
+
+
 def drop_rows(conn: Connection, hold: Hold, digests: Mapping[int, int]) -> None:
     """Remove rows from a hold that waits (``lock_waiting``); ``digests`` are their parts of its digest, by id. A hold
     without rows expires."""
@@ -126,6 +131,18 @@ def drop_rows(conn: Connection, hold: Hold, digests: Mapping[int, int]) -> None:
     left, digest = hold.rows - len(gone), reduce(xor, (digests[id] for id in gone), hold.digest)
     state = HELD if left > 0 else EXPIRED
     conn.execute(update(_table).where(_table.c.id == hold.id).values(rows=left, digest=digest, state=state))
+
+
+def move_rows(conn: Connection, hold: Hold, to: int, digests: Mapping[int, int]) -> None:
+    """Move rows of a hold that waits (``lock_waiting``) to one that is still being stored; each keeps the time of its read.
+    ``digests`` are their parts of the digest, by id."""
+    began = func.coalesce(_rows.c.read_at, hold.began_at)
+    for some in batches(sorted(digests), 500):
+        conn.execute(update(_rows).where(_rows.c.id.in_(some)).values(hold_id=to, read_at=began))
+    taker = select(_table.c.rows, _table.c.digest).where(_table.c.id == to)
+    rows, digest = conn.execute(taker).one()
+    values = {"rows": rows + len(digests), "digest": reduce(xor, digests.values(), digest)}
+    conn.execute(update(_table).where(_table.c.id == to).values(values))
 
 
 def forget_rows(conn: Connection, hold_id: int, keys: Sequence[Key]) -> None:
