@@ -162,7 +162,7 @@ def _start_waiting(deps: Deps, read: KindRead, hold_id: int, carried: Mapping[Ke
         if hold is not None and added:
             holds.move_rows(conn, hold, hold_id, added)
         rest = _owe_rest(deps, conn, read, (hold, [row for row in rows if row.id not in added]), carried)
-        holds.mark_waiting(conn, hold_id, connection=read.connection, kind=read.kind)
+        holds.mark_waiting(conn, hold_id, hold)
         return hold, rest
 
     replaced, rest = _in_turn(deps, read, start)
@@ -181,9 +181,9 @@ def give_up(deps: Deps, read: KindRead) -> None:
     """End the hold that waits, because it is plausible with what a read has shown; owe the rest of its items."""
 
     def end(conn: Connection) -> list[ItemKey]:
-        rest = _owe_rest(deps, conn, read, _locked(conn, read), {})
-        holds.expire(conn, connection=read.connection, kind=read.kind)
-        return rest
+        waiting = _locked(conn, read)
+        holds.expire(conn, waiting[0])
+        return _owe_rest(deps, conn, read, waiting, {})
 
     deps.queue.enqueue(_in_turn(deps, read, end))
 

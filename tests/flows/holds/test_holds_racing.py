@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain, repeat
 
 import pytest
 
@@ -154,6 +155,18 @@ def test_a_release_writes_what_another_reader_has_added_meanwhile_and_what_waite
     assert (len(expensive(world)), owed(world)) == (SIZE - 2, [])
 
 
+def test_holds_that_begin_to_wait_at_the_same_moment_lose_no_row(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = racing(database)
+    one, other = dearer(world, "P16", "P17", "P18"), dearer(world, "P19", "P20", "P21")  # nothing waits yet
+    settled(world.deps, SHOP, one, EPOCH)
+    looks = chain([lambda *_: None], repeat(stored.lock_open))  # the other looked for a hold just before that
+    monkeypatch.setattr(stored, "lock_open", lambda *args: next(looks)(*args))
+    settled(world.deps, SHOP, other, EPOCH)
+    assert (owed(world), waiting(world)) == ([], ["P16", "P17", "P18", "P19", "P20", "P21"])
+
+
 def expensive(world: World) -> list[str]:
     with world.database.read() as conn:
         return sorted(conn.exec_driver_sql("SELECT external_id FROM listings WHERE price_minor = 100000").scalars())
@@ -189,4 +202,4 @@ def test_products_that_are_doubted_at_once_are_each_fetched_once_and_wait(databa
 def waiting(world: World) -> list[str]:
     hold = only(world)
     with world.database.read() as conn:
-        return [row.key[0] for row in held_rows.page(conn, hold.id, Kind.PRODUCT)]
+        return sorted(row.key[0] for row in held_rows.page(conn, hold.id, Kind.PRODUCT))
