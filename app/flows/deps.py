@@ -1,11 +1,12 @@
 """The parts that every flow works with, chosen once by ``wiring``."""
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from app.domain import TALLYHOOK, ItemKey, Principal
+from app.domain import TALLYHOOK, ItemKey, Kind, Principal
 from app.errors import NotFound
 from app.rules.guard.guard import Limits
 from app.sources.base import Source
@@ -47,6 +48,20 @@ class HostClock(Protocol):
         """Seconds by which the host is ahead of the database, negative when it is behind."""
 
 
+class Turns:
+    """Lets the threads of this process judge a kind of a connection one after the other.
+
+    Each would judge beside the rows that wait, and all but one of them in vain: those rows change with every judgement.
+    """
+
+    def __init__(self) -> None:
+        self._locks: dict[tuple[str, Kind], threading.Lock] = {}
+
+    def of(self, connection: str, kind: Kind) -> threading.Lock:
+        """The lock of a kind."""
+        return self._locks.setdefault((connection, kind), threading.Lock())
+
+
 def utc_now() -> datetime:
     """The host's clock, for use without a database."""
     return datetime.now(UTC)
@@ -61,7 +76,8 @@ class Deps:
     ``public_url``. ``now`` is the database's clock, and ``host`` measures how far this machine is from it. ``redact``
     removes every known secret from a text before it is stored, logged or shown. ``credentials`` has a one-way digest of
     each connection's options: a new digest means that somebody changed them. ``witness`` remembers how far the database
-    had come, to notice a restored backup. ``search`` is this host's index of what listings are called.
+    had come, to notice a restored backup. ``search`` is this host's index of what listings are called. ``turns`` has the
+    locks of those who judge doubtful rows.
     """
 
     database: Database
@@ -79,6 +95,7 @@ class Deps:
     credentials: Mapping[str, str] = field(default_factory=dict)
     witness: Witness = field(default_factory=Witness)
     search: SearchIndex = field(default_factory=SearchIndex)
+    turns: Turns = field(default_factory=Turns)
 
 
 def can_see(deps: Deps, connection: str) -> bool:

@@ -4,7 +4,7 @@ import argparse
 import subprocess
 import sys
 
-WITHOUT_CHOICE = ("receiver", "letters", "outcomes", "forecast")
+WITHOUT_CHOICE = ("receiver", "forecast")
 """Benches that always measure both databases, or none."""
 
 BENCHES = (

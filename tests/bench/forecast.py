@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument("--child", choices=SIDES, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.child:
-        print(msgspec.json.encode(_measure(chosen.child, chosen.skus)).decode())
+        print(msgspec.json.encode(measure(chosen.child, chosen.skus)).decode())
         return
     print(f"forecast of {chosen.skus:,} SKUs x {DAYS} days, one process; {servers.machine()}")
     print(f"{'':12}{'seconds':>9}{'ratio':>8}{'peak MB':>9}", flush=True)
@@ -57,7 +57,7 @@ def _child(side: str, skus: int) -> dict[str, float]:
     return msgspec.json.decode(done.stdout, type=dict[str, float])
 
 
-def _measure(side: str, skus: int) -> dict[str, float]:
+def measure(side: str, skus: int) -> dict[str, float]:
     """Seconds without those that generate the shop, and the peak of memory with them."""
     seconds, work = (0.0, _textbook) if side == "textbook" else _learned(skus)
     digest = sha256()

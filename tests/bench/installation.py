@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,7 +32,7 @@ class Installation:
     environment: dict[str, str]
     upstream: str
     _processes: ExitStack
-    _asking: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=10))
+    _asking: httpx.Client
 
     @property
     def port(self) -> int:
@@ -98,7 +98,8 @@ def installed(kind: str, made: str | None = None) -> Iterator[Installation]:
         processes.callback(database.close)
         database.migrate()
         address = f"http://127.0.0.1:{upstream}"
-        yield Installation(database, _environment(url, queue, address), address, processes)
+        with httpx.Client(timeout=10) as asking:
+            yield Installation(database, _environment(url, queue, address), address, processes, asking)
 
 
 def _environment(url: str, queue: str, upstream: str) -> dict[str, str]:

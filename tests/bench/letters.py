@@ -1,13 +1,16 @@
 """10,000 dead letters: how fast they are listed, filtered and grouped, and how fast a bulk replay sends them.
 
-``python -m tests.bench.letters``. The baseline of a question is the same filter in Python over all rows; that of the
-replay is a transaction per letter, as one person's clicks would be.
+``python -m tests.bench.letters [--database sqlite|postgresql] [--letters 10000]``. The baseline of a
+question is the same filter in Python over all rows; that of the replay is a transaction per letter, as one person's
+clicks would be.
 """
 
+import argparse
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
+import msgspec
 from sqlalchemy import insert
 from sqlmodel import SQLModel
 
@@ -18,11 +21,14 @@ from app.flows.letters.drive_replay import drive_replay
 from app.flows.letters.replay import replay_letters, show_replay
 from app.stores import owed
 from app.stores.letters import dead_letters, letter_search
+from app.stores.letters.rows import Attempt
 from tests.bench import filtering
+from tests.bench.installation import DATABASES
 from tests.fakes import SHOP
 
-LETTERS = 10_000
-SETTLEMENTS = 200_000
+SETTLEMENTS = 20
+"""For each letter."""
+
 TARGET_MS = 100.0
 CAUSES = ("RateLimited", "Unmappable", "Unavailable", "Refused")
 
@@ -44,13 +50,13 @@ QUESTIONS = (
 )
 
 
-def fill(deps: Deps) -> None:
+def fill(count: int, deps: Deps) -> None:
     """Letters of as many items, four causes, two hours' worth each half; settlements, some of which make letters moot."""
     now = deps.now()
     made = []
-    for number in range(LETTERS):
+    for number in range(count):
         kind = CAUSES[number % 4]
-        died = now - timedelta(seconds=14_400 * number / LETTERS)
+        died = now - timedelta(seconds=14_400 * number / count)
         made.append(
             {
                 **{
@@ -62,7 +68,7 @@ def fill(deps: Deps) -> None:
                 },
                 **{"kind": "product", "external_id": f"I{number}", "error_type": kind, "place": "app/x.py:f"},
                 **{"error": f"it failed, number-{number}", "fingerprint": f"{kind}-0000000{number % 9}"},
-                **{"attempts": '[{"traceback":"' + "x" * 2_000 + '"}]', "first_failed_at": died, "died_at": died},
+                **{"attempts": attempts(kind, died), "first_failed_at": died, "died_at": died},
                 **{"state": "dead", "replays": 0},
             }
         )
@@ -72,7 +78,7 @@ def fill(deps: Deps) -> None:
             **{"outcome": "applied", "changes": 1, "attempts": 0, "first_seen_at": now - timedelta(hours=9)},
             "settled_at": now - timedelta(hours=8) if number % 50_000 > 500 else now,
         }
-        for number in range(SETTLEMENTS)
+        for number in range(count * SETTLEMENTS)
     ]
     tables = SQLModel.metadata.tables
     for name, rows in (("dead_letters", made), ("settlements", settled)):
@@ -81,18 +87,24 @@ def fill(deps: Deps) -> None:
                 conn.execute(insert(tables[name]), rows[at : at + 5_000])
 
 
-def by_hand(deps: Deps) -> float:
+def attempts(error_type: str, at: datetime) -> str:
+    """One, as a letter keeps it."""
+    one = Attempt(1, at, "bench", error_type, "it failed", traceback="x" * 2_000)
+    return msgspec.json.encode([one]).decode()
+
+
+def by_hand(deps: Deps, count: int) -> float:
     """A filter by cause in Python, over all rows."""
 
     def ask() -> int:
         with deps.database.read() as conn:
-            rows = letter_search.page(conn, [], {}, limit=LETTERS)
+            rows = letter_search.page(conn, [], {}, limit=count)
         return len([row for row in rows if row.error_type == "RateLimited"])
 
     return filtering.p95(ask, 5)
 
 
-def one_by_one(deps: Deps, count: int = 500) -> float:
+def one_by_one(deps: Deps, count: int) -> float:
     """Letters per second when each is replayed in a transaction of its own."""
     table = SQLModel.metadata.tables["dead_letters"]
     began = time.perf_counter()
@@ -107,17 +119,29 @@ def one_by_one(deps: Deps, count: int = 500) -> float:
     return count / (time.perf_counter() - began)
 
 
-def measure(kind: str) -> None:
+def states(deps: Deps) -> dict[str, int]:
+    """How many letters are in each state."""
+    with deps.database.read() as conn:
+        return {
+            row[0]: row[1] for row in conn.exec_driver_sql("SELECT state, count(*) FROM dead_letters GROUP BY state")
+        }
+
+
+def measure(kind: str, count: int, rounds: int = filtering.ROUNDS) -> None:
     """Both, on one database."""
-    with filtering.filled(kind, fill) as deps:
-        floor = by_hand(deps)
-        print(f"\n{kind}: {LETTERS:,} letters, {SETTLEMENTS:,} settlements; p95 in ms (target {TARGET_MS:g})")
+    with filtering.filled(kind, partial(fill, count)) as deps:
+        floor = by_hand(deps, count)
+        print(f"\n{kind}: {count:,} letters, {count * SETTLEMENTS:,} settlements; p95 in ms (target {TARGET_MS:g})")
         print(f"  {'baseline: filtered in Python':62}{floor:8.1f}")
         lists = {f"list {text or '(everything)'}": partial(letters.find, deps, text) for text in QUESTIONS}
-        filtering.measure(floor, lists, TARGET_MS)
+        filtering.measure(floor, lists, TARGET_MS, rounds)
         groups = {"cause": letters.groups_by_cause, "item": letters.groups_by_item}
-        filtering.measure(floor, {f"groups by {by}": partial(ask, deps, "") for by, ask in groups.items()})
-        single = one_by_one(deps)
+        filtering.measure(
+            floor, {f"groups by {by}": partial(ask, deps, "") for by, ask in groups.items()}, rounds=rounds
+        )
+        alone = count // 20
+        single = one_by_one(deps, alone)
+        dead_before = states(deps)["dead"]
         began = time.perf_counter()
         replay_id = replay_letters(deps, "", "bench", rate=0, canary=False)
         opened = time.perf_counter() - began
@@ -125,7 +149,9 @@ def measure(kind: str) -> None:
         while show_replay(deps, replay_id).progress.waiting:
             drive_replay(deps, replay_id, slice_=0.0)
         took = time.perf_counter() - began
-        sent = LETTERS - 500
+        sent = dead_before - states(deps).get("dead", 0)
+        if sent != count - alone:
+            raise RuntimeError(f"{sent} of {count - alone} letters were sent")
         print(
             f"  replay: one by one {single:,.0f}/s; bulk {sent / took:,.0f}/s (opening {opened:.2f} s), "
             f"{sent / took / single:.1f} times"
@@ -133,5 +159,9 @@ def measure(kind: str) -> None:
 
 
 if __name__ == "__main__":
-    for one in ("sqlite", "postgresql"):
-        measure(one)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--database", choices=DATABASES)
+    parser.add_argument("--letters", type=int, default=10_000)
+    chosen = parser.parse_args()
+    for one in [chosen.database] if chosen.database else DATABASES:
+        measure(one, chosen.letters)

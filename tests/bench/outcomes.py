@@ -1,8 +1,9 @@
 """100,000 deliveries of a week: how fast those are found of which something came, such as ``outcome:dead``.
 
-``python -m tests.bench.outcomes``. The baseline reads every delivery and every death, and looks in Python. One delivery
-in twenty died, and one in four names three items. Rare are three that were ``held`` and twenty items that are ``owed``;
-``stale`` were thousands on the first day and one lately; nothing is ``gone`` or ``unchanged``.
+``python -m tests.bench.outcomes [--database sqlite|postgresql] [--events 100000]``. The baseline reads every delivery and
+every death, and looks in Python. One delivery in twenty died, and one in four names three items. Rare are three that were
+``held`` and twenty items that are ``owed``; ``stale`` were thousands on the first day and one lately; nothing is ``gone``
+or ``unchanged``.
 """
 
 import argparse
@@ -16,9 +17,9 @@ from sqlmodel import SQLModel
 from app.flows.deps import Deps
 from app.flows.inbox import inbox
 from tests.bench import filtering, servers
+from tests.bench.installation import DATABASES
 from tests.fakes import SHOP
 
-EVENTS = 100_000
 ITEMS = 20_000
 TARGET_MS = 200.0
 
@@ -41,12 +42,13 @@ STALE = frozenset({*range(1, 6_000, 2), 98_001})
 OWED = range(20_001, 20_021)
 
 
-def fill(deps: Deps) -> None:
+def fill(count: int, deps: Deps) -> None:
     """Deliveries about an item each, six seconds apart, and a settlement of each a minute later."""
-    now, apart = deps.now(), timedelta(days=7) / EVENTS
+    now, apart = deps.now(), timedelta(days=7) / count
     tables = SQLModel.metadata.tables
-    for at in range(0, EVENTS, 5_000):
-        some = [(number, now - apart * (EVENTS - number)) for number in range(at, at + 5_000)]
+    for at in range(0, count, 5_000):
+        numbers = range(at, min(at + 5_000, count))
+        some = [(number, now - apart * (count - number)) for number in numbers]
         with deps.database.begin() as conn:
             conn.execute(insert(tables["inbox_events"]), [_event(*one) for one in some])
             conn.execute(insert(tables["settlements"]), [_settled(*one) for one in some])
@@ -111,11 +113,11 @@ def _died(deaths: dict[tuple[str, str, str], list[object]], connection: str, ite
     return any(died >= at for kind, id in named for died in deaths.get((connection, kind, id), ()))  # type: ignore[operator]
 
 
-def measure(kind: str, rounds: int) -> None:
+def measure(kind: str, count: int, rounds: int) -> None:
     """Every question, on one database."""
-    with filtering.filled(kind, fill) as deps:
+    with filtering.filled(kind, partial(fill, count)) as deps:
         floor = by_hand(deps)
-        print(f"\n{kind}: {EVENTS:,} deliveries and settlements; p95 in ms of a page of 50 (target {TARGET_MS:g})")
+        print(f"\n{kind}: {count:,} deliveries and settlements; p95 in ms of a page of 50 (target {TARGET_MS:g})")
         print(f"  {'baseline: looked up in Python':62}{floor:8.1f}")
         questions = {text: partial(inbox.find, deps, text) for text in QUESTIONS}
         filtering.measure(floor, questions, TARGET_MS, rounds)
@@ -123,8 +125,10 @@ def measure(kind: str, rounds: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--database", choices=DATABASES)
+    parser.add_argument("--events", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=filtering.ROUNDS)
     chosen = parser.parse_args()
     print(f"outcomes; {servers.machine()}")
-    for one in ("sqlite", "postgresql"):
-        measure(one, chosen.rounds)
+    for one in [chosen.database] if chosen.database else DATABASES:
+        measure(one, chosen.events, chosen.rounds)

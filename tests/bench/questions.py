@@ -79,8 +79,7 @@ def main() -> None:
     )
     print(f"{sizes.inbox:,} deliveries, {RUNS:,} runs, {sizes.drift:,} differences")
     for kind in [chosen.database] if chosen.database else DATABASES:
-        with _filled(kind, sizes) as deps:
-            _bench(deps, chosen.rounds)
+        bench(kind, sizes, chosen.rounds)
 
 
 def _options() -> argparse.Namespace:
@@ -104,7 +103,13 @@ def _filled(kind: str, sizes: Sizes) -> Iterator[Deps]:
         yield Deps(database, ListQueue(), sources, sources)
 
 
-def _bench(deps: Deps, rounds: int) -> None:
+def bench(kind: str, sizes: Sizes, rounds: int) -> None:
+    """Every question, on one database."""
+    with _filled(kind, sizes) as deps:
+        _ask(deps, rounds)
+
+
+def _ask(deps: Deps, rounds: int) -> None:
     print(f"\n{deps.database.dialect}, load average {os.getloadavg()[0]:.1f}")
     validate.validate(deps, MAIN, anew=True)
     critical.page(deps, MAIN, limit=1, anew=True)

@@ -10,6 +10,8 @@ import hashlib
 import hmac
 import sys
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from statistics import median
 
 import msgspec
@@ -150,24 +152,37 @@ def measure(variant: str, kind: str, events: int, in_flight: int) -> Figures:
         }
         with servers.process("app.cli", "migrate", env=env) as migration:
             migration.wait()
-        module = ("app.web",) if variant == "tallyhook" else ("tests.bench.receiver", "--serve", variant, str(port))
-        with servers.process(*module, env=env, port=port):
-            closed_loop(port, wire(2_000, 500), in_flight)  # warm
-            rounds = []
-            for _ in range(ROUNDS):
-                load = wire(events, 500)
-                gc.collect()
-                gc.disable()
-                rounds.append(closed_loop(port, load, in_flight))
-                gc.enable()
-        if any(set(figures.statuses) != {202} for figures in rounds):
-            raise RuntimeError(f"{variant}: not every event was taken: {[figures.statuses for figures in rounds]}")
-        return Figures(
-            median(figures.rate for figures in rounds),
-            median(figures.p50 for figures in rounds),
-            median(figures.p99 for figures in rounds),
-            rounds[0].statuses,
-        )
+        with started(variant, env):
+            return timed(port, events, in_flight)
+
+
+@contextmanager
+def started(variant: str, env: dict[str, str]) -> Iterator[None]:
+    """The server of a variant, at the port that ``env`` names."""
+    port = env["TALLYHOOK_PORT"]
+    module = ("app.web",) if variant == "tallyhook" else ("tests.bench.receiver", "--serve", variant, port)
+    with servers.process(*module, env=env, port=int(port)):
+        yield
+
+
+def timed(port: int, events: int, in_flight: int) -> Figures:
+    """The median round by rate. Raises ``RuntimeError`` if an event is not taken."""
+    closed_loop(port, wire(min(2_000, events), 500), in_flight)  # warm
+    rounds = []
+    for _ in range(ROUNDS):
+        load = wire(events, 500)
+        gc.collect()
+        gc.disable()
+        rounds.append(closed_loop(port, load, in_flight))
+        gc.enable()
+    if any(set(figures.statuses) != {202} for figures in rounds):
+        raise RuntimeError(f"not every event was taken: {[figures.statuses for figures in rounds]}")
+    return Figures(
+        median(figures.rate for figures in rounds),
+        median(figures.p50 for figures in rounds),
+        median(figures.p99 for figures in rounds),
+        rounds[0].statuses,
+    )
 
 
 def main() -> None:

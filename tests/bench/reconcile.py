@@ -38,7 +38,7 @@ def main() -> None:
     options = _options()
     if options.child:
         side, state, url = options.child
-        print(msgspec.json.encode(_measure(side, Path(state), url)).decode())
+        print(msgspec.json.encode(measure(side, Path(state), url)).decode())
         return
     folder = Path(tempfile.gettempdir()) / f"tallyhook-bench-{options.products}-{options.stock}"
     reconcile_files.make(folder, options.products, options.stock)
@@ -111,7 +111,8 @@ def _migrate(urls: dict[str, str]) -> None:
             database.migrate()
 
 
-def _measure(side: str, state: Path, url: str) -> dict[str, Any]:
+def measure(side: str, state: Path, url: str) -> dict[str, Any]:
+    """Reconcile a migrated database with the files of a state, by hand (``floor``) or as we do (``ours``)."""
     database = open_database(url)
     phases: dict[str, float] = {}
     started, cpu_before = time.perf_counter(), time.process_time()

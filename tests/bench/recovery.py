@@ -1,6 +1,7 @@
 """What others' faults cost: a restart of the database, a neighbour that hangs, and keeping 16,000 leases.
 
-``python -m tests.bench.recovery [--database sqlite|postgresql] [--part restart|neighbour|leases]``
+``python -m tests.bench.recovery [--database sqlite|postgresql] [--part restart|neighbour|leases]
+[--leases 16000] [--seconds 40]``
 
 * **restart**: PostgreSQL is stopped for some seconds while deliveries go on; seconds from the moment it accepts
   connections again to our first 202 and to the first item applied. The baseline is the same without a restart.
@@ -43,9 +44,7 @@ PRODUCTS = 1_000
 
 HANGING = "hanging"
 HANGING_ITEMS = 300
-RATE, SECONDS = 20.0, 40.0
-
-LEASES = 16_000
+RATE = 20.0
 
 
 def main() -> None:
@@ -53,6 +52,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--database", choices=DATABASES)
     parser.add_argument("--part", choices=("restart", "neighbour", "leases"))
+    parser.add_argument("--leases", type=int, default=16_000)
+    parser.add_argument("--seconds", type=float, default=40.0, help="how long the neighbour is measured")
     chosen = parser.parse_args()
     print(f"faults of others; {servers.machine()}, load average {os.getloadavg()[0]:.1f}")
     kinds = [chosen.database] if chosen.database else list(DATABASES)
@@ -60,9 +61,9 @@ def main() -> None:
         _restart()
     for kind in kinds:
         if chosen.part in (None, "neighbour"):
-            _neighbour(kind)
+            _neighbour(kind, chosen.seconds)
         if chosen.part in (None, "leases"):
-            _leases(kind)
+            leases(kind, chosen.leases)
 
 
 # --- restart ---
@@ -150,7 +151,7 @@ def _recovery(place: Installation, since: float, label: str) -> Recovery:
 # --- neighbour ---
 
 
-def _neighbour(kind: str) -> None:
+def _neighbour(kind: str, seconds: float) -> None:
     with installed(kind) as place, _silence() as address:
         prefix = f"TALLYHOOK_CONNECTIONS__{HANGING.upper()}__"
         for option in ("ACCOUNT", "API_KEY", "API_SECRET", "GETS_PER_MINUTE", "READS_PER_HOUR"):
@@ -158,9 +159,9 @@ def _neighbour(kind: str) -> None:
         place.environment |= {f"{prefix}SOURCE": "finale", f"{prefix}BASE_URL": address}
         place.web()
         with place.workers():
-            alone = latency.measure(place, "A", RATE, SECONDS)
+            alone = latency.measure(place, "A", RATE, seconds)
             _owe_hanging(place)
-            beside = latency.measure(place, "B", RATE, SECONDS)
+            beside = latency.measure(place, "B", RATE, seconds)
             left = place.rows("SELECT count(*) FROM owed_items WHERE connection = :name", name=HANGING)[0][0]
     print(f"\n{kind}: a quick connection at {RATE:g} events/s, from receipt to the row, milliseconds")
     print(f"{'':44}{'p50':>9}{'p99':>9}{'max':>9}")
@@ -188,27 +189,28 @@ def _owe_hanging(place: Installation) -> None:
 # --- leases ---
 
 
-def _leases(kind: str) -> None:
+def leases(kind: str, count: int) -> None:
+    """Renew so many at once, and compare."""
     with installed(kind) as place:
-        claims = _claimed(place)
+        claims = _claimed(place, count)
         ours = _best(lambda: _extend(place, claims))
         bare, each = _bare(kind, place, claims)
-    print(f"\n{kind}: renewal of {LEASES:,} leases, best of 3, seconds")
+    print(f"\n{kind}: renewal of {count:,} leases, best of 3, seconds")
     for name, seconds in (("bare driver, one UPDATE of all rows", bare), ("bare driver, one UPDATE each", each)):
         print(f"{name:44}{seconds:9.3f}")
     print(f"{'Tallyhook':44}{ours:9.3f}  {ours / bare:.1f} times one UPDATE")
     sys.stdout.flush()
 
 
-def _claimed(place: Installation) -> list[Claim]:
+def _claimed(place: Installation, count: int) -> list[Claim]:
     now, claims = datetime.now(UTC), list[Claim]()
-    for ids in batches([f"{number:06d}" for number in range(LEASES)], 500):
+    for ids in batches([f"{number:06d}" for number in range(count)], 500):
         with place.database.begin() as conn:
             owed.owe(conn, "finale", [Change(Kind.ORDER, id_) for id_ in ids], Cause.WEBHOOK, now)
             key = ItemKey("finale", Kind.ORDER, ids[0])
             claims += owed.claim(conn, key, also=ids[1:], more=0, lease=3600, now=now)
-    if len(claims) != LEASES:
-        raise RuntimeError(f"{len(claims)} of {LEASES} were claimed")
+    if len(claims) != count:
+        raise RuntimeError(f"{len(claims)} of {count} were claimed")
     return claims
 
 

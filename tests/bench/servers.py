@@ -62,6 +62,7 @@ def valkey_url(folder: Path) -> Iterator[str]:
             client.ping()
             break
         time.sleep(0.02)
+    client.close()
     try:
         yield f"redis://127.0.0.1:{port}/0"
     finally:

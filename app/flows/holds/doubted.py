@@ -3,6 +3,7 @@
 from collections.abc import Set
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
@@ -11,23 +12,25 @@ from sqlalchemy import Connection
 from app.domain import MissingPolicy, batches, key_of
 from app.flows.deps import Deps
 from app.flows.holds.hold_back import Held, KindRead, give_up, keep, leave_unread
-from app.flows.holds.holds import finish_released, held_batch
+from app.flows.holds.holds import finish_released, held_batch, waiting_with
 from app.flows.holds.plausible import Verdict, examine, learn
 from app.rules.guard.guard import FIRST_LOAD
+from app.stores.catalog import Key
 from app.stores.catalog.spool import Spool
-from app.stores.guard import Batch, held_rows, holds
+from app.stores.guard import Batch, held_rows
 from app.stores.guard.foreseen import NOTHING, Foreseen
 from app.stores.guard.holds import Hold
 
 
 class Doubt(NamedTuple):
     """What the guard says of a batch; ``hold`` is the open hold, ``touches`` says whether the batch shows some of its
-    items."""
+    items. ``beside`` are the rows of the hold that the batch does not show, if it was judged together with them."""
 
     batch: Batch
     verdict: Verdict
     hold: Hold | None
     touches: bool
+    beside: Set[Key] = frozenset()
 
 
 def doubted(
@@ -54,13 +57,15 @@ def doubted(
 def judged(deps: Deps, connection: str, batch: Batch, checks: Set[str], foreseen: Foreseen = NOTHING) -> Doubt:
     """Judge a batch; nothing is written. What was held stays held: a batch that shows some of it again is judged together
     with all of it."""
-    with deps.database.read() as conn:
-        hold = holds.open_of(conn, connection, batch.kind)
-        touches = hold is not None and _touches(conn, hold.id, batch)
-    verdict = examine(deps, connection, batch, checks, foreseen)
-    if hold is not None and (touches or verdict.reason is not None):
-        verdict = examine(deps, connection, _with_held(deps, hold, batch), checks, foreseen)
-    return Doubt(batch, verdict, hold, touches)
+    alone = examine(deps, connection, batch, checks, foreseen)
+    waiting = waiting_with(deps, connection, batch.kind, partial(_beside, deps, batch, alone))
+    if waiting is None:
+        return Doubt(batch, alone, None, touches=False)
+    hold, (touches, rest) = waiting
+    if rest is None:
+        return Doubt(batch, alone, hold, touches)
+    verdict = examine(deps, connection, _joined(batch, rest), checks, foreseen)
+    return Doubt(batch, verdict, hold, touches, {*map(key_of, rest), *rest.vanished})
 
 
 def settled(
@@ -76,12 +81,22 @@ def settled(
     a record, unless the hold that waits says so. What a later read showed is asked for again."""
     hold, shown = doubt.hold, {*map(key_of, doubt.batch), *doubt.batch.vanished}
     absent = hold.absent if hold is not None and hold.absent else absent
-    read = KindRead(connection, doubt.batch.kind, read_at, shown, run_id, absent)
+    read = KindRead(connection, doubt.batch.kind, read_at, shown, run_id, absent, doubt.beside)
     if doubt.verdict.reason is not None:
-        return keep(deps, read, doubt.verdict, {"rows_read": sum(map(len, doubt.batch.records))}, hold)
+        return keep(deps, read, doubt.verdict, {"rows_read": sum(map(len, doubt.batch.records))})
     if doubt.touches:
         give_up(deps, read)
     return None
+
+
+def _beside(deps: Deps, batch: Batch, alone: Verdict, hold: Hold) -> tuple[bool, Batch | None]:
+    """Whether a batch shows some items of a hold; and the held rows that it does not show, if it must be judged together
+    with them."""
+    with deps.database.read() as conn:
+        touches = _touches(conn, hold.id, batch)
+    if not touches and alone.reason is None:
+        return False, None
+    return touches, held_batch(deps, hold, {*map(key_of, batch), *batch.vanished})
 
 
 def _touches(conn: Connection, hold_id: int, batch: Batch) -> bool:
@@ -89,8 +104,7 @@ def _touches(conn: Connection, hold_id: int, batch: Batch) -> bool:
     return any(held_rows.has_items(conn, hold_id, batch_of_names) for batch_of_names in batches(names, 500))
 
 
-def _with_held(deps: Deps, hold: Hold, batch: Batch) -> Batch:
+def _joined(batch: Batch, rest: Batch) -> Batch:
     """A batch, and the held rows that it does not show."""
-    rest = held_batch(deps, hold, {*map(key_of, batch), *batch.vanished})
     vanished = [*batch.vanished, *rest.vanished]
     return replace(batch, records=(*batch.records, *rest.records), vanished=vanished, zero=batch.zero or rest.zero)

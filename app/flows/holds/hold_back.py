@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import reduce
 from operator import xor
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import structlog
 from sqlalchemy import Connection
@@ -14,7 +14,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from app.domain import Cause, Change, ItemKey, Kind, MissingPolicy, Record, batches, row_hash
 from app.flows.deps import Deps
-from app.flows.holds.holds import BATCH_SIZE, finish_released
+from app.flows.holds.holds import BATCH_SIZE, finish_released, waiting_with
 from app.flows.holds.plausible import Verdict
 from app.stores import catalog, owed
 from app.stores.catalog import Key, StoredRow, stored_rows
@@ -28,6 +28,8 @@ TRIES = 50
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 """When a row that left its hold meanwhile counts as read: rows that were written since are newer."""
+
+Result = TypeVar("Result")
 
 log = structlog.get_logger()
 
@@ -43,7 +45,7 @@ class Held:
 
 class KindRead(NamedTuple):
     """A read of a kind, which began at ``read_at`` and has ``shown`` these rows; ``None``: the whole kind. ``absent`` says
-    what becomes of rows without a record."""
+    what becomes of rows without a record. ``beside`` are the held rows that were judged together with those shown."""
 
     connection: str
     kind: Kind
@@ -51,20 +53,22 @@ class KindRead(NamedTuple):
     shown: Set[Key] | None = None
     run_id: int | None = None
     absent: MissingPolicy | None = None
+    beside: Set[Key] = frozenset()
+
+    def is_added(self, hold: Hold, row: HeldRow) -> bool:
+        """Whether another reader has added this row to a hold since this read was judged, and it can wait in a hold of this
+        read: there it must end as it would have."""
+        ends_alike = row.record is not None or hold.absent == self.absent
+        return self.shown is not None and ends_alike and row.key not in self.shown and row.key not in self.beside
 
 
-def keep(
-    deps: Deps,
-    read: KindRead,
-    verdict: Verdict,
-    summary: Mapping[str, int],
-    before: Hold | None = None,
-) -> Held:
+def keep(deps: Deps, read: KindRead, verdict: Verdict, summary: Mapping[str, int]) -> Held:
     """Store the rows that a verdict holds and let them wait for a person: a release writes exactly what is shown.
 
     The same batch again stays the same hold; another batch takes its place once all of its rows are stored. Items that
-    were held until then and were not shown are fetched again, except rows that are held as before. Rows that waited in the
-    hold ``before`` keep the time of their read, and are stored once."""
+    were held until then and were not shown are fetched again, except rows that are held as before, and rows that another
+    reader has added to the hold since the read was judged: these wait on. Rows that waited before keep the time of their
+    read, and are stored once."""
     rows = _summed(verdict, read.shown)
     held = Held(rows.keys, verdict.reason or "", verdict.rules)
     with deps.database.begin() as conn:
@@ -72,10 +76,10 @@ def keep(
             return held
         hold_id = _add_hold(deps, conn, read, verdict, summary, rows)
     for some in batches(verdict.held(), BATCH_SIZE):
-        _keep_rows(deps, read, hold_id, some, before)
-    _start_waiting(deps, read, hold_id, rows.carried)
-    if before is not None:
-        _forget_carried(deps, before.id, sorted(rows.carried))
+        _keep_rows(deps, read, hold_id, some)
+    replaced = _start_waiting(deps, read, hold_id, rows.carried)
+    if replaced is not None:
+        _forget_carried(deps, replaced.id, sorted(rows.carried))
     log.error("batch_held", connection=read.connection, kind=read.kind, reason=held.reason, rows=len(rows.keys))
     return held
 
@@ -122,35 +126,48 @@ def _add_hold(
     )
 
 
-def _keep_rows(deps: Deps, read: KindRead, hold_id: int, some: Sequence[JudgedRow], before: Hold | None) -> None:
-    read_at = _read_before(deps, read, some, before)
+def _keep_rows(deps: Deps, read: KindRead, hold_id: int, some: Sequence[JudgedRow]) -> None:
+    read_at = _read_before(deps, read, some)
     old = stored_rows(deps.database, read.connection, read.kind, [row.key for row in some])
     kept = [NewRow(row.key, _fields(old.get(row.key), row.record), row.record, read_at.get(row.key)) for row in some]
     with deps.database.begin() as conn:
         held_rows.add(conn, hold_id, kept)
 
 
-def _read_before(deps: Deps, read: KindRead, some: Sequence[JudgedRow], before: Hold | None) -> dict[Key, datetime]:
-    """When the rows that this read did not show were read; long ago for those that left the hold meanwhile, so that a
+def _read_before(deps: Deps, read: KindRead, some: Sequence[JudgedRow]) -> dict[Key, datetime]:
+    """When the rows that this read did not show were read; long ago for those that no longer wait as they did, so that a
     release fetches them again."""
     shown = read.shown
-    if shown is None or before is None:
+    waited = {row.key: _digest(row) for row in some if shown is not None and row.key not in shown}
+    if not waited:
         return {}
-    waited = [row.key for row in some if row.key not in shown]
-    with deps.database.read() as conn:
-        kept = held_rows.of_items(conn, before.id, read.kind, sorted({key[0] for key in waited}))
-    return dict.fromkeys(waited, LONG_AGO) | {row.key: row.read_at or before.began_at for row in kept}
+    items = sorted({key[0] for key in waited})
+
+    def began(hold: Hold) -> dict[Key, datetime]:
+        with deps.database.read() as conn:
+            rows = held_rows.of_items(conn, hold.id, read.kind, items)
+        return {row.key: hold.began_at_of(row) for row in rows if waited.get(row.key) == _digest(row)}
+
+    found = waiting_with(deps, read.connection, read.kind, began)
+    return dict.fromkeys(waited, LONG_AGO) | ({} if found is None else found[1])
 
 
-def _start_waiting(deps: Deps, read: KindRead, hold_id: int, carried: Mapping[Key, int]) -> None:
-    """Let a hold wait whose rows are stored, in place of the one that waits, and owe the rest of that one's items."""
+def _start_waiting(deps: Deps, read: KindRead, hold_id: int, carried: Mapping[Key, int]) -> Hold | None:
+    """Let a hold wait whose rows are stored, in place of the one that waits; returns that one. The rows that others have
+    added to that one are moved, the rest of its items is owed."""
 
-    def start(conn: Connection) -> list[ItemKey]:
-        rest = _owe_rest(deps, conn, read, carried)
-        holds.mark_waiting(conn, hold_id, connection=read.connection, kind=read.kind)
-        return rest
+    def start(conn: Connection) -> tuple[Hold | None, list[ItemKey]]:
+        hold, rows = _locked(conn, read)
+        added = {row.id: _digest(row) for row in rows if hold is not None and read.is_added(hold, row)}
+        if hold is not None and added:
+            holds.move_rows(conn, hold, hold_id, added)
+        rest = _owe_rest(deps, conn, read, (hold, [row for row in rows if row.id not in added]), carried)
+        holds.mark_waiting(conn, hold_id, hold)
+        return hold, rest
 
-    deps.queue.enqueue(_in_turn(deps, read, start))
+    replaced, rest = _in_turn(deps, read, start)
+    deps.queue.enqueue(rest)
+    return replaced
 
 
 def _forget_carried(deps: Deps, hold_id: int, keys: Sequence[Key]) -> None:
@@ -164,9 +181,9 @@ def give_up(deps: Deps, read: KindRead) -> None:
     """End the hold that waits, because it is plausible with what a read has shown; owe the rest of its items."""
 
     def end(conn: Connection) -> list[ItemKey]:
-        rest = _owe_rest(deps, conn, read, {})
-        holds.expire(conn, connection=read.connection, kind=read.kind)
-        return rest
+        waiting = _locked(conn, read)
+        holds.expire(conn, waiting[0])
+        return _owe_rest(deps, conn, read, waiting, {})
 
     deps.queue.enqueue(_in_turn(deps, read, end))
 
@@ -182,13 +199,24 @@ def pass_by(deps: Deps, read: KindRead) -> None:
     deps.queue.enqueue(_in_turn(deps, read, end))
 
 
-def _owe_rest(deps: Deps, conn: Connection, read: KindRead, carried: Mapping[Key, int]) -> list[ItemKey]:
-    """Owe the items of the hold that waits, except rows that the read has shown; but rows that wait as a later read showed
-    them are owed. Their changes were settled as held, so this must be in the transaction that ends the hold. Rows that are
-    ``carried`` into another hold (their digests by key) are owed only if they differ by now: somebody has read them
-    since."""
+def _locked(conn: Connection, read: KindRead) -> tuple[Hold | None, list[HeldRow]]:
+    """The hold that waits and its rows, which nobody else can change until this transaction ends."""
     hold = holds.lock_open(conn, read.connection, read.kind)
-    rows = {} if hold is None else {row.key: row for row in _rows_of(conn, hold.id, read.kind)}
+    return hold, [] if hold is None else list(_rows_of(conn, hold.id, read.kind))
+
+
+def _owe_rest(
+    deps: Deps,
+    conn: Connection,
+    read: KindRead,
+    waiting: tuple[Hold | None, Sequence[HeldRow]],
+    carried: Mapping[Key, int],
+) -> list[ItemKey]:
+    """Owe the items of the hold that was ``waiting``, except rows that the read has shown; but rows that wait as a later
+    read showed them are owed. Their changes were settled as held, so this must be in the transaction that ends the hold.
+    Rows that are ``carried`` into another hold (their digests by key) are owed only if they differ by now: somebody has
+    read them since."""
+    hold, rows = waiting[0], {row.key: row for row in waiting[1]}
     later = {key for key, row in rows.items() if hold is not None and hold.began_at_of(row) > read.read_at}
     differing = {key for key, _ in {key: _digest(row) for key, row in rows.items()}.items() ^ carried.items()}
     shown = read.shown
@@ -205,11 +233,11 @@ def _owe(deps: Deps, conn: Connection, read: KindRead, ids: Sequence[str]) -> li
     ]
 
 
-def _in_turn(deps: Deps, read: KindRead, work: Callable[[Connection], list[ItemKey]]) -> list[ItemKey]:
+def _in_turn(deps: Deps, read: KindRead, work: Callable[[Connection], Result]) -> Result:
     """Do ``work`` in a transaction; retry if the database refuses it because another read holds the kind at this moment, or
     because a release is being written."""
 
-    def attempt() -> list[ItemKey]:
+    def attempt() -> Result:
         with deps.database.begin() as conn:
             return work(conn)
 

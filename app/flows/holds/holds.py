@@ -1,10 +1,10 @@
 """Holds: shows the batches that wait for a person, and does with them what the person decides."""
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
@@ -30,6 +30,8 @@ SAMPLE_SIZE = 20
 """Rows of a hold that people see."""
 
 LONGEST_BELIEF = timedelta(days=90)
+
+Result = TypeVar("Result")
 
 log = structlog.get_logger()
 
@@ -178,6 +180,22 @@ def held_batch(deps: Deps, hold: Hold, without: Set[Key] = frozenset()) -> Batch
         else:
             records.add("", row.record, 0)
     return Batch(hold.kind, (records,), ends, zero=hold.absent is MissingPolicy.ZERO, asked=True)
+
+
+def waiting_with(
+    deps: Deps, connection: str, kind: Kind, read: Callable[[Hold], Result]
+) -> tuple[Hold, Result] | None:
+    """The hold of a kind that waits, and what ``read`` gives of its rows; ``None`` if there is none. Its rows move on as
+    soon as another hold takes its place: then that one is read."""
+    while True:
+        with deps.database.read() as conn:
+            hold = holds.open_of(conn, connection, kind)
+        if hold is None:
+            return None
+        found = read(hold)
+        with deps.database.read() as conn:
+            if holds.is_waiting(conn, hold.id):
+                return hold, found
 
 
 def _sample_row(kind: Kind, row: HeldRow) -> SampleRow:

@@ -4,7 +4,7 @@ So the guard also judges a list that only names what changed, a storm of webhook
 row that waits for a person already, even if it is shown alone.
 """
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Container, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NamedTuple
@@ -169,8 +169,15 @@ class ItemReads:
     def _judge(self, batch: Batch) -> tuple[Doubt | None, set[Key]]:
         """The guard's verdict on a batch (``None`` if too few rows are doubtful), and the rows that it holds. The doubtful
         rows that it accepts are noted, to be judged together with later ones."""
-        doubts, trickled = _doubts(self.deps, self.connection, batch)
-        is_counted = self.believed is not None and batch.kind is Kind.PRODUCT and doubts
+        doubts = _doubts(self.deps, self.connection, batch)
+        if not doubts:
+            return None, set()
+        with self.deps.turns.of(self.connection, self.kind):
+            return self._judge_doubts(batch, doubts)
+
+    def _judge_doubts(self, batch: Batch, doubts: Mapping[Key, OldListing | None]) -> tuple[Doubt | None, set[Key]]:
+        trickled = _trickled(self.deps, self.connection, batch, doubts)
+        is_counted = self.believed is not None and batch.kind is Kind.PRODUCT
         earlier = self.believed if self.believed is not None and is_counted else BelievedRows()
         doubt, keys = None, set[Key]()
         if len(doubts.keys() | earlier.keys()) + len(trickled) >= MIN_ROWS:
@@ -209,17 +216,20 @@ class ItemReads:
         return HeldItems(self.kind, keys, items, others, reason, owners, rules)
 
 
-def _doubts(deps: Deps, connection: str, batch: Batch) -> tuple[dict[Key, OldListing | None], dict[str, OldListing]]:
-    """The rows of a batch that a rule may doubt, for products each with its state before; and the products that changed
-    doubtfully a few at a time in the last hour."""
+def _doubts(deps: Deps, connection: str, batch: Batch) -> dict[Key, OldListing | None]:
+    """The rows of a batch that a rule may doubt, for products each with its state before."""
     if batch.kind is not Kind.PRODUCT:
-        return dict.fromkeys(doubtful_counts(deps.database, connection, batch)), {}
-    doubts = doubtful_products(deps.database, connection, batch)
-    if not doubts:
-        return {}, {}
+        return dict.fromkeys(doubtful_counts(deps.database, connection, batch))
+    return {**doubtful_products(deps.database, connection, batch)}
+
+
+def _trickled(deps: Deps, connection: str, batch: Batch, doubts: Container[Key]) -> dict[str, OldListing]:
+    """The other products that changed doubtfully a few at a time in the last hour, as they were before."""
+    if batch.kind is not Kind.PRODUCT:
+        return {}
     with deps.database.read() as conn:
         trickled = trickle.of(conn, connection, deps.now())
-    return {**doubts}, {id: before for id, before in trickled.items() if (id,) not in doubts}
+    return {id: before for id, before in trickled.items() if (id,) not in doubts}
 
 
 def _believe(deps: Deps, connection: str, doubts: Mapping[Key, OldListing | None]) -> None:

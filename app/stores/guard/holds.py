@@ -80,16 +80,18 @@ def hold(conn: Connection, *, now: datetime, waits: bool = True, **new: Unpack[N
     """Add a hold; returns its id. Another hold of the kind that waits expires: now, or, unless it ``waits`` already, when
     all of its rows are stored (``mark_waiting``)."""
     if waits:
-        expire(conn, connection=new["connection"], kind=new["kind"])
+        expire(conn, lock_open(conn, new["connection"], new["kind"]))
     findings = [HeldFinding(one.rule, one.reason, one.figures) for one in new.get("findings", ())]
     texts = {"summary": json_text(new["summary"]), "findings": json_text(findings)}
     values = {**new, **texts, "state": HELD if waits else KEEPING, "held_at": now}
     return int(conn.execute(insert(_table).values(values).returning(_table.c.id)).scalar_one())
 
 
-def mark_waiting(conn: Connection, hold_id: int, *, connection: str, kind: Kind) -> None:
-    """All rows of the hold are stored: let it wait for a person. Another hold of the kind that waits expires."""
-    expire(conn, connection=connection, kind=kind)
+def mark_waiting(conn: Connection, hold_id: int, replaced: Hold | None) -> None:
+    """All rows of the hold are stored: let it wait for a person, in place of the one that waits (``lock_open``).
+
+    The database refuses it (``IntegrityError``) if another waits by now: nobody has seen to the rows of that one."""
+    expire(conn, replaced)
     conn.execute(update(_table).where(_table.c.id == hold_id, _table.c.state == KEEPING).values(state=HELD))
 
 
@@ -115,6 +117,11 @@ def lock_open(conn: Connection, connection: str, kind: Kind) -> Hold | None:
     return None
 
 
+def is_waiting(conn: Connection, hold_id: int) -> bool:
+    """Whether a hold still waits; only then were all of its rows there to read."""
+    return bool(conn.execute(select(_table.c.id).where(_table.c.id == hold_id, _table.c.state == HELD)).scalar())
+
+
 def drop_rows(conn: Connection, hold: Hold, digests: Mapping[int, int]) -> None:
     """Remove rows from a hold that waits (``lock_waiting``); ``digests`` are their parts of its digest, by id. A hold
     without rows expires."""
@@ -126,6 +133,18 @@ def drop_rows(conn: Connection, hold: Hold, digests: Mapping[int, int]) -> None:
     left, digest = hold.rows - len(gone), reduce(xor, (digests[id] for id in gone), hold.digest)
     state = HELD if left > 0 else EXPIRED
     conn.execute(update(_table).where(_table.c.id == hold.id).values(rows=left, digest=digest, state=state))
+
+
+def move_rows(conn: Connection, hold: Hold, to: int, digests: Mapping[int, int]) -> None:
+    """Move rows of a hold that waits (``lock_waiting``) to one that is still being stored; each keeps the time of its read.
+    ``digests`` are their parts of the digest, by id."""
+    began = func.coalesce(_rows.c.read_at, hold.began_at)
+    for some in batches(sorted(digests), 500):
+        conn.execute(update(_rows).where(_rows.c.id.in_(some)).values(hold_id=to, read_at=began))
+    taker = select(_table.c.rows, _table.c.digest).where(_table.c.id == to)
+    rows, digest = conn.execute(taker).one()
+    values = {"rows": rows + len(digests), "digest": reduce(xor, digests.values(), digest)}
+    conn.execute(update(_table).where(_table.c.id == to).values(values))
 
 
 def forget_rows(conn: Connection, hold_id: int, keys: Sequence[Key]) -> None:
@@ -215,9 +234,10 @@ def pass_(conn: Connection, *, connection: str, kind: Kind, read_at: datetime) -
     return sorted(conn.execute(later).scalars()) if passed else []
 
 
-def expire(conn: Connection, *, connection: str, kind: Kind) -> None:
-    """Close the hold that waits, if there is one: a later read gave another batch."""
-    conn.execute(update(_table).where(*_of(connection, kind), _table.c.state == HELD).values(state=EXPIRED))
+def expire(conn: Connection, hold: Hold | None) -> None:
+    """Close a hold that waits, if there is one (``lock_open``): a later read gave another batch."""
+    if hold is not None:
+        conn.execute(update(_table).where(_table.c.id == hold.id, _table.c.state == HELD).values(state=EXPIRED))
 
 
 def close(conn: Connection, hold_id: int, state: str, *, believed_until: datetime | None = None) -> bool:
