@@ -12,11 +12,12 @@ from app.flows.catalog.items import ItemId
 from app.flows.deps import Deps, visible_connections
 from app.rules.search import SHORTEST_PART, Texts, near, parts_of, rank, words_of
 from app.stores import history
-from app.stores.catalog.naming import CalledListing, named_listings, on_hand
+from app.stores.catalog.naming import CalledListing, connections_with_listings, named_listings, on_hand
 from app.stores.search import Entry, SearchIndex
 
 CANDIDATES = 400
-"""So many matches are ranked; among more, any of them may be missing, but none whose number begins with the query."""
+"""So many matches are ranked; among more, any of them may be missing, but none whose number
+or name equals the query."""
 
 BATCH_SIZE = 500
 
@@ -45,7 +46,7 @@ def find_items(deps: Deps, query: str, *, limit: int) -> list[FoundItem]:
     words = words_of(query)
     if not words:
         raise InvalidRequest("say what to look for: a SKU, a barcode, or a part of a name")
-    visible = set(visible_connections(deps))
+    visible = visible_connections(deps)
     entries = _matches(deps.search, words, visible) or _near_ones(deps.search, words, visible)
     found = entries[:limit]
     with deps.database.read() as conn:
@@ -82,7 +83,7 @@ def _step(deps: Deps, text: str) -> tuple[str | None, bool]:
     the last step."""
     with deps.database.read() as conn:
         last = history.end(conn)
-        everywhere = sorted(deps.sources)
+        everywhere = sorted({*connections_with_listings(conn), *deps.search.connections()})
         changes, cursor = history.after(conn, history.Cursor.parse(text), everywhere, BATCH_SIZE, kind=Kind.PRODUCT)
         ids: dict[str, list[str]] = {}
         for change in changes:
@@ -112,10 +113,11 @@ def _fill(deps: Deps) -> None:
     """Read all living listings. Changes made meanwhile are shown behind the cursor, which is taken first."""
     with deps.database.read() as conn:
         cursor = history.end(conn)
+        connections = connections_with_listings(conn)
     count = 0
     with deps.search.writing() as index:
         index.clear()
-        for connection in sorted(deps.sources):
+        for connection in connections:
             for entries in _all(deps, connection):
                 index.put(entries)
                 count += len(entries)
@@ -134,12 +136,12 @@ def _all(deps: Deps, connection: str) -> Iterator[list[Entry]]:
         after = rows[-1].external_id
 
 
-def _matches(index: SearchIndex, words: Sequence[str], visible: set[str]) -> list[Entry]:
+def _matches(index: SearchIndex, words: Sequence[str], visible: Sequence[str]) -> list[Entry]:
     query = " ".join(words)
-    entries = index.named(query, CANDIDATES)
+    entries = index.named(query, visible, CANDIDATES)
     if parts := [word for word in words if len(word) >= SHORTEST_PART]:
-        entries += index.containing(parts, (), CANDIDATES)
-    ranked = [(rank(_texts(entry), words), entry) for entry in _seen(entries, visible)]
+        entries += index.containing(parts, (), visible, CANDIDATES)
+    ranked = [(rank(_texts(entry), words), entry) for entry in dict.fromkeys(entries)]
     return [entry for place, entry in sorted(ranked, key=_order) if place is not None]
 
 
@@ -148,21 +150,16 @@ def _order(ranked: tuple[float | None, Entry]) -> tuple[bool, float, str, str]:
     return place is None, place or 0, (entry.name or "").casefold(), entry.external_id
 
 
-def _near_ones(index: SearchIndex, words: Sequence[str], visible: set[str]) -> list[Entry]:
+def _near_ones(index: SearchIndex, words: Sequence[str], visible: Sequence[str]) -> list[Entry]:
     """Entries that differ from the words by a typing error: the halves of the longest word lead to them."""
     longest = max(words, key=len)
     parts = parts_of(longest)
     if not parts:
         return []
-    ranked = [
-        (near(_texts(entry), words), entry) for entry in _seen(index.containing((), parts, CANDIDATES * 5), visible)
-    ]
+    entries = index.containing((), parts, visible, CANDIDATES * 5)
+    ranked = [(near(_texts(entry), words), entry) for entry in entries]
     alike = [(-likeness, entry) for likeness, entry in ranked if likeness is not None]
     return [entry for _, entry in sorted(alike, key=_order)]
-
-
-def _seen(entries: Sequence[Entry], visible: set[str]) -> list[Entry]:
-    return list(dict.fromkeys(entry for entry in entries if entry.connection in visible))
 
 
 def _texts(entry: Entry) -> Texts:

@@ -37,14 +37,21 @@ def world(database: Database) -> World:
     return world
 
 
+def two_shops(database: Database) -> World:
+    world = World(database)
+    sources = dict.fromkeys(("one", "other"), world.source)
+    world.deps = replace(world.deps, sources=sources, bulk_sources=sources)
+    return world
+
+
 def called(id: str, sku: str, name: str, **fields: Any) -> Any:
     return msgspec.structs.replace(listing(id, **fields), sku=sku, name=name)
 
 
-def hold(world: World, *records: Any) -> None:
+def hold(world: World, *records: Any, to: str = SHOP) -> None:
     world.clock.pass_(60)
     with world.database.begin() as conn:
-        catalog.apply(conn, SHOP, records, read_at=world.clock(), now=world.clock(), by="poll")
+        catalog.apply(conn, to, records, read_at=world.clock(), now=world.clock(), by="poll")
 
 
 def found(world: World, query: str, limit: int = 10) -> list[str]:
@@ -161,7 +168,7 @@ def test_a_file_is_kept_and_read_by_others(world: World, tmp_path: Path) -> None
     world.deps = replace(world.deps, search=SearchIndex(path))
     found(world, "mug")
     world.deps.search.close()
-    assert [entry.sku for entry in SearchIndex(path).named("TEA", 5)] == ["TEA-01"]
+    assert [entry.sku for entry in SearchIndex(path).named("TEA", [SHOP], 5)] == ["TEA-01"]
 
 
 def test_a_file_is_for_its_owner_only(world: World, tmp_path: Path) -> None:
@@ -199,7 +206,7 @@ def test_a_change_that_fails_leaves_the_index_as_it_was() -> None:
     with suppress(RuntimeError), index.writing() as writing:
         writing.clear()
         raise RuntimeError
-    assert index.named("A", 5) == [entry]
+    assert index.named("A", ["shop"], 5) == [entry]
 
 
 # --- typing errors ---
@@ -222,3 +229,33 @@ def test_one_typing_error_leaves_a_half_of_the_word_whole(word: str, place: int,
 @given(words, words)
 def test_the_distance_of_two_words_is_that_of_the_two_in_the_other_order(one: str, other: str) -> None:
     assert distance(one, other, 99) == distance(other, one, 99)
+
+
+# --- many matches, and several connections ---
+
+
+def test_what_somebody_may_see_is_found_among_thousands_of_matches_elsewhere(database: Database) -> None:
+    world = two_shops(database)
+    elsewhere = [called(str(id), f"MUG-{id}", f"Mug {id}") for id in range(1000)]
+    hold(world, *elsewhere, to="one")
+    hold(world, called("x", "MUG-X", "Mug of the other shop"), to="other")
+    world.deps = replace(world.deps, principal=Principal("x", Role.VIEWER, connections=frozenset({"other"})))
+    assert (found(world, "mug"), found(world, "mug-"), found(world, "of the")) == (["x"], ["x"], ["x"])
+
+
+@pytest.mark.parametrize("query", ["red mug", "red mug deluxe", "Red  Mug Deluxe"])
+def test_a_name_that_begins_with_the_query_is_found_among_many_matches(world: World, query: str) -> None:
+    hold(world, *(called(f"m{id}", f"S-{id}", f"Deluxe mug in red {id}") for id in range(1000)))
+    hold(world, called("z", "Z", "Red mug deluxe"))
+    assert "z" in found(world, query, limit=3)
+
+
+def test_a_process_with_fewer_connections_leaves_the_index_whole(database: Database) -> None:
+    world = two_shops(database)
+    fewer = replace(world.deps, sources={"one": world.source})
+    hold(world, called("1", "A-1", "Assam"), to="other")
+    find_items(fewer, "assam", limit=5)
+    first = found(world, "assam")
+    hold(world, called("2", "A-2", "Assam"), to="other")
+    find_items(fewer, "assam", limit=5)
+    assert (first, found(world, "assam")) == (["1"], ["1", "2"])
