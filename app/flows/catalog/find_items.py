@@ -1,27 +1,21 @@
 """Finds items by SKU, name, barcode, supplier SKU or id, by a part of a word, and with a typing error."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 
 import msgspec
-import structlog
 
-from app.domain import Kind
 from app.errors import InvalidRequest
+from app.flows.catalog.following import follow
 from app.flows.catalog.items import ItemId
 from app.flows.deps import Deps, visible_connections
 from app.rules.search import SHORTEST_PART, Texts, near, parts_of, rank, words_of
-from app.stores import history
-from app.stores.catalog.naming import CalledListing, connections_with_listings, named_listings, on_hand
+from app.stores.catalog.naming import on_hand
 from app.stores.search import Entry, SearchIndex
 
 CANDIDATES = 400
 """So many matches are ranked; among more, any of them may be missing, but none whose number
 or name equals the query."""
-
-BATCH_SIZE = 500
-
-log = structlog.get_logger()
 
 
 class FoundItem(msgspec.Struct, frozen=True):
@@ -62,78 +56,6 @@ def find_items(deps: Deps, query: str, *, limit: int) -> list[FoundItem]:
         )
         for entry in found
     ]
-
-
-def follow(deps: Deps) -> None:
-    """Bring the index up to the newest change. The first time, and after the database was replaced, it is filled anew."""
-    with deps.search.following:
-        cursor = deps.search.cursor()
-        while cursor is not None:
-            try:
-                cursor, is_done = _step(deps, cursor)
-            except InvalidRequest:  # the cursor is of another database
-                break
-            if is_done:
-                return
-        _fill(deps)
-
-
-def _step(deps: Deps, text: str) -> tuple[str | None, bool]:
-    """Follow some changes behind a cursor; returns the next one, ``None`` if all must be read again, and whether this was
-    the last step."""
-    with deps.database.read() as conn:
-        last = history.end(conn)
-        everywhere = sorted({*connections_with_listings(conn), *deps.search.connections()})
-        changes, cursor = history.after(conn, history.Cursor.parse(text), everywhere, BATCH_SIZE, kind=Kind.PRODUCT)
-        ids: dict[str, list[str]] = {}
-        for change in changes:
-            ids.setdefault(change.connection, []).append(change.external_id)
-        listings = {connection: named_listings(conn, connection, some) for connection, some in ids.items()}
-    if any(change.op == history.LOADED for change in changes):
-        return None, False
-    following = str(cursor if changes else last)
-    if following != text:
-        _write(deps, text, following, ids, listings)
-    return following, not changes
-
-
-def _write(
-    deps: Deps, text: str, following: str, ids: Mapping[str, list[str]], listings: Mapping[str, list[CalledListing]]
-) -> None:
-    with deps.search.writing() as index:
-        if index.cursor() != text:
-            return  # another process was here
-        for connection, some in ids.items():
-            index.remove(connection, some)
-            index.put(Entry(*row) for row in listings[connection])
-        index.move(following)
-
-
-def _fill(deps: Deps) -> None:
-    """Read all living listings. Changes made meanwhile are shown behind the cursor, which is taken first."""
-    with deps.database.read() as conn:
-        cursor = history.end(conn)
-        connections = connections_with_listings(conn)
-    count = 0
-    with deps.search.writing() as index:
-        index.clear()
-        for connection in connections:
-            for entries in _all(deps, connection):
-                index.put(entries)
-                count += len(entries)
-        index.move(str(cursor))
-    log.info("search_index_filled", items=count)
-
-
-def _all(deps: Deps, connection: str) -> Iterator[list[Entry]]:
-    after = ""
-    while True:
-        with deps.database.read() as conn:
-            rows = named_listings(conn, connection, after=after, limit=BATCH_SIZE * 10)
-        if not rows:
-            return
-        yield [Entry(*row) for row in rows]
-        after = rows[-1].external_id
 
 
 def _matches(index: SearchIndex, words: Sequence[str], visible: Sequence[str]) -> list[Entry]:

@@ -82,9 +82,10 @@ class SearchIndex:
         return None if row is None else str(row[0])
 
     @contextmanager
-    def writing(self) -> Iterator["Writing"]:
+    def writing(self, wait: float = WAIT) -> Iterator["Writing"]:
         """A change of the index, as a whole or not at all; one process at a time."""
         with self._open() as conn:
+            conn.execute(f"PRAGMA busy_timeout = {int(wait * 1000)}")
             conn.execute("BEGIN IMMEDIATE")
             try:
                 yield Writing(conn)

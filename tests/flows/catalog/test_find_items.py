@@ -1,5 +1,7 @@
 """Items are found by whatever they are called, with typing errors too, and the index follows every change."""
 
+import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain import FIRST_LOAD_WRITER, Kind, Principal, Ref, Role
-from app.errors import InvalidRequest
+from app.errors import DatabaseFault, InvalidRequest, Unavailable
+from app.flows.catalog import following
 from app.flows.catalog.find_items import find_items
+from app.flows.deps import with_time_limit
 from app.rules.search import distance, parts_of
 from app.stores import catalog
 from app.stores.catalog import bulk
 from app.stores.catalog.differ import Differ
+from app.stores.catalog.naming import named_listings
 from app.stores.history.rows import begin_load, end_load
 from app.stores.search import Entry, SearchIndex
 from app.stores.sql.engine import Database
@@ -259,3 +264,53 @@ def test_a_process_with_fewer_connections_leaves_the_index_whole(database: Datab
     hold(world, called("2", "A-2", "Assam"), to="other")
     find_items(fewer, "assam", limit=5)
     assert (first, found(world, "assam")) == (["1"], ["1", "2"])
+
+
+# --- the first fill ---
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Until it is set, nobody can read all listings."""
+    gate = threading.Event()
+
+    def slow(*args: Any, **options: Any) -> Any:
+        assert gate.wait(30)
+        return named_listings(*args, **options)
+
+    monkeypatch.setattr(following, "PATIENCE", 0.05)
+    monkeypatch.setattr(following, "named_listings", slow)
+    yield gate
+    gate.set()
+
+
+def test_a_fill_goes_on_when_the_time_of_the_question_is_over(world: World, gate: threading.Event) -> None:
+    limited, limit = with_time_limit(world.deps, 20)
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="being built"):
+            find_items(limited, "darjeeling", limit=5)
+    limit.end()
+    gate.set()
+    with world.deps.search.following:
+        assert world.deps.search.cursor() is not None
+    later, _ = with_time_limit(world.deps, 20)
+    assert [item.external_id for item in find_items(later, "darjeeling", limit=5)] == ["3"]
+
+
+def test_what_another_process_has_filled_meanwhile_is_not_filled_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found(world, "mug")
+    monkeypatch.setattr(following, "named_listings", None)
+    following.fill(world.deps, None)
+    assert found(world, "darjeeling") == ["3"]
+
+
+def test_a_fault_of_the_fill_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: Any, **options: Any) -> Any:
+        raise DatabaseFault("gone")
+
+    monkeypatch.setattr(following, "named_listings", broken)
+    limited, _ = with_time_limit(world.deps, 20)
+    with pytest.raises(DatabaseFault, match="gone"):
+        find_items(limited, "darjeeling", limit=5)
