@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from app.flows.catalog import changes, find_items, item_history, items
+from app.flows.catalog import changes, find_items, following, item_history, items
 from app.flows.catalog.items import ItemId
 from app.flows.deps import Deps
 from app.stores import history
@@ -88,7 +88,7 @@ def _fill(database: Database, listings: int, rows: int) -> None:
 
 def _bench(deps: Deps, rounds: int, listings: int) -> None:
     print(f"\n{deps.database.dialect}, load average {os.getloadavg()[0]:.1f}")
-    print(f"the index of this host, filled once: {milliseconds(lambda: find_items.follow(deps)) / 1000:.1f} s")
+    print(f"the index of this host, filled once: {milliseconds(lambda: following.follow(deps)) / 1000:.1f} s")
     print(f"{'milliseconds':44}{'p50':>9}{'p95':>9}{'target':>9}")
     baseline = _print(deps, "baseline: LIKE over all listings", _like, max(5, rounds // 10), None)
     for name, question in _questions(listings).items():

@@ -70,6 +70,18 @@ def named_listings(
     return [CalledListing(*row) for row in conn.execute(query.order_by(columns.external_id).limit(limit))]
 
 
+def connections_with_listings(conn: Connection) -> list[str]:
+    """Every connection in the database that has listings, deleted ones too, whether it is configured here or not. One
+    step in the primary key for each, because DISTINCT would read all rows."""
+    found = list[str]()
+    column = _LISTINGS.c.connection
+    while (
+        one := conn.execute(select(func.min(column)).where(column > (found[-1] if found else ""))).scalar()
+    ) is not None:
+        found.append(one)
+    return found
+
+
 def on_hand(conn: Connection, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Decimal]:
     """How many are on hand of these listings over all locations, by connection and id; without a count there is no entry."""
     columns = _STOCK.c

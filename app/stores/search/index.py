@@ -4,6 +4,7 @@ It belongs to one host, follows the feed of changes, and needs nothing of the sh
 trigrams, and writes there would pay for every search here. A lost or broken file is made again.
 """
 
+import json
 import os
 import sqlite3
 import threading
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-SHAPE = 1
+SHAPE = 2
 """Raised when the columns change: a file of another shape is thrown away."""
 
 _SCHEMA = """
@@ -21,10 +22,11 @@ CREATE TABLE entries (
     barcode TEXT COLLATE NOCASE, supplier_sku TEXT COLLATE NOCASE, name TEXT COLLATE NOCASE,
     UNIQUE (connection, external_id)
 );
-CREATE INDEX ix_sku ON entries (sku);
-CREATE INDEX ix_barcode ON entries (barcode);
-CREATE INDEX ix_supplier_sku ON entries (supplier_sku);
-CREATE INDEX ix_external_id ON entries (external_id COLLATE NOCASE);
+CREATE INDEX ix_sku ON entries (sku, connection);
+CREATE INDEX ix_barcode ON entries (barcode, connection);
+CREATE INDEX ix_supplier_sku ON entries (supplier_sku, connection);
+CREATE INDEX ix_external_id ON entries (external_id COLLATE NOCASE, connection);
+CREATE INDEX ix_name ON entries (name, connection);
 CREATE VIRTUAL TABLE grams USING fts5(
     sku, barcode, supplier_sku, name, content='entries', content_rowid='place', tokenize='trigram'
 );
@@ -40,7 +42,14 @@ CREATE TABLE state (cursor TEXT NOT NULL);
 """
 
 _COLUMNS = "connection, external_id, sku, barcode, supplier_sku, name"
-_NAMED = ("sku", "barcode", "supplier_sku", "external_id")
+_NAMED = ("sku", "barcode", "supplier_sku", "external_id", "name")
+_VISIBLE = "connection IN (SELECT value FROM json_each(:visible))"
+_CONNECTIONS = """
+WITH RECURSIVE those (one) AS (
+    SELECT min(connection) FROM entries
+    UNION ALL SELECT (SELECT min(connection) FROM entries WHERE connection > one) FROM those WHERE one IS NOT NULL
+) SELECT one FROM those WHERE one IS NOT NULL
+"""
 WAIT = 60.0
 """Seconds to wait for another process that writes to the same file."""
 
@@ -73,9 +82,10 @@ class SearchIndex:
         return None if row is None else str(row[0])
 
     @contextmanager
-    def writing(self) -> Iterator["Writing"]:
+    def writing(self, wait: float = WAIT) -> Iterator["Writing"]:
         """A change of the index, as a whole or not at all; one process at a time."""
         with self._open() as conn:
+            conn.execute(f"PRAGMA busy_timeout = {int(wait * 1000)}")
             conn.execute("BEGIN IMMEDIATE")
             try:
                 yield Writing(conn)
@@ -84,29 +94,43 @@ class SearchIndex:
                 raise
             conn.commit()
 
-    def named(self, text: str, limit: int) -> list[Entry]:
-        """Entries one of whose numbers (SKU, barcode, supplier SKU, id) begins with a text, in any case: ``limit`` for each
-        of them, the equal one among them."""
+    def named(self, text: str, connections: Sequence[str], limit: int) -> list[Entry]:
+        """Entries of these connections one of whose numbers (SKU, barcode, supplier SKU, id), or whose name, begins with a
+        text, in any case: ``limit`` for each of them, the equal one among them."""
         ending = text + "\U0010ffff"
         parts = " UNION ".join(
             f"SELECT * FROM (SELECT {_COLUMNS} FROM entries WHERE {column} COLLATE NOCASE >= :text"
-            f" AND {column} COLLATE NOCASE < :ending ORDER BY {column} COLLATE NOCASE LIMIT :limit)"
+            f" AND {column} COLLATE NOCASE < :ending AND {_VISIBLE} ORDER BY {column} COLLATE NOCASE LIMIT :limit)"
             for column in _NAMED
         )
         with self._open() as conn:
-            rows = conn.execute(parts, {"text": text, "ending": ending, "limit": limit})
+            rows = conn.execute(
+                parts, {"text": text, "ending": ending, "visible": json.dumps(list(connections)), "limit": limit}
+            )
             return [Entry(*row) for row in rows]
 
-    def containing(self, all_of: Sequence[str], any_of: Sequence[str], limit: int) -> list[Entry]:
-        """Entries whose texts contain all of these parts, and one of the others if there are any, in any case. Every part
-        has three characters at least. In no order: sorting would read all matches."""
+    def containing(
+        self, all_of: Sequence[str], any_of: Sequence[str], connections: Sequence[str], limit: int
+    ) -> list[Entry]:
+        """Entries of these connections whose texts contain all of these parts, and one of the others if there are any, in
+        any case. Every part has three characters at least. In no order: sorting would read all matches."""
         wanted = " AND ".join(map(_quoted, all_of))
         if any_of:
             either = " OR ".join(map(_quoted, any_of))
             wanted = f"({wanted}) AND ({either})" if wanted else either
-        query = f"SELECT {_COLUMNS} FROM entries WHERE place IN (SELECT rowid FROM grams WHERE grams MATCH ? LIMIT ?)"
+        columns = ", ".join(f"entries.{column}" for column in Entry._fields)
+        query = (
+            f"SELECT {columns} FROM grams CROSS JOIN entries ON entries.place = grams.rowid"
+            f" WHERE grams MATCH :wanted AND entries.{_VISIBLE} LIMIT :limit"
+        )
+        values = {"wanted": wanted, "visible": json.dumps(list(connections)), "limit": limit}
         with self._open() as conn:
-            return [Entry(*row) for row in conn.execute(query, (wanted, limit))]
+            return [Entry(*row) for row in conn.execute(query, values)]
+
+    def connections(self) -> list[str]:
+        """The connections that have entries."""
+        with self._open() as conn:
+            return [row[0] for row in conn.execute(_CONNECTIONS)]
 
     def close(self) -> None:
         """Close the file."""

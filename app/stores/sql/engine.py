@@ -75,6 +75,17 @@ class Database:
         limited._limit = limit
         return limited
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether a question with a time limit is being answered."""
+        return self._limit is not None
+
+    def unlimited(self) -> "Database":
+        """The same database and pool for work that goes on when the question that began it is over."""
+        unlimited = copy.copy(self)
+        unlimited._limit = None
+        return unlimited
+
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """A write transaction: committed at the end of the block, rolled back when it raises."""

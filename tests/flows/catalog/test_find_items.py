@@ -1,5 +1,7 @@
 """Items are found by whatever they are called, with typing errors too, and the index follows every change."""
 
+import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -11,12 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain import FIRST_LOAD_WRITER, Kind, Principal, Ref, Role
-from app.errors import InvalidRequest
+from app.errors import DatabaseFault, InvalidRequest, Unavailable
+from app.flows.catalog import following
 from app.flows.catalog.find_items import find_items
+from app.flows.deps import with_time_limit
 from app.rules.search import distance, parts_of
 from app.stores import catalog
 from app.stores.catalog import bulk
 from app.stores.catalog.differ import Differ
+from app.stores.catalog.naming import named_listings
 from app.stores.history.rows import begin_load, end_load
 from app.stores.search import Entry, SearchIndex
 from app.stores.sql.engine import Database
@@ -37,14 +42,21 @@ def world(database: Database) -> World:
     return world
 
 
+def two_shops(database: Database) -> World:
+    world = World(database)
+    sources = dict.fromkeys(("one", "other"), world.source)
+    world.deps = replace(world.deps, sources=sources, bulk_sources=sources)
+    return world
+
+
 def called(id: str, sku: str, name: str, **fields: Any) -> Any:
     return msgspec.structs.replace(listing(id, **fields), sku=sku, name=name)
 
 
-def hold(world: World, *records: Any) -> None:
+def hold(world: World, *records: Any, to: str = SHOP) -> None:
     world.clock.pass_(60)
     with world.database.begin() as conn:
-        catalog.apply(conn, SHOP, records, read_at=world.clock(), now=world.clock(), by="poll")
+        catalog.apply(conn, to, records, read_at=world.clock(), now=world.clock(), by="poll")
 
 
 def found(world: World, query: str, limit: int = 10) -> list[str]:
@@ -161,7 +173,7 @@ def test_a_file_is_kept_and_read_by_others(world: World, tmp_path: Path) -> None
     world.deps = replace(world.deps, search=SearchIndex(path))
     found(world, "mug")
     world.deps.search.close()
-    assert [entry.sku for entry in SearchIndex(path).named("TEA", 5)] == ["TEA-01"]
+    assert [entry.sku for entry in SearchIndex(path).named("TEA", [SHOP], 5)] == ["TEA-01"]
 
 
 def test_a_file_is_for_its_owner_only(world: World, tmp_path: Path) -> None:
@@ -199,7 +211,7 @@ def test_a_change_that_fails_leaves_the_index_as_it_was() -> None:
     with suppress(RuntimeError), index.writing() as writing:
         writing.clear()
         raise RuntimeError
-    assert index.named("A", 5) == [entry]
+    assert index.named("A", ["shop"], 5) == [entry]
 
 
 # --- typing errors ---
@@ -222,3 +234,83 @@ def test_one_typing_error_leaves_a_half_of_the_word_whole(word: str, place: int,
 @given(words, words)
 def test_the_distance_of_two_words_is_that_of_the_two_in_the_other_order(one: str, other: str) -> None:
     assert distance(one, other, 99) == distance(other, one, 99)
+
+
+# --- many matches, and several connections ---
+
+
+def test_what_somebody_may_see_is_found_among_thousands_of_matches_elsewhere(database: Database) -> None:
+    world = two_shops(database)
+    elsewhere = [called(str(id), f"MUG-{id}", f"Mug {id}") for id in range(1000)]
+    hold(world, *elsewhere, to="one")
+    hold(world, called("x", "MUG-X", "Mug of the other shop"), to="other")
+    world.deps = replace(world.deps, principal=Principal("x", Role.VIEWER, connections=frozenset({"other"})))
+    assert (found(world, "mug"), found(world, "mug-"), found(world, "of the")) == (["x"], ["x"], ["x"])
+
+
+@pytest.mark.parametrize("query", ["red mug", "red mug deluxe", "Red  Mug Deluxe"])
+def test_a_name_that_begins_with_the_query_is_found_among_many_matches(world: World, query: str) -> None:
+    hold(world, *(called(f"m{id}", f"S-{id}", f"Deluxe mug in red {id}") for id in range(1000)))
+    hold(world, called("z", "Z", "Red mug deluxe"))
+    assert "z" in found(world, query, limit=3)
+
+
+def test_a_process_with_fewer_connections_leaves_the_index_whole(database: Database) -> None:
+    world = two_shops(database)
+    fewer = replace(world.deps, sources={"one": world.source})
+    hold(world, called("1", "A-1", "Assam"), to="other")
+    find_items(fewer, "assam", limit=5)
+    first = found(world, "assam")
+    hold(world, called("2", "A-2", "Assam"), to="other")
+    find_items(fewer, "assam", limit=5)
+    assert (first, found(world, "assam")) == (["1"], ["1", "2"])
+
+
+# --- the first fill ---
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Until it is set, nobody can read all listings."""
+    gate = threading.Event()
+
+    def slow(*args: Any, **options: Any) -> Any:
+        assert gate.wait(30)
+        return named_listings(*args, **options)
+
+    monkeypatch.setattr(following, "PATIENCE", 0.05)
+    monkeypatch.setattr(following, "named_listings", slow)
+    yield gate
+    gate.set()
+
+
+def test_a_fill_goes_on_when_the_time_of_the_question_is_over(world: World, gate: threading.Event) -> None:
+    limited, limit = with_time_limit(world.deps, 20)
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="being built"):
+            find_items(limited, "darjeeling", limit=5)
+    limit.end()
+    gate.set()
+    with world.deps.search.following:
+        assert world.deps.search.cursor() is not None
+    later, _ = with_time_limit(world.deps, 20)
+    assert [item.external_id for item in find_items(later, "darjeeling", limit=5)] == ["3"]
+
+
+def test_what_another_process_has_filled_meanwhile_is_not_filled_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found(world, "mug")
+    monkeypatch.setattr(following, "named_listings", None)
+    following.fill(world.deps, None)
+    assert found(world, "darjeeling") == ["3"]
+
+
+def test_a_fault_of_the_fill_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: Any, **options: Any) -> Any:
+        raise DatabaseFault("gone")
+
+    monkeypatch.setattr(following, "named_listings", broken)
+    limited, _ = with_time_limit(world.deps, 20)
+    with pytest.raises(DatabaseFault, match="gone"):
+        find_items(limited, "darjeeling", limit=5)
