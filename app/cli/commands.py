@@ -16,6 +16,7 @@ from app.cli import access, check, connections, database, inbox, letter_actions,
 from app.cli import guard as guard_commands
 from app.cli import holds as holds_commands
 from app.cli import items as items_commands
+from app.cli import subscribers as subscribers_commands
 from app.cli.codes import EXPLAINED
 from app.cli.console import AsJson, Connection, console, done, open_deps, print_json
 from app.cli.init import init
@@ -49,6 +50,7 @@ app.add_typer(inbox.app, name="inbox")
 app.add_typer(access.tokens, name="tokens")
 app.add_typer(access.users, name="users")
 app.add_typer(access.audit, name="audit")
+app.add_typer(subscribers_commands.app, name="subscribers")
 app.add_typer(connections.app, name="connections")
 app.add_typer(items_commands.app, name="items")
 app.add_typer(holds_commands.app, name="holds")

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from app.domain import TALLYHOOK, ItemKey, Principal
 from app.errors import NotFound
+from app.rules.access.encryption import Encryption
 from app.rules.guard.guard import Limits
 from app.sources.base import Source
 from app.stores.search import SearchIndex
@@ -62,6 +63,7 @@ class Deps:
     removes every known secret from a text before it is stored, logged or shown. ``credentials`` has a one-way digest of
     each connection's options: a new digest means that somebody changed them. ``witness`` remembers how far the database
     had come, to notice a restored backup. ``search`` is this host's index of what listings are called.
+    ``encryption`` has the key of the secrets that the database keeps.
     """
 
     database: Database
@@ -79,6 +81,7 @@ class Deps:
     credentials: Mapping[str, str] = field(default_factory=dict)
     witness: Witness = field(default_factory=Witness)
     search: SearchIndex = field(default_factory=SearchIndex)
+    encryption: Encryption = field(default_factory=lambda: Encryption(None))
 
 
 def can_see(deps: Deps, connection: str) -> bool:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, func, literal_column, select, text, tuple_, update
 
-from app.domain import INT64, Kind
+from app.domain import INT64
 from app.errors import InvalidRequest
 from app.stores import tables
 from app.stores.history.rows import PAST, ROWS, SELECTED, AppliedChange
@@ -43,9 +43,16 @@ class Cursor(NamedTuple):
 
 
 def after(
-    conn: Connection, cursor: Cursor, connections: Sequence[str], limit: int, *, kind: Kind | None = None
+    conn: Connection,
+    cursor: Cursor,
+    connections: Sequence[str] | None,
+    limit: int,
+    *,
+    kinds: Sequence[str] | None = None,
+    until: Cursor | None = None,
 ) -> tuple[list[AppliedChange], Cursor]:
-    """The next changes of these connections (of one kind) behind a cursor, and the cursor behind the last of them.
+    """The next changes of these connections and kinds (``None`` for all) behind a cursor, up to ``until``, and the cursor
+    behind the last of them.
 
     Changes that the source recorded before we held the row are no part of it. Raises ``InvalidRequest`` if the database
     was restored from a backup since.
@@ -56,11 +63,13 @@ def after(
             "the database was moved or restored from a backup since that cursor: read all items again, and follow what "
             "changes from now on"
         )
-    query = SELECTED.where(
-        *_committed(conn), _place(conn) > tuple_(*_numbers(conn, cursor)), ROWS.c.connection.in_(list(connections))
-    )
-    if kind is not None:
-        query = query.where(ROWS.c.kind == kind)
+    query = SELECTED.where(*_committed(conn), _place(conn) > tuple_(*_numbers(conn, cursor)))
+    if connections is not None:
+        query = query.where(ROWS.c.connection.in_(list(connections)))
+    if kinds is not None:
+        query = query.where(ROWS.c.kind.in_(list(kinds)))
+    if until is not None:
+        query = query.where(_place(conn) <= tuple_(*_numbers(conn, until)))
     ordered = query.where(ROWS.c.op != PAST).order_by(*_order(conn)).limit(limit)
     changes = [AppliedChange(*row) for row in conn.execute(ordered)]
     if changes:
