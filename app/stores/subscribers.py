@@ -1,11 +1,11 @@
 """Subscribers: whom the feed of changes is sent to, how far each has come, and who delivers now."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, insert, literal, or_, select, update
 
 from app.domain import Kind
 from app.domain.decoding import convert
@@ -55,7 +55,7 @@ class NewSubscriber(TypedDict):
 
 def add(conn: Connection, **new: Unpack[NewSubscriber]) -> Subscriber:
     """Add one, enabled."""
-    lists = {name: None if new[name] is None else json_text(new[name]) for name in ("connections", "kinds")}  # type: ignore[literal-required]
+    lists = {name: None if new[name] is None else json_text(new[name]) for name in ("connections", "kinds")}
     values = {**new, **lists, "enabled": True, "attempts": 0}
     return _of(conn.execute(insert(_TABLE).values(values).returning(_TABLE)).mappings().one())
 
@@ -132,6 +132,6 @@ def _settle(conn: Connection, one: Subscriber, **values: Any) -> bool:
     return conn.execute(update(_TABLE).where(*held).values(lease_until=None, **values)).rowcount == 1
 
 
-def _of(row: Mapping[str, Any]) -> Subscriber:
+def _of(row: RowMapping) -> Subscriber:
     lists = {name: None if row[name] is None else msgspec.json.decode(row[name]) for name in _LISTS}
     return convert({**row, **lists}, Subscriber)
