@@ -47,7 +47,7 @@ def test_asof_says_from_when_on_anything_is_known(shop: Terminal) -> None:
 
 def test_asof_of_no_moment_is_exit_code_2(shop: Terminal) -> None:
     typed = shop.type("items", "asof", "SKU-A", "yesterday-ish")
-    assert (typed.code, "no moment" in typed.err) == (2, True)
+    assert (typed.code, "not a moment" in typed.err) == (2, True)
 
 
 def test_an_unknown_item_says_how_to_look_for_it(shop: Terminal) -> None:

@@ -12,14 +12,14 @@ import typer
 from app.cli.commands import app
 from app.domain import Cause, Change, Delivery, ItemKey, Kind, Strategy
 from app.errors import Unmappable
-from app.stores import owed
+from app.stores import catalog, owed
 from app.stores.guard import holds
 from app.stores.inbox import inbox
 from app.stores.inbox.inbox import Arrival
 from app.stores.letters import dead_letters
 from app.stores.letters.dead_letters import DyingMessage
 from tests.cli.conftest import Terminal
-from tests.fakes import EPOCH, SHOP
+from tests.fakes import EPOCH, SHOP, listing
 
 KEEP_RUNNING = {"demo", "up", "web", "worker", "clock", "simulate"}
 
@@ -46,6 +46,10 @@ LOOKS = {
     "inbox gaps": [],
     "inbox list": [],
     "inbox show": ["EVENT"],
+    "items asof": ["A", "2h"],
+    "items find": ["A"],
+    "items history": ["A"],
+    "items show": ["A"],
     "prove": ["--runs", "0"],
     "ready": [],
     "runs show": ["RUN"],
@@ -137,6 +141,7 @@ def furnished(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> Terminal:
     key = ItemKey(SHOP, Kind.PRODUCT, "P01")
     delivery = Delivery("e1", "changed", [Change(Kind.PRODUCT, "P02")])
     with terminal.deps.database.begin() as conn:
+        catalog.apply(conn, SHOP, [listing("A")], read_at=EPOCH, now=EPOCH)
         owed.owe(conn, SHOP, [Change(Kind.PRODUCT, "P01")], Cause.WEBHOOK, EPOCH)
         inbox.accept(conn, [Arrival(SHOP, delivery, {"x-word": "friend"}, b"{}", terminal.deps.now())])
         message = DyingMessage("m1", "sync_item", "live", list(map(str, key)), key)

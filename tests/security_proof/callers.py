@@ -111,8 +111,8 @@ MUTATIONS = [
         "stranger, wrong role, other connection",
         "readiness tells a stranger only whether",
         "app/web/status.py",
-        "report if principal_of(request) else",
-        "report if True else",
+        "msgspec.to_builtins(report) if principal_of(request) else",
+        "msgspec.to_builtins(report) if True else",
         ("tests/web/test_access_matrix.py::test_readiness_tells_a_stranger_only_whether",),
     ),
     Mutation(

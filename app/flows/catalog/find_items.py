@@ -41,10 +41,10 @@ def find_items(deps: Deps, query: str, *, limit: int) -> list[FoundItem]:
 
     If no item has all words, those that differ by a typing error are shown.
     """
+    follow(deps)
     words = words_of(query)
     if not words:
         raise InvalidRequest("say what to look for: a SKU, a barcode, or a part of a name")
-    follow(deps)
     visible = set(visible_connections(deps))
     entries = _matches(deps.search, words, visible) or _near_ones(deps.search, words, visible)
     found = entries[:limit]

@@ -29,8 +29,13 @@ class ItemSearch(Params, frozen=True, kw_only=True):
     """What to look for."""
 
     q: Annotated[
-        Text, Meta(description="a SKU, barcode, supplier SKU, id, or words of a name; parts of words will do")
-    ]
+        str,
+        Meta(
+            max_length=500,
+            pattern=r"^[^\x00]*$",
+            description="a SKU, barcode, supplier SKU, id, or words of a name; parts of words will do",
+        ),
+    ] = ""
     limit: Most = 20
 
 

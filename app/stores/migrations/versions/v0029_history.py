@@ -4,17 +4,13 @@ A trigger sees every writer, on the item path, in bulk and by hand, and costs on
 a first load are left out (``written_by`` is then ``first load``); one row per kind says that it began.
 """
 
-from typing import Any
-
 import sqlalchemy as sa
 from alembic import op
 
-from app.stores.sql.columns import Moment, Quantity
+from app.stores.migrations.columns import add, amounts, bigs, moments, row_id, words
 
 revision = "0029"
 down_revision = "0028"
-branch_labels = None
-depends_on = None
 
 KINDS = {
     "listings": "product",
@@ -58,7 +54,7 @@ def upgrade() -> None:
     """Add the column, the table and the triggers, and note that what is held was loaded before."""
     dialect = op.get_bind().dialect.name
     for table in KINDS:
-        op.add_column(table, sa.Column("written_by", sa.String(), nullable=True))
+        add(table, *words("written_by", nullable=True))
     _create_table(dialect)
     for table, kind in KINDS.items():
         op.execute(
@@ -74,43 +70,29 @@ def upgrade() -> None:
                 )
 
 
-def downgrade() -> None:
-    """Take them away."""
-    postgresql = op.get_bind().dialect.name == "postgresql"
-    for table in KINDS:
-        for event in EVENTS:
-            op.execute(f"DROP TRIGGER {table}_history_{event}" + (f" ON {table}" if postgresql else ""))
-            if postgresql:
-                op.execute(f"DROP FUNCTION tallyhook_{table}_{event}_history()")
-        op.drop_column(table, "written_by")
-    op.drop_table("history")
-
-
 def _create_table(dialect: str) -> None:
     own = "CAST(CAST(pg_current_xact_id() AS text) AS bigint)" if dialect == "postgresql" else "0"
     op.create_table(
         "history",
-        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        row_id(),
         sa.Column("transaction_id", sa.BigInteger(), nullable=False, server_default=sa.text(own)),
-        *(sa.Column(name, sa.String(), nullable=False) for name in ("connection", "kind", "external_id")),
-        *(sa.Column(name, sa.String(), nullable=True) for name in ("location_id", "state")),
-        sa.Column("op", sa.String(), nullable=False),
-        *(sa.Column(name, Moment(), nullable=False) for name in ("changed_at", "recorded_at")),
-        sa.Column("written_by", sa.String(), nullable=True),
-        *_pair("quantity", Quantity()),
-        *_pair("price", sa.BigInteger()),
-        *_pair("cost", sa.BigInteger()),
-        sa.Column("currency", sa.String(), nullable=True),
-        *_pair("reorder_point", Quantity()),
-        *_pair("status", sa.String()),
-        sa.PrimaryKeyConstraint("id"),
+        *words("connection", "kind", "external_id"),
+        *words("location_id", "state", nullable=True),
+        *words("op"),
+        *moments("changed_at", "recorded_at"),
+        *words("written_by", nullable=True),
+        *amounts(*_pair("quantity"), nullable=True),
+        *bigs(*_pair("price"), *_pair("cost"), nullable=True),
+        *words("currency", nullable=True),
+        *amounts(*_pair("reorder_point"), nullable=True),
+        *words(*_pair("status"), nullable=True),
     )
     op.create_index("ix_history_item", "history", ["connection", "external_id", "changed_at"])
     op.create_index("ix_history_feed", "history", ["transaction_id", "id"])
 
 
-def _pair(name: str, sort: sa.types.TypeEngine[Any]) -> list[sa.Column[Any]]:
-    return [sa.Column(f"{name}_{side}", sort, nullable=True) for side in ("before", "after")]
+def _pair(name: str) -> tuple[str, str]:
+    return f"{name}_before", f"{name}_after"
 
 
 def _when(table: str, event: str, dialect: str) -> str:
