@@ -71,7 +71,14 @@ def test_a_deleted_subscriber_is_a_404(client: httpx.Client, listener: Listener)
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"url": "https://a:b@example.com"}, {"connections": ["nowhere"]}, {"connections": []}, {"name": ""}]
+    "wrong",
+    [
+        {"url": "https://a:b@example.com"},
+        {"connections": ["nowhere"]},
+        {"connections": []},
+        {"kinds": []},
+        {"name": ""},
+    ],
 )
 def test_what_is_wrong_is_refused(client: httpx.Client, wrong: dict[str, object]) -> None:
     response = client.post(PATH, json={"name": "x", "url": "https://example.com", **wrong})

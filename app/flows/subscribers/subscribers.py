@@ -68,6 +68,8 @@ def create(
     if problem is not None:
         raise InvalidRequest(problem)
     scope, wanted = _scope(deps, connections), None if kinds is None else sorted({*kinds})
+    if wanted == []:
+        raise InvalidRequest(f"no kind named; use one of: {', '.join(Kind)}")
     secret = rules.new_secret()
     encrypted, now = deps.encryption.encrypt(secret), deps.now()
     with deps.database.begin() as conn:

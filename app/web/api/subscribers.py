@@ -25,8 +25,8 @@ class NewSubscriber(Params, frozen=True, kw_only=True):
 
     name: Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
     url: Annotated[Text, Meta(description="http or https, without a user", examples=["https://example.com/changes"])]
-    connections: Annotated[list[Text], Meta(min_length=1, max_length=100)] | None = None
-    kinds: Annotated[list[Kind], Meta(min_length=1, max_length=100)] | None = None
+    connections: Annotated[list[Text], Meta(max_length=100)] | None = None
+    kinds: Annotated[list[Kind], Meta(max_length=100)] | None = None
 
 
 class Subscriber(Answer, frozen=True):
