@@ -15,6 +15,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, Validation
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from app.errors import BadConfiguration
+from app.rules.access.encryption import key_problem
 from app.rules.runs import schedule
 from app.rules.settings import PREFIX, misspelt, proxies_problem, public_url_problem, redis_problem, wrong_value
 
@@ -113,6 +114,9 @@ class Settings(BaseSettings):
     keep_tombstones_days: int = _days(30, "tombstones of ids that were never stored here")
     keep_answers_days: int = _days(30, "remembered answers, sessions that are over, call budgets nobody uses")
     keep_audit_days: int = _days(400, "entries of the audit log, which go into a file")
+    secret_key: SecretStr | None = Field(
+        default=None, description="key that encrypts the secrets in the database: 32 random bytes in base64"
+    )
     sendgrid_api_key: SecretStr | None = Field(
         default=None, description="SendGrid key; without it alerts are not mailed"
     )
@@ -145,8 +149,10 @@ class Settings(BaseSettings):
     def secrets(self) -> set[str]:
         """Every secret value of these settings, for taking them out of texts: credentials, and passwords in URLs."""
         urls = [url.get_secret_value() for url in (self.database_url, self.redis_url) if url is not None]
-        keys = [self.sendgrid_api_key.get_secret_value()] if self.sendgrid_api_key is not None else []
-        values = {*keys} | {password for url in urls for password in _passwords(url)}
+        keys = (self.sendgrid_api_key, self.secret_key)
+        values = {key.get_secret_value() for key in keys if key is not None} | {
+            password for url in urls for password in _passwords(url)
+        }
         for account in self.accounts().values():
             for name, value in account.options.items():
                 if any(word in name for word in ("key", "secret", "token", "password")):
@@ -243,6 +249,9 @@ def _mistaken(settings: Settings) -> Iterator[str]:
     problems = {
         "REDIS_URL": redis_problem(url) if url is not None else None,
         "PUBLIC_URL:": public_url_problem(settings.public_url) if settings.public_url else None,
+        "SECRET_KEY": key_problem(settings.secret_key.get_secret_value())
+        if settings.secret_key is not None
+        else None,
         "TRUSTED_PROXIES": proxies_problem(settings.trusted_proxies),
     }
     yield from (f"{PREFIX}{name} {problem}" for name, problem in problems.items() if problem is not None)

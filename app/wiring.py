@@ -15,6 +15,7 @@ from app.channels.mail import mail_sender
 from app.channels.queue import BrokerQueue, NullQueue, redis_broker
 from app.config import Settings
 from app.flows.deps import Deps, Queue
+from app.rules.access.encryption import Encryption
 from app.rules.access.redaction import redactor
 from app.rules.guard.guard import Limits
 from app.rules.terminal import for_terminal
@@ -172,6 +173,7 @@ def build(settings: Settings, role: str, *, queue: Queue | None = None, threads:
         credentials=settings.credentials(),
         witness=Witness(settings.data_dir / f"mark-{role}.json"),
         search=SearchIndex(settings.data_dir / "search.db"),
+        encryption=Encryption(None if settings.secret_key is None else settings.secret_key.get_secret_value()),
     )
 
 

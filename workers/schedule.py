@@ -24,6 +24,7 @@ from app.flows.reports.metrics import sum_settled
 from app.flows.runs.correct_reasons import correct_reasons
 from app.flows.runs.request_run import check_stuck
 from app.flows.runs.spot_checks import spot_check_in_thread
+from app.flows.subscribers.deliver import deliver_in_background
 from app.flows.upkeep import alerts, connection_alerts
 from app.flows.upkeep.heartbeat import await_database, record_heartbeat, record_stop
 from app.flows.upkeep.retention import Keep, prune
@@ -42,6 +43,7 @@ ROUNDS: Mapping[str, Round] = {
     "subscriptions": (900.0, alerts.check_subscriptions),
     "accounts": (900.0, find_accounts),
     "mail": (5.0, alerts.notify),
+    "subscribers": (1.0, deliver_in_background),
     "reasons": (300.0, correct_reasons),
 }
 """What every clock does, and every how many seconds."""

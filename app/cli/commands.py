@@ -17,6 +17,7 @@ from app.cli import forecast as forecast_commands
 from app.cli import guard as guard_commands
 from app.cli import holds as holds_commands
 from app.cli import items as items_commands
+from app.cli import subscribers as subscribers_commands
 from app.cli.codes import EXPLAINED
 from app.cli.console import AsJson, Connection, console, done, open_deps, print_json
 from app.cli.init import init
@@ -50,6 +51,7 @@ app.add_typer(inbox.app, name="inbox")
 app.add_typer(access.tokens, name="tokens")
 app.add_typer(access.users, name="users")
 app.add_typer(access.audit, name="audit")
+app.add_typer(subscribers_commands.app, name="subscribers")
 app.add_typer(connections.app, name="connections")
 app.add_typer(items_commands.app, name="items")
 app.add_typer(holds_commands.app, name="holds")

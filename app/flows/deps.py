@@ -8,6 +8,7 @@ from typing import Protocol
 
 from app.domain import TALLYHOOK, ItemKey, Kind, Principal
 from app.errors import NotFound
+from app.rules.access.encryption import Encryption
 from app.rules.guard.guard import Limits
 from app.sources.base import Source
 from app.stores.search import SearchIndex
@@ -77,7 +78,7 @@ class Deps:
     removes every known secret from a text before it is stored, logged or shown. ``credentials`` has a one-way digest of
     each connection's options: a new digest means that somebody changed them. ``witness`` remembers how far the database
     had come, to notice a restored backup. ``search`` is this host's index of what listings are called. ``turns`` has the
-    locks of those who judge doubtful rows.
+    locks of those who judge doubtful rows. ``encryption`` has the key of the secrets that the database keeps.
     """
 
     database: Database
@@ -96,6 +97,7 @@ class Deps:
     witness: Witness = field(default_factory=Witness)
     search: SearchIndex = field(default_factory=SearchIndex)
     turns: Turns = field(default_factory=Turns)
+    encryption: Encryption = field(default_factory=lambda: Encryption(None))
 
 
 def can_see(deps: Deps, connection: str) -> bool:

@@ -55,6 +55,7 @@ LOOKS = {
     "runs show": ["RUN"],
     "schedule show": [SHOP],
     "status": [],
+    "subscribers list": [],
     "tokens list": [],
     "users list": [],
     "validate": [SHOP],
@@ -74,6 +75,7 @@ DEEDS = {
     "reconcile": [SHOP],
     "runs cancel": ["RUN"],
     "schedule set": [SHOP, "full", "0 4 * * *"],
+    "subscribers create": ["--name", "books", "--url", "http://127.0.0.1:1/"],
     "sync": [SHOP, "--strategy", "full", "--no-wait"],
     "tokens create": ["--name", "ci"],
     "users add": ["ada", "--password-stdin"],
@@ -85,6 +87,13 @@ AFTER = {
     "dead abort": (["dead", "replay", "LETTER", "--no-wait"], ["REPLAY"]),
     "dead restore": (["dead", "discard", "LETTER", "--why", "a test"], ["LETTER"]),
     "runs resume": (["runs", "cancel", "RUN"], ["RUN", "--no-wait"]),
+    **{
+        f"subscribers {verb}": (
+            ["subscribers", "create", "--name", "books", "--url", "http://127.0.0.1:1/"],
+            ["SUBSCRIBER"],
+        )
+        for verb in ("show", "test", "pause", "resume", "delete")
+    },
     "tokens revoke": (["tokens", "create", "--name", "ci"], ["TOKEN"]),
     "users disable": (["users", "add", "ada", "--password-stdin"], ["ada"]),
     "users enable": (["users", "add", "ada", "--password-stdin"], ["ada"]),
@@ -98,6 +107,7 @@ NEWEST = {
     "LETTER": ("dead", "list", "state:dead,discarded"),
     "REPLAY": ("dead", "replays"),
     "RUN": ("history", SHOP),
+    "SUBSCRIBER": ("subscribers", "list"),
     "TOKEN": ("tokens", "list"),
 }
 """What lists the things whose numbers stand in the arguments; the newest is meant."""
@@ -147,6 +157,7 @@ def furnished(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> Terminal:
         )
     terminal.ask(Strategy.INCREMENTAL)
     monkeypatch.setattr(sys, "stdin", io.StringIO("correct horse battery staple\n" * 3))
+    monkeypatch.setenv("TALLYHOOK_SECRET_KEY", "w5BKJ0uTPIyE6pTYCk2yE6mXRYVnUVjRUkIhbG0BvbM=")
     return terminal
 
 

@@ -134,8 +134,8 @@ def expected(name: str, caller: Caller, method: str, least: Role) -> set[int] | 
 
 
 def is_of_all(path: str) -> bool:
-    """Whether it is about access, which reaches everywhere: who sees only some connections may not look at it."""
-    return path == "/access" or path.startswith("/api/access/")
+    """Whether it is about access or subscribers, which reach everywhere: who sees only some connections may not look."""
+    return path == "/access" or path.startswith(("/api/access/", "/api/subscribers"))
 
 
 def test_nothing_answers_that_should_not(installation: Installation) -> None:
@@ -167,7 +167,7 @@ def test_what_is_another_connections_is_not_there(installation: Installation, pa
     assert installation.client.get(url, headers=others.headers).status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/access", "/api/access/tokens", "/api/access/users"])
+@pytest.mark.parametrize("path", ["/access", "/api/access/tokens", "/api/access/users", "/api/subscribers"])
 def test_who_sees_one_connection_may_not_look_at_access(installation: Installation, path: str) -> None:
     others = installation.callers["admin of another connection"].headers
     assert installation.client.get(path, headers=others).status_code == 403

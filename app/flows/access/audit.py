@@ -17,6 +17,7 @@ ACTIONS = (
     *("holds.dismissed", "holds.released", "inbox.import", "items.fetch", "letters.discard", "letters.edit"),
     *("letters.expire", "letters.replay", "letters.restore", "replay.abort", "runs.cancel", "runs.fail_stuck"),
     *("runs.resume", "runs.start", "schedules.set", "sign_in.failed", "sign_in.locked"),
+    *("subscribers.create", "subscribers.delete", "subscribers.pause", "subscribers.resume", "subscribers.test"),
     *("tokens.create", "tokens.revoke"),
     *("users.add", "users.disable", "users.enable", "users.password"),
 )

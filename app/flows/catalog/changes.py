@@ -14,7 +14,7 @@ NOW = "now"
 """In place of a cursor: only what changes from now on."""
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True):
+class Change(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A change of one row: ``op`` is ``created``, ``updated`` or ``deleted``. ``loaded`` stands for the first load of a
     whole kind: read all its rows once. ``fields`` has the tracked values before and after; a change of others has none."""
 
@@ -46,9 +46,10 @@ def changes_after(deps: Deps, cursor: str | None, limit: int) -> Changes:
             history.end(conn) if cursor == NOW else history.begin_of(conn) if cursor is None else Cursor.parse(cursor)
         )
         rows, following = history.after(conn, start, visible_connections(deps), limit)
-    return Changes([_change(row) for row in rows], str(following))
+    return Changes([change_of(row) for row in rows], str(following))
 
 
-def _change(row: history.AppliedChange) -> Change:
+def change_of(row: history.AppliedChange) -> Change:
+    """A row of the feed as other programs get it."""
     same = {name: getattr(row, name) for name in Change.__struct_fields__ if name in row._fields}
     return Change(**same, fields=row.differences())

@@ -106,7 +106,9 @@ def _step(deps: Deps, text: str) -> tuple[str | None, bool]:
     with deps.database.read() as conn:
         last = history.end(conn)
         everywhere = sorted({*connections_with_listings(conn), *deps.search.connections()})
-        changes, cursor = history.after(conn, history.Cursor.parse(text), everywhere, BATCH_SIZE, kind=Kind.PRODUCT)
+        changes, cursor = history.after(
+            conn, history.Cursor.parse(text), everywhere, BATCH_SIZE, kinds=[Kind.PRODUCT]
+        )
         ids: dict[str, list[str]] = {}
         for change in changes:
             ids.setdefault(change.connection, []).append(change.external_id)

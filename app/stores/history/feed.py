@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, func, literal_column, select, text, tuple_, update
 
-from app.domain import INT64, Kind
+from app.domain import INT64
 from app.errors import InvalidRequest
 from app.stores import tables
 from app.stores.history.rows import CREATED, DELETED, LOADED, ROWS, SELECTED, UPDATED, AppliedChange
@@ -51,26 +51,34 @@ def _is_number(text: str) -> bool:
 
 
 def after(
-    conn: Connection, cursor: Cursor, connections: Sequence[str], limit: int, *, kind: Kind | None = None
+    conn: Connection,
+    cursor: Cursor,
+    connections: Sequence[str] | None,
+    limit: int,
+    *,
+    kinds: Sequence[str] | None = None,
+    until: Cursor | None = None,
 ) -> tuple[list[AppliedChange], Cursor]:
-    """The next changes of these connections (of one kind) behind a cursor, and the cursor behind the last of them; behind
-    the newest change of all, if there are none.
+    """The next changes of these connections and kinds (``None`` for all) behind a cursor, up to ``until``, and the cursor
+    behind the last of them; if there are none, behind the newest change of all.
 
     Changes that the source recorded before we held the row are no part of it. Raises ``InvalidRequest`` if the database
     was restored from a backup since.
     """
     newest = end(conn)  # asked for first: what is committed in between lies behind it
     _check(conn, cursor, newest)
-    query = SELECTED.where(
-        *_committed(conn), _place(conn) > tuple_(*_numbers(conn, cursor)), ROWS.c.connection.in_(list(connections))
-    )
-    if kind is not None:
-        query = query.where(ROWS.c.kind == kind)
+    query = SELECTED.where(*_committed(conn), _place(conn) > tuple_(*_numbers(conn, cursor)))
+    if connections is not None:
+        query = query.where(ROWS.c.connection.in_(list(connections)))
+    if kinds is not None:
+        query = query.where(ROWS.c.kind.in_(list(kinds)))
+    if until is not None:
+        query = query.where(_place(conn) <= tuple_(*_numbers(conn, until)))
     ordered = query.where(ROWS.c.op.in_(_SHOWN)).order_by(*_order(conn)).limit(limit)
     changes = [AppliedChange(*row) for row in conn.execute(ordered)]
     if changes:
         return changes, Cursor(newest.epoch, changes[-1].transaction_id, changes[-1].id)
-    return [], max(cursor, newest)
+    return [], max(cursor, newest if until is None else min(newest, until))
 
 
 def _check(conn: Connection, cursor: Cursor, newest: Cursor) -> None:

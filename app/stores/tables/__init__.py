@@ -18,6 +18,7 @@ from app.stores.tables.runs import (
     Schedule,
     Watermark,
 )
+from app.stores.tables.subscribers import Subscriber
 from app.stores.tables.truth import (
     DATABASE_MARK,
     HISTORY_MARK,

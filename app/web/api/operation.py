@@ -144,6 +144,10 @@ class Operations(list[Operation]):
         """An operation that sets something."""
         return self._declare("PUT", path, description, **more)
 
+    def delete(self, path: str, description: str, **more: Any) -> Callable[[F], F]:
+        """An operation that removes something."""
+        return self._declare("DELETE", path, description, **more)
+
     def _declare(self, method: str, path: str, description: str, **more: Any) -> Callable[[F], F]:
         def declared(call: F) -> F:
             self.append(Operation(method, path, call, description, **more))

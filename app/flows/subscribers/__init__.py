@@ -1,0 +1,1 @@
+"""Subscribers: other programs to which the feed of changes is sent, and the sending."""
