@@ -13,6 +13,7 @@ from app.config import Settings
 from app.errors import DatabaseFault
 from app.flows.access.audit_archive import FOLDER
 from app.flows.access.sign_in_places import sum_up
+from app.flows.catalog.past import DAYS, read_past_in_thread
 from app.flows.connections.identity import find_accounts
 from app.flows.connections.probes import probe_in_background
 from app.flows.deps import Deps
@@ -95,7 +96,14 @@ def rounds_of(settings: Settings) -> Mapping[str, Round]:
         archives=settings.data_dir / FOLDER,
     )
     checks = partial(spot_check_in_thread, rows=settings.spot_checks)
-    return {**ROUNDS, "retention": (600.0, old), "spot checks": (60.0, checks), "sign-ins": (60.0, sum_up)}
+    past = partial(read_past_in_thread, days=min(DAYS, keep.history or DAYS))
+    return {
+        **ROUNDS,
+        "retention": (600.0, old),
+        "spot checks": (60.0, checks),
+        "sign-ins": (60.0, sum_up),
+        "past": (10.0, past),
+    }
 
 
 class Rounds:

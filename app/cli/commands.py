@@ -13,6 +13,7 @@ from rich.json import JSON
 from app import config, sources, wiring
 from app.channels.queue import BULK, LIVE
 from app.cli import access, check, connections, database, inbox, letter_actions, questions, runs, schedules, sync
+from app.cli import forecast as forecast_commands
 from app.cli import guard as guard_commands
 from app.cli import holds as holds_commands
 from app.cli import items as items_commands
@@ -55,6 +56,7 @@ app.add_typer(connections.app, name="connections")
 app.add_typer(items_commands.app, name="items")
 app.add_typer(holds_commands.app, name="holds")
 app.add_typer(guard_commands.app, name="guard")
+app.add_typer(forecast_commands.app, name="forecast")
 app.add_typer(runs.app, name="runs")
 app.add_typer(schedules.app, name="schedule")
 app.add_typer(sync.backfill, name="backfill")

@@ -42,10 +42,10 @@ class Terminal(Console):
             self.print(line, markup=False, soft_wrap=True, style=style)
 
 
-console = Terminal(highlight=False, width=None if sys.stdout.isatty() else 240)
+console = Terminal(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 240)
 """Where commands print answers; wide where it is not a terminal, so that a pipe gets whole lines."""
 
-stderr = Terminal(stderr=True, highlight=False)
+stderr = Terminal(stderr=True, highlight=False, emoji=False)
 
 LARGEST_ID = 2**63 - 1
 

@@ -61,6 +61,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "holds meant": ("holds meant 4 --until 2026-11-30",),
     "holds dismiss": ("holds dismiss 4",),
     "guard test": ("guard test --seed 21 --hands 2", "guard test --disasters 20 --lives 20 --largest 50"),
+    "forecast backtest": (
+        "forecast backtest --demand sales.csv.gz",
+        "forecast backtest --demand sales.csv --horizon 14",
+    ),
     "runs show": ("runs show 17 --watch",),
     "runs cancel": ("runs cancel 17",),
     "runs resume": ("runs resume 17",),

@@ -12,7 +12,7 @@ from app.cli.tables import print_table
 from app.domain import ON_HAND
 from app.flows.catalog import item_history, items
 from app.flows.catalog.find_items import find_items
-from app.flows.catalog.item_history import ItemChange
+from app.flows.catalog.item_history import ItemChange, StockAsOf
 from app.flows.catalog.items import ItemId, ItemView
 from app.flows.deps import Deps
 from app.rules.describing import money_text
@@ -95,7 +95,7 @@ def asof(
     for count in then.counts:
         since = "before our history" if count.since is None else moment(count.since)
         table.add_row(escape(count.location or count.location_id), count.state, str(count.quantity), since)
-    print_table(table, f"Nothing is known of {then.item} at {moment(then.as_of)} UTC{_known(then.known_since)}.")
+    print_table(table, _without_counts(then))
     if then.on_hand is not None:
         console.lines(f"{then.on_hand} on hand at {moment(then.as_of)} UTC.")
 
@@ -111,8 +111,14 @@ def _moment(text: str, now: datetime) -> datetime:
         raise typer.BadParameter(str(error), param_hint="AT") from None
 
 
-def _known(since: datetime | None) -> str:
-    return "" if since is None else f": its history begins at {moment(since)}"
+def _without_counts(then: StockAsOf) -> str:
+    if then.known_since is None:
+        return f"Nothing is known of {then.item}: its history has not begun."
+    if then.as_of < then.known_since:
+        return (
+            f"Nothing is known of {then.item} at that moment: its history begins at {moment(then.known_since)} UTC."
+        )
+    return f"{then.item} had no counts at {moment(then.as_of)} UTC."
 
 
 def _by(row: ItemChange) -> str:

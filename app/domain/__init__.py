@@ -5,7 +5,7 @@ an ISO 4217 currency, times are aware UTC datetimes.
 """
 
 from app.domain.access import TALLYHOOK, Principal, Role
-from app.domain.reads import Answer, BadRecord, Delivery, Page
+from app.domain.reads import Answer, BadPast, BadRecord, Delivery, Page, PastChange, PastPage, Spot
 from app.domain.records import (
     CATEGORY_JOINT,
     KINDS,

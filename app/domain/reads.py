@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
 
 import msgspec
 
@@ -87,3 +89,38 @@ class Delivery(msgspec.Struct, frozen=True):
     def verdict(self) -> Verdict:
         """How the delivery was classified."""
         return self.set_aside or (Verdict.IGNORED if self.ignored else Verdict.ACCEPTED)
+
+
+class Spot(NamedTuple):
+    """Where a count stands: its location and its state."""
+
+    location_id: str
+    state: str
+
+
+class PastChange(NamedTuple):
+    """A change of a count by the source's own record: by ``quantity``, or to it where it was ``counted``. It occurred at one
+    moment, and the source received it at another, later one."""
+
+    listing_id: str
+    spot: Spot
+    quantity: Decimal
+    counted: bool
+    occurred_at: datetime
+    received_at: datetime
+
+
+class BadPast(NamedTuple):
+    """A record of a past change that cannot be read: what was before it is not known. ``listing_id`` is empty where it may
+    be any, ``occurred_at`` is ``None`` where it may be any moment."""
+
+    listing_id: str
+    occurred_at: datetime | None
+    error: str
+
+
+class PastPage(NamedTuple):
+    """Some of the past changes that a source keeps, in any order."""
+
+    changes: Sequence[PastChange] = ()
+    failed: Sequence[BadPast] = ()

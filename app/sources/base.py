@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol, TypeVar, runtime_checkable
 import httpx
 import msgspec
 
-from app.domain import Answer, Delivery, Kind, Page, Ref
+from app.domain import Answer, Delivery, Kind, Page, PastPage, Ref
 from app.domain.decoding import decode
 from app.rules.calls.lanes import Limit as Limit
 
@@ -139,6 +139,15 @@ class EventLedger(Protocol):
 
     def missed(self, since: datetime, until: datetime) -> Iterator[Recorded]:
         """Every event recorded in between, delivered or not; raises ``LedgerUnavailable`` before the first one."""
+
+
+@runtime_checkable
+class InventoryLedger(Protocol):
+    """A source whose vendor keeps the past changes of counts, so that history can begin before we did."""
+
+    def past_changes(self, listing_ids: Sequence[str], since: datetime) -> Iterator[PastPage]:
+        """Every change since a moment of the counts of some listings (at most 100), in any order; raises as every read
+        does."""
 
 
 class Subscription(NamedTuple):

@@ -4,8 +4,8 @@ import argparse
 import subprocess
 import sys
 
-WITHOUT_CHOICE = ("receiver", "letters", "outcomes")
-"""Benches that always measure both databases."""
+WITHOUT_CHOICE = ("receiver", "letters", "outcomes", "forecast")
+"""Benches that always measure both databases, or none."""
 
 BENCHES = (
     "receiver",
@@ -18,6 +18,7 @@ BENCHES = (
     "letters",
     "outcomes",
     "recovery",
+    "forecast",
 )
 
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from app.domain import Location, Record
+from app.domain import Kind, Location, Record
 from app.stores import catalog
+from app.stores.history.rows import begin_load
 from tests.cli.conftest import Terminal
 from tests.fakes import EPOCH, SHOP, count, listing
 
@@ -13,6 +14,8 @@ def shop(terminal: Terminal) -> Terminal:
     """A's stock went from 5 to 3."""
     first: list[Record] = [listing("A", price_minor=250, currency="EUR"), count("A", 5), Location("L1", name="Main")]
     then: list[Record] = [count("A", 3, 2)]
+    with terminal.deps.database.begin() as conn:
+        begin_load(conn, SHOP, Kind.STOCK, EPOCH)
     for records in (first, then):
         with terminal.deps.database.begin() as conn:
             catalog.apply(conn, SHOP, records, read_at=EPOCH, now=EPOCH, by="run 7")

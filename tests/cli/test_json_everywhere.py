@@ -112,8 +112,8 @@ NEWEST = {
 }
 """What lists the things whose numbers stand in the arguments; the newest is meant."""
 
-ELSEWHERE = {"copy-database", "init", "holds release", "holds meant"}
-"""Tried below and in test_init; a hold is released as it is dismissed."""
+ELSEWHERE = {"copy-database", "init", "holds release", "holds meant", "forecast backtest"}
+"""Tried below, in test_init and in test_forecast; a hold is released as it is dismissed."""
 
 
 def commands(group: typer.Typer, begin: tuple[str, ...] = ()) -> Iterator[tuple[str, set[str]]]:

@@ -7,13 +7,17 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, select
 
-from app.domain import ON_HAND, Listing, Record, StockCount
+from app.domain import ON_HAND, Kind, Listing, Record, StockCount
 from app.errors import InvalidRequest
 from app.stores import catalog, history, tables
 from app.stores.history import Cursor
+from app.stores.history.feed import note_removed
+from app.stores.history.past import PastCount
+from app.stores.history.rows import ROWS, begin_load, end_load
 from app.stores.sql.engine import Database, open_database
+from app.stores.upkeep.marks import rise
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -53,6 +57,30 @@ def test_at_its_end_the_feed_keeps_the_cursor(database: Database) -> None:
         put(conn, Listing("A"))
     _, cursor = follow(database)
     assert follow(database, cursor) == ([], cursor)
+
+
+def test_the_cursor_moves_past_what_the_feed_does_not_show(database: Database) -> None:
+    with database.begin() as conn:
+        put(conn, Listing("A"))
+    _, cursor = follow(database)
+    with database.begin() as conn:
+        history.past.put(conn, "shop", [PastCount("A", "L1", ON_HAND, T0, None, Decimal(3))], T0)
+    shown, moved = follow(database, cursor)
+    with database.begin() as conn:
+        newest = history.end(conn)
+        put(conn, Listing("B"))
+    assert (shown, moved, follow(database, moved)[0]) == ([], newest, ["created B"])
+
+
+def test_a_first_load_is_told_behind_the_cursor(database: Database) -> None:
+    with database.begin() as conn:
+        put(conn, Listing("A"))
+    _, cursor = follow(database)
+    with database.begin() as conn:
+        begin_load(conn, "shop", Kind.STOCK, T0)
+    with database.begin() as conn:
+        end_load(conn, "shop", Kind.STOCK, T0)
+    assert follow(database, cursor)[0] == ["loaded "]
 
 
 def test_from_the_end_on_only_later_changes_are_shown(database: Database) -> None:
@@ -137,3 +165,48 @@ def test_a_reader_beside_many_writers_sees_every_change_once(database: Database)
     assert sorted(seen) == sorted(
         f"created {number}-{turn}{part}" for number in range(WRITERS) for turn in range(WRITES) for part in PARTS
     )
+
+
+@pytest.mark.parametrize("number", ["9223372036854775808", "9999999999999999999"])
+def test_a_number_that_no_database_holds_makes_no_cursor(number: str) -> None:
+    with pytest.raises(InvalidRequest, match="none of ours"):
+        Cursor.parse(f"0-0-{number}")
+
+
+def test_a_cursor_that_lies_ahead_is_refused(database: Database) -> None:
+    with database.begin() as conn:
+        put(conn, Listing("A"))
+    with database.read() as conn:
+        end = history.end(conn)
+    with pytest.raises(InvalidRequest, match="moved or restored"):
+        follow(database, end._replace(transaction_id=end.transaction_id + 9, id=end.id + 9))
+
+
+def test_a_cursor_of_another_database_is_refused(database: Database) -> None:
+    _, cursor = follow(database)
+    with database.begin() as conn:
+        rise(conn, None, T0)
+    with pytest.raises(InvalidRequest, match="moved or restored"):
+        follow(database, cursor)
+
+
+def test_a_cursor_from_before_what_retention_removed_is_refused(database: Database) -> None:
+    for id in "ABC":
+        with database.begin() as conn:
+            put(conn, Listing(id))
+    first, early = follow(database, limit=1)
+    with database.begin() as conn:
+        ids = sorted(conn.execute(select(ROWS.c.id)).scalars())
+        note_removed(conn, ids[:2], T0)
+        conn.execute(ROWS.delete().where(ROWS.c.id.in_(ids[:2])))
+    with pytest.raises(InvalidRequest, match="no longer kept"):
+        follow(database, early)
+    assert (first, follow(database)[0]) == (["created A"], ["created C"])
+
+
+def test_the_cursor_moves_past_changes_of_other_connections(database: Database) -> None:
+    with database.begin() as conn:
+        put(conn, Listing("A"))
+    _, cursor = follow(database, connections=["other"])
+    with database.read() as conn:
+        assert cursor == history.end(conn)

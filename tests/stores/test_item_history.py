@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import text
 
 from app.domain import FIRST_LOAD_WRITER, ON_HAND, Kind, Listing, MissingPolicy, Order, Record, Ref, Scope, StockCount
@@ -145,10 +147,10 @@ def test_a_bulk_write_leaves_rows_with_the_run(database: Database) -> None:
     put(database, count(5, 0), count(8, 0, "B"), minutes=1)
     put_in_bulk(database, [count(4, 10), count(8, 0, "B"), count(1, 9, "C")], Kind.STOCK, 20)
     rows = [row for row in changes(database, "A", "B", "C") if row.written_by == "run 7"]
-    assert [(row.external_id, row.differences()) for row in rows] == [
-        ("C", {"quantity": (None, 1)}),
-        ("A", {"quantity": (5, 4)}),
-    ]
+    assert {row.external_id: row.differences() for row in rows} == {
+        "C": {"quantity": (None, 1)},
+        "A": {"quantity": (5, 4)},
+    }
 
 
 def test_a_count_that_a_complete_read_does_not_show_goes_to_zero_in_history_too(database: Database) -> None:
@@ -202,7 +204,7 @@ def test_history_is_read_on_from_a_place(database: Database) -> None:
         put(database, count(minute, minute), minutes=minute)
     with database.read() as conn:
         first = history.of_item(conn, "shop", ["A"], limit=2)
-        place = (first[-1].changed_at, first[-1].id)
+        place = history.place_of(history.place_text(first[-1]))
         rest = history.of_item(conn, "shop", ["A"], before=place, limit=10)
     assert [row.quantity_after for row in first + rest] == [4, 3, 2, 1, 0]
 
@@ -241,7 +243,6 @@ def test_stock_as_of_a_moment_is_told_for_each_place(database: Database) -> None
 def test_history_is_known_since_the_first_load(database: Database) -> None:
     with database.begin() as conn:
         begin_load(conn, "shop", Kind.STOCK, at(3))
-        begin_load(conn, "shop", Kind.STOCK, at(50))
         assert history.known_since(conn, "shop") == at(3)
 
 
@@ -252,7 +253,7 @@ def test_who_follows_is_told_when_a_first_load_has_ended(database: Database) -> 
         end_load(conn, "shop", Kind.STOCK, at(9))
     with database.read() as conn:
         changes, _ = history.after(conn, history.begin_of(conn), ["shop"], 10)
-    assert [(row.op, row.changed_at) for row in changes] == [("loading", at(3)), ("loaded", at(5))]
+    assert [(row.op, row.changed_at) for row in changes] == [("loaded", at(5))]
 
 
 def test_a_load_that_never_began_does_not_end(database: Database) -> None:
@@ -260,3 +261,125 @@ def test_a_load_that_never_began_does_not_end(database: Database) -> None:
         end_load(conn, "shop", Kind.STOCK, at(5))
     with database.read() as conn:
         assert history.after(conn, history.begin_of(conn), ["shop"], 10)[0] == []
+
+
+def begun(database: Database, minutes: float) -> bool:
+    """Whether a load that begins now is the first."""
+    with database.begin() as conn:
+        return begin_load(conn, "shop", Kind.STOCK, at(minutes))
+
+
+def test_a_load_into_an_empty_table_is_the_first_until_it_has_written(database: Database) -> None:
+    tries = [begun(database, 1), begun(database, 2)]
+    put(database, count(5, 2), minutes=3)
+    assert [*tries, begun(database, 4)] == [True, True, False]
+
+
+def test_history_is_known_since_the_attempt_that_wrote(database: Database) -> None:
+    begun(database, 1)
+    begun(database, 2)
+    with database.read() as conn:
+        assert history.known_since(conn, "shop") == at(2)
+
+
+def test_a_load_after_all_rows_were_deleted_by_hand_is_not_the_first(database: Database) -> None:
+    begun(database, 1)
+    put_in_bulk(database, [count(5, 0)], Kind.STOCK, 1, by=FIRST_LOAD_WRITER)
+    with database.begin() as conn:
+        end_load(conn, "shop", Kind.STOCK, at(1))
+        conn.execute(text("DELETE FROM stock"))
+    assert not begun(database, 5)
+
+
+def test_where_a_count_came_before_any_load_history_is_known_since_the_load_at_least(database: Database) -> None:
+    put(database, count(5, 0), minutes=1)
+    begun(database, 4)
+    with database.read() as conn:
+        assert history.known_since(conn, "shop") == at(4)
+
+
+# --- moments that run backwards ---
+
+
+def stock_now(database: Database) -> dict[str, Decimal | None]:
+    with database.read() as conn:
+        return {row[0]: Decimal(str(row[1])) for row in conn.execute(text("SELECT location_id, quantity FROM stock"))}
+
+
+def test_a_count_that_was_deleted_and_is_shown_again_as_of_long_ago_is_there_now(database: Database) -> None:
+    put(database, count(5, 0), minutes=1)
+    with database.begin() as conn:
+        catalog.tombstone(conn, "shop", [Ref(Kind.STOCK, "A")], read_at=at(2), now=at(2), by="webhook")
+    put(database, count(5, 0), minutes=3)
+    assert quantities(database, 9) == stock_now(database)
+
+
+def test_a_change_that_the_source_dates_ahead_counts_from_when_it_was_written(database: Database) -> None:
+    put(database, count(5, 0), minutes=1)
+    put(database, count(4, 62), minutes=2)
+    assert (quantities(database, 3), changes(database)[-1].changed_at) == ({PLACE: Decimal(4)}, at(2))
+
+
+def test_a_change_that_arrives_after_an_edit_by_hand_wins(database: Database) -> None:
+    put(database, count(5, 0), minutes=1)
+    with database.begin() as conn:
+        conn.execute(text("UPDATE stock SET quantity = 9"))
+    put(database, count(3, 2), minutes=3)
+    assert changes(database)[-1].quantity_after == 3
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(st.integers(0, 30), st.integers(0, 9), st.sampled_from(["put", "gone", "hand"])), max_size=8)
+)
+def test_stock_as_of_now_is_the_stock_that_is_held(database: Database, steps: list[tuple[int, int, str]]) -> None:
+    with database.begin() as conn:
+        conn.execute(text("DELETE FROM stock"))
+        conn.execute(text("DELETE FROM history"))
+    for minute, (dated, quantity, step) in enumerate(steps, 1):
+        if step == "put":
+            put(database, count(quantity, dated), minutes=minute)
+            continue
+        with database.begin() as conn:
+            if step == "gone":
+                refs = [Ref(Kind.STOCK, "A")]
+                catalog.tombstone(conn, "shop", refs, read_at=at(minute), now=at(minute), by="poll")
+            else:
+                conn.execute(text(f"UPDATE stock SET quantity = {quantity} WHERE NOT deleted"))
+    with database.read() as conn:
+        rows = conn.execute(text("SELECT location_id, quantity FROM stock WHERE NOT deleted"))
+        held = {row[0]: Decimal(str(row[1])) for row in rows}
+    then = datetime(9000, 1, 1, tzinfo=UTC)
+    with database.read() as conn:
+        known = {row.location_id: row.quantity for row in history.stock_as_of(conn, "shop", "A", then)}
+    assert {place: amount for place, amount in known.items() if amount is not None} == held
+
+
+def test_rows_that_a_batch_ends_keep_what_brought_them(database: Database) -> None:
+    put(database, count(1, 0, "A"), count(2, 0, "B"), minutes=1)
+    gone = [Ref(Kind.STOCK, "A"), Ref(Kind.STOCK, "B")]
+    with database.begin() as conn:
+        read = Read([], at(2), gone=gone, by="poll", by_item={"B": "webhook"})
+        catalog.apply_reads(conn, "shop", [read], now=at(2))
+    ends = {row.external_id: row.written_by for row in changes(database, "A", "B") if row.op == "deleted"}
+    assert ends == {"A": "poll", "B": "webhook"}
+
+
+def test_counts_that_a_batch_zeroes_keep_what_brought_them(database: Database) -> None:
+    put(database, count(1, 0, "A"), count(2, 0, "B"), minutes=1)
+    covers = [Scope(Kind.STOCK, "listing_id", id, MissingPolicy.ZERO) for id in "AB"]
+    with database.begin() as conn:
+        read = Read([], at(2), covers, by="poll", by_item={"B": "webhook"})
+        catalog.apply_reads(conn, "shop", [read], now=at(2))
+    zeroes = {row.external_id: row.written_by for row in changes(database, "A", "B") if row.op == "updated"}
+    assert zeroes == {"A": "poll", "B": "webhook"}
+
+
+def test_a_released_hold_is_recorded_when_it_is_written(database: Database) -> None:
+    put(database, count(5, 0), minutes=1)
+    with database.begin() as conn:
+        key = ("A", PLACE, ON_HAND)
+        catalog.close_rows(
+            conn, Kind.STOCK, MissingPolicy.ZERO, "shop", [key], read_at=at(2), now=at(3), present=at(50), by="hold 1"
+        )
+    assert changes(database)[-1].recorded_at == at(50)

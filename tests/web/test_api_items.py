@@ -6,8 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
-from app.domain import Record
+from app.domain import Kind, Record
 from app.stores import catalog
+from app.stores.history.rows import begin_load
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, World, count, listing
 from tests.web.serving import serving
@@ -19,6 +20,8 @@ def client(database: Database) -> Iterator[httpx.Client]:
     world = World(database)
     first: list[Record] = [listing("A/1", price_minor=250, currency="EUR"), count("A/1", 5)]
     then: list[Record] = [count("A/1", 3, 2)]
+    with database.begin() as conn:
+        begin_load(conn, SHOP, Kind.STOCK, world.clock())
     for records in (first, then):
         with database.begin() as conn:
             catalog.apply(conn, SHOP, records, read_at=world.clock(), now=world.clock(), by="poll")

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from app.domain import ON_HAND, Cause, ItemKey, Kind
+from app.domain import ALL_ITEMS, ON_HAND, Cause, ItemKey, Kind
 from app.flows.catalog.items import ItemId, show
 from app.flows.deps import Deps
 from app.rules.describing import money_text
@@ -79,7 +79,7 @@ def item_history(deps: Deps, item: ItemId, *, limit: int = 50, before: str | Non
     with deps.database.read() as conn:
         rows = history.of_item(conn, item.connection, [item.external_id], before=place, limit=limit + 1)
         names = location_names(conn, item.connection)
-        since = history.known_since(conn, item.connection)
+        since = history.known_since(conn, item.connection, item.external_id)
         owners = [id for id in (item.external_id, parent) if id is not None]
         changes = [
             _change(row, names, _events(conn, row, owners) if place_ < MOST_EXPLAINED else [])
@@ -93,7 +93,7 @@ def stock_as_of(deps: Deps, item: ItemId, moment: datetime) -> StockAsOf:
     """What an item's stock was at a moment; raises ``NotFound``."""
     show(deps, item)
     with deps.database.read() as conn:
-        since = history.known_since(conn, item.connection)
+        since = history.known_since(conn, item.connection, item.external_id)
         counts = history.stock_as_of(conn, item.connection, item.external_id, moment)
         names = location_names(conn, item.connection)
     is_known = since is not None and moment >= since
@@ -102,14 +102,15 @@ def stock_as_of(deps: Deps, item: ItemId, moment: datetime) -> StockAsOf:
         for count in counts
         if count.quantity is not None and (is_known or count.since is not None)
     ]
-    on_hand = [view.quantity for view in views if view.state == ON_HAND]
+    on_hand = [view.quantity for view in views if view.state == ON_HAND and is_known]
     return StockAsOf(str(item), moment, since, sum(on_hand, Decimal()) if on_hand else None, views)
 
 
 def _events(conn: Connection, row: AppliedChange, owners: Sequence[str]) -> list[int]:
-    if row.written_by not in (Cause.WEBHOOK, Cause.STORM):
+    """The deliveries behind a change that was brought by fetching or pulling what was owed."""
+    if row.written_by not in tuple(Cause):
         return []
-    keys = [ItemKey(row.connection, kind, id) for kind in (Kind.PRODUCT, Kind.STOCK) for id in owners]
+    keys = [ItemKey(row.connection, kind, id) for kind in (Kind.PRODUCT, Kind.STOCK) for id in (*owners, ALL_ITEMS)]
     return brought.deliveries(conn, keys, row.recorded_at)
 
 

@@ -12,7 +12,7 @@ from app.errors import Conflict, NotFound
 from app.flows.deps import Deps, can_see, visible_connections
 from app.stores import catalog
 from app.stores.catalog import StoredRow
-from app.stores.catalog.naming import NamedListing, by_sku_or_id, location_names, names_of_vendors
+from app.stores.catalog.naming import NamedListing, by_sku_or_id, living_elsewhere, location_names, names_of_vendors
 
 JOINT = ":"
 
@@ -78,14 +78,15 @@ class ItemView(msgspec.Struct, frozen=True, kw_only=True):
 
 def resolve(deps: Deps, text: str) -> list[ItemId]:
     """The listings that a text names: one by ``connection:external id``, else all with that SKU or id that the caller may
-    see, the living ones first. None if there is no such listing."""
+    see; deleted ones only if none of them lives. None if there is no such listing."""
     connection, joint, external_id = text.partition(JOINT)
     exact = bool(joint) and can_see(deps, connection)
     with deps.database.read() as conn:
         matches = by_sku_or_id(conn, visible_connections(deps), text)
         if exact and catalog.rows_of_items(conn, connection, Kind.PRODUCT, [external_id]):
             return [ItemId(connection, external_id)]
-    return [_id_of(match) for match in matches]
+    living = [match for match in matches if not match.deleted]
+    return [_id_of(match) for match in living or matches]
 
 
 def the_one(deps: Deps, text: str) -> ItemId:
@@ -106,8 +107,9 @@ def show(deps: Deps, item: ItemId) -> ItemView:
         if row is None or not isinstance(row.record, Listing):
             raise NotFound(f"there is no item {str(item)!r}", "item")
         suppliers = names_of_vendors(conn, item.connection, [row.record.supplier_id or ""])
-        twins = by_sku_or_id(conn, visible_connections(deps), row.record.sku) if row.record.sku else []
-        others = [Twin(str(_id_of(twin)), twin.name) for twin in twins if _id_of(twin) != item]
+        elsewhere = [slug for slug in visible_connections(deps) if slug != item.connection]
+        twins = living_elsewhere(conn, elsewhere, row.record.sku) if row.record.sku else []
+        others = [Twin(str(_id_of(twin)), twin.name) for twin in twins]
         return _view(item, row, row.record, _stock(conn, item), suppliers, others)
 
 

@@ -193,12 +193,10 @@ class BulkRead:
         """Write the accepted diff; records that the database refused join those that could not be read."""
         deps, connection = self.deps, self.connection
         now = deps.now()
-        is_first = result.diff.total_local == 0
         with deps.database.begin() as conn:
             if result.complete:
                 watermarks.cover(conn, connection, self.kind, result.read_at)
-            if is_first and result.diff.created:
-                begin_load(conn, connection, self.kind, now)
+            is_first = begin_load(conn, connection, self.kind, now)
         written = bulk.write(
             deps.database,
             connection,

@@ -9,6 +9,8 @@ from msgspec import UNSET, UnsetType
 from sqlalchemy import Connection
 
 from app.domain import JsonObject, Kind
+from app.flows.catalog import past
+from app.flows.catalog.past import PastState
 from app.flows.connections.connections import ConnectionView, list_connections
 from app.flows.deps import Deps
 from app.flows.runs.runs_view import iso
@@ -37,7 +39,8 @@ LastRun = TypeVar("LastRun")
 
 class Holdings(msgspec.Struct, Generic[Forbidden, LastRun], frozen=True, kw_only=True):
     """What a connection holds and owes: its live ``rows`` and their ``agreement`` by kind, its calls by purpose, and when
-    each kind was last ``pulled``. ``forbidden`` are the kinds that are left out now. Moments are ISO 8601."""
+    each kind was last ``pulled``; ``past`` is how far the source's own record was read. ``forbidden`` are the kinds that
+    are left out now. Moments are ISO 8601."""
 
     source: str
     state: str
@@ -50,6 +53,7 @@ class Holdings(msgspec.Struct, Generic[Forbidden, LastRun], frozen=True, kw_only
     calls_of_24_hours: Mapping[str, int]
     last_event: str | None
     pulled: Mapping[Kind, str | None]
+    past: PastState | None
     last_run: LastRun | None
 
 
@@ -114,6 +118,7 @@ def holdings(
         calls_of_24_hours=calls.since(conn, slug, now - A_DAY),
         last_event=iso(inbox.last_received(conn, slug)),
         pulled={kind: iso(watermarks.pulled_at(conn, slug, kind)) for kind in source.kinds},
+        past=past.describe(conn, slug, source),
         last_run=last_run,
     )
 

@@ -19,7 +19,7 @@ from app.flows.deps import Deps
 from app.flows.isolated import isolated
 from app.rules.runs.checkpoint import Checkpoint
 from app.stores.access import sign_ins
-from app.stores.history.feed import begin_again
+from app.stores.history.feed import begin_again, note_removed
 from app.stores.history.rows import forget
 from app.stores.runs import budgets
 from app.stores.upkeep import pruning
@@ -141,6 +141,8 @@ def _next(deps: Deps, what: str, before: datetime) -> list[Key]:
 
 def _remove(deps: Deps, what: str, keys: list[Key], before: datetime, days: int) -> int:
     with deps.database.begin() as conn:
+        if what == HISTORY:
+            note_removed(conn, [key[0] for key in keys], deps.now())
         removed = pruning.remove(conn, what, keys, before)
         if what in (LETTERS, DONE_LETTERS) and removed:
             after = {"removed": removed, "older_than_days": days}

@@ -82,6 +82,10 @@ class Client:
         """Pages of POST /v2/inventory/counts/batch-retrieve, newest ``calculated_at`` first."""
         return self._pages("/v2/inventory/counts/batch-retrieve", {**body, "limit": COUNT_ROWS}, cursor)
 
+    def changes(self, body: wire.Json) -> Iterator[wire.Reply]:
+        """Pages of POST /v2/inventory/changes/batch-retrieve, oldest ``occurred_at`` first."""
+        return self._pages("/v2/inventory/changes/batch-retrieve", {**body, "limit": COUNT_ROWS})
+
     def orders_search(self, body: wire.Json, cursor: str | None = None) -> Iterator[wire.Reply]:
         """Pages of POST /v2/orders/search; ``body`` names at most 10 locations."""
         body = {**body, "return_entries": False, "limit": ORDER_ROWS}

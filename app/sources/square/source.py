@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from functools import partial
 
-from app.domain import ALL_ITEMS, Answer, Kind, Page, Ref, Scope, micros
+from app.domain import ALL_ITEMS, Answer, Kind, Page, PastPage, Ref, Scope, micros
 from app.errors import AuthRejected, VendorRefused
 from app.sources.base import LedgerUnavailable, Limit, PayloadInvalid, Receiver, Recorded, ResumeLost, Subscription
 from app.sources.client import ClientSource
 from app.sources.labels import numbered
 from app.sources.period import Period, narrowed
 from app.sources.setup import Registered
-from app.sources.square import bulk, feeds, fetches, order_days, parties, setup
+from app.sources.square import bulk, feeds, fetches, ledger, order_days, parties, setup
 from app.sources.square.client import CATALOG_IDS, ORDER_IDS, VENDOR_IDS, Client, Places
 from app.sources.square.isolation import id_in, readable
 from app.sources.square.times import text_of
@@ -34,7 +34,7 @@ BATCHES = {
 
 
 class SquareSource(ClientSource):
-    """Implements ``Source`` and ``EventLedger``."""
+    """Implements ``Source``, ``EventLedger`` and ``InventoryLedger``."""
 
     name = "square"
     whole_kinds: tuple[Kind, ...] = (Kind.LOCATION, Kind.VENDOR)
@@ -144,6 +144,10 @@ class SquareSource(ClientSource):
             raise LedgerUnavailable(
                 f"Square's Events API refuses this token; it takes a personal access token only ({error})"
             ) from error
+
+    def past_changes(self, listing_ids: Sequence[str], since: datetime) -> Iterator[PastPage]:
+        """Stock takes, adjustments and transfers of some variations."""
+        return ledger.past_changes(self._client, listing_ids, since)
 
     def _recorded(self, body: bytes) -> Recorded | None:
         try:

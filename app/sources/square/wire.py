@@ -47,6 +47,7 @@ class Reply(msgspec.Struct, kw_only=True):
     related_objects: list[Any] | None = None
     latest_time: str | None = None
     counts: list[Any] | None = None
+    changes: list[Any] | None = None
     orders: list[Any] | None = None
     order_entries: list[Any] | None = None
     order: Any = None

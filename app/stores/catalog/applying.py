@@ -1,20 +1,21 @@
 """The last step of every flow: applies records to the catalog tables; newer wins, decided by the database."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection
 
-from app.domain import KINDS, UNKNOWN_WRITER, Kind, Record, check_storable, item_of, key_of, micros, row_hash
+from app.domain import KINDS, UNKNOWN_WRITER, Kind, Record, Ref, check_storable, item_of, key_of, micros, row_hash
 from app.errors import Unmappable
 from app.rules.versions import settled_version
 from app.stores.catalog import catalog_sql as sql
 from app.stores.catalog.closing import Closings, close_rows, closing, fence_items, tombstone
-from app.stores.catalog.reading import held_hashes
+from app.stores.catalog.reading import held_hashes, owners_of
 from app.stores.catalog.reads import Key, Read
 
 _as_json = msgspec.json.Encoder().encode
@@ -84,14 +85,35 @@ def apply_reads(
     for read, keys_by_closing in zip(reads, closings, strict=True):
         done = []
         for (kind, absent, changed), keys in keys_by_closing.items():
-            rows = close_rows(
-                conn, kind, absent, connection, keys, read_at=read.began, now=now, changed=changed, by=read.by
-            )
-            done += [(kind, key) for key in rows]
-        tombstone(conn, connection, read.gone, read_at=read.began, now=now, by=read.by)
+            for by, some in _by_writer(conn, connection, kind, read, keys):
+                rows = close_rows(
+                    conn, kind, absent, connection, some, read_at=read.began, now=now, changed=changed, by=by
+                )
+                done += [(kind, key) for key in rows]
+        for by, refs in groupby(sorted(read.gone, key=_writer_of(read)), key=_writer_of(read)):
+            tombstone(conn, connection, list(refs), read_at=read.began, now=now, by=by)
         fence_items(conn, connection, read, now, living_too=beside_bulk)
         closed.append(done)
     return applied, closed
+
+
+def _by_writer(
+    conn: Connection, connection: str, kind: Kind, read: Read, keys: Sequence[Key]
+) -> Iterator[tuple[str, list[Key]]]:
+    """The keys of rows that a read ends, by what the read of their items was made for; each group in order."""
+    if len({*read.by_item.values(), read.by}) == 1:
+        yield read.by, list(keys)
+        return
+    ids = sorted({key[0] for key in keys})
+    owners = owners_of(conn, connection, ids) if kind is Kind.PRODUCT else {}
+    groups: dict[str, list[Key]] = defaultdict(list)
+    for key in keys:
+        groups[read.written_by(owners.get(key[0], key[0]))].append(key)
+    yield from sorted(groups.items())
+
+
+def _writer_of(read: Read) -> Callable[[Ref], str]:
+    return lambda ref: read.written_by(ref.external_id)
 
 
 def _lock(

@@ -18,8 +18,8 @@ from app.stores.tables import CATALOG
 # How a row changes when the source does not show it any more. A version never goes back.
 _CLOSE = {
     MissingPolicy.DELETED: """deleted = true, row_hash = :row_hash, modified_at = :modified_at, read_at = :read_at,
-        written_at = :now, written_by = :by""",
-    MissingPolicy.ZERO: """quantity = 0, extra = NULL, row_hash = :row_hash, read_at = :read_at, written_at = :now,
+        written_at = :present, written_by = :by""",
+    MissingPolicy.ZERO: """quantity = 0, extra = NULL, row_hash = :row_hash, read_at = :read_at, written_at = :present,
         written_by = :by, version = CASE WHEN version < :version OR version > :latest THEN :version ELSE version END""",
 }
 ZERO_FLAG, NEWER_FLAG, SAME_TIME_FLAG, DELETED_FLAG, OWN_TIME_FLAG = 1, 2, 4, 8, 16
@@ -194,7 +194,14 @@ def close_values(
     """
     table, latest = shape(kind), horizon(present or now)
     names: dict[str, Any] = dict(zip(table.keys, key, strict=True))
-    row = {**names, "connection": connection, "began": read_at, "horizon": latest, "now": now, "by": by}
+    row = {
+        **names,
+        "connection": connection,
+        "began": read_at,
+        "horizon": latest,
+        "present": present or now,
+        "by": by,
+    }
     if absent is MissingPolicy.DELETED:
         return {**row, "row_hash": 0, "modified_at": changed or now, "read_at": now}
     zero = row_hash(table.record(*key, quantity=Decimal(0)))

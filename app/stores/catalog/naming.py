@@ -22,6 +22,7 @@ class NamedListing(NamedTuple):
     connection: str
     external_id: str
     name: str | None
+    deleted: bool
 
 
 def by_sku_or_id(conn: Connection, connections: Sequence[str], text: str) -> list[NamedListing]:
@@ -32,6 +33,16 @@ def by_sku_or_id(conn: Connection, connections: Sequence[str], text: str) -> lis
         named, columns.connection.in_(list(connections))
     )
     ordered = query.order_by(columns.deleted, columns.connection, columns.external_id).limit(MOST_OF_A_SKU)
+    return [NamedListing(*row) for row in conn.execute(ordered)]
+
+
+def living_elsewhere(conn: Connection, connections: Sequence[str], sku: str) -> list[NamedListing]:
+    """The living listings of these connections with this SKU."""
+    columns = _LISTINGS.c
+    query = select(*(columns[name] for name in NamedListing._fields)).where(
+        columns.sku == sku, columns.connection.in_(list(connections)), ~columns.deleted
+    )
+    ordered = query.order_by(columns.connection, columns.external_id).limit(MOST_OF_A_SKU)
     return [NamedListing(*row) for row in conn.execute(ordered)]
 
 

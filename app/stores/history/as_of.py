@@ -4,10 +4,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 
 from app.domain import Kind
-from app.stores.history.rows import LOADING, ROWS
+from app.stores.history.rows import LOADING, NEWEST_FIRST, OLDEST_FIRST, PAST, ROWS, SINCE
 from app.stores.tables import CATALOG
 
 _STOCK = CATALOG[Kind.STOCK]
@@ -23,24 +23,24 @@ class CountThen(NamedTuple):
     since: datetime | None
 
 
-def known_since(conn: Connection, connection: str) -> datetime | None:
-    """When the history of counts begins: with the first load, or with the upgrade that introduced it. ``None`` if there is
-    none yet."""
-    loads = (
-        ROWS.c.connection == connection,
-        ROWS.c.kind == Kind.STOCK,
-        ROWS.c.op == LOADING,
-        ROWS.c.external_id == "",
-    )
-    return conn.execute(select(func.min(ROWS.c.changed_at)).where(*loads)).scalar()
+def known_since(conn: Connection, connection: str, listing_id: str | None = None) -> datetime | None:
+    """When the history of counts begins: with the first load, or with the upgrade that introduced it; for a listing whose
+    past the source has told, with the oldest row of that. ``None`` if there is none yet."""
+    is_note = ROWS.c.op.in_([LOADING, SINCE]) & (ROWS.c.external_id == "")
+    is_past = (ROWS.c.op == PAST) & (ROWS.c.external_id == listing_id)
+    begins = is_note if listing_id is None else or_(is_note, is_past)
+    ours = (ROWS.c.connection == connection, ROWS.c.kind == Kind.STOCK)
+    names = [""] if listing_id is None else ["", listing_id]
+    query = select(func.min(ROWS.c.changed_at)).where(*ours, ROWS.c.external_id.in_(names), begins)
+    return conn.execute(query).scalar()
 
 
 def stock_as_of(conn: Connection, connection: str, listing_id: str, moment: datetime) -> list[CountThen]:
     """Every count that a listing has or had, as it was at that moment, by location and state.
 
-    The last change up to the moment tells. If there is none, the first one after it tells what was before; if there is
-    neither, the count has not changed since our history began (``known_since``), or the source never told of an earlier
-    moment.
+    Of the changes up to the moment, the one that was written last tells. If there is none, the first one after it tells
+    what was before; if there is neither, the count has not changed since our history began (``known_since``), or the source
+    never told of an earlier moment.
     """
     is_ours = and_(ROWS.c.connection == connection, ROWS.c.external_id == listing_id, ROWS.c.kind == Kind.STOCK)
     now = {
@@ -62,7 +62,7 @@ def _now(conn: Connection, connection: str, listing_id: str) -> list[tuple[str, 
 def _nearest(conn: Connection, wanted: ColumnElement[bool], *, last: bool) -> dict[tuple[str, str], CountThen]:
     """The last change of each count and what it led to, or the first one and what was before it."""
     columns = ROWS.c
-    order = (columns.changed_at.desc(), columns.id.desc()) if last else (columns.changed_at, columns.id)
+    order = NEWEST_FIRST if last else OLDEST_FIRST
     place = func.row_number().over(partition_by=(columns.location_id, columns.state), order_by=order)
     quantity = columns.quantity_after if last else columns.quantity_before
     ranked = select(

@@ -20,6 +20,8 @@ from app.stores.tables.runs import (
 )
 from app.stores.tables.subscribers import Subscriber
 from app.stores.tables.truth import (
+    DATABASE_MARK,
+    HISTORY_MARK,
     AgreementDay,
     FullRead,
     Mark,

@@ -12,9 +12,10 @@ from app.stores.tables.fields import AUTO_ID, amount, big, moment
 class HistoryRow(SQLModel, table=True):
     """One change of one catalog row, written in the same commit as the change itself.
 
-    ``op`` is ``created``, ``updated`` or ``deleted``. Three more stand for no single change: ``loading`` and ``loaded`` (a
-    first load of the kind began, or ended: the rows that it creates have no row here) and ``past`` (the source's own record
-    of a change that was made before we held the row). The values before and after are those of a product (``price``,
+    ``op`` is ``created``, ``updated`` or ``deleted``. Others stand for no single change of ours: ``loading`` and ``loaded``
+    (a first load of the kind began, or ended: the rows that it creates have no row here), ``since`` (the history of what was
+    held already begins here) and ``past`` (the source's own record of a change that was made before we held the row;
+    without an item: how far that record has been read). The values before and after are those of a product (``price``,
     ``cost``, ``reorder_point``, ``status``) or of a count (``quantity``); the others stay null. A value is null where
     nothing is known, such as after a deletion. Prices and costs are minor units of ``currency``; ``status`` is ``active``,
     ``inactive`` or ``archived``.
@@ -27,7 +28,7 @@ class HistoryRow(SQLModel, table=True):
 
     __tablename__ = "history"
     __table_args__ = (
-        Index("ix_history_item", "connection", "external_id", "changed_at"),
+        Index("ix_history_item", "connection", "external_id", "id"),
         Index("ix_history_feed", "transaction_id", "id"),
     )
 

@@ -49,10 +49,14 @@ class Refusal(SQLModel, table=True):
     count: int = big(1)
 
 
-class Mark(SQLModel, table=True):
-    """How far this database has come: one row, whose number rises with every heartbeat.
+DATABASE_MARK = "database"
+HISTORY_MARK = "history"
 
-    A process that has seen a higher number of the same ``lineage`` knows that a backup was restored.
+
+class Mark(SQLModel, table=True):
+    """Numbers that only rise. ``DATABASE_MARK`` says how far this database has come: it rises with every heartbeat, and a
+    process that has seen a higher number of the same ``lineage`` knows that a backup was restored. ``HISTORY_MARK`` is the
+    newest row of history that retention has removed: ``number`` is its id, ``lineage`` its transaction.
     """
 
     __tablename__ = "marks"

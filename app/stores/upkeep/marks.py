@@ -14,8 +14,7 @@ from app.domain.decoding import decode
 from app.rules.drift.drift import Restore
 from app.stores.sql.columns import some_moment
 from app.stores.sql.statements import Statement
-
-_NAME = "database"
+from app.stores.tables import DATABASE_MARK
 
 
 class Mark(NamedTuple):
@@ -68,16 +67,16 @@ def rise(conn: Connection, seen: Mark | None, now: datetime) -> Mark:
 
     If the database has a smaller number of the same lineage, a restore is recorded and a new lineage begins.
     """
-    rows = _GET.run(conn, {"name": _NAME})
+    rows = _GET.run(conn, {"name": DATABASE_MARK})
     here = Mark(rows[0][0], rows[0][1], some_moment(rows[0][2])) if rows else None
     if seen is not None and here is not None and here.lineage == seen.lineage and here.number < seen.number:
         _RESTORED.run(conn, {"back_to": here.at, "lost_at": seen.at, "now": now})
         here = None
     if here is None:
-        _BEGIN.run(conn, {"name": _NAME, "lineage": uuid4().hex, "now": now})
-        ((lineage, number, _),) = _GET.run(conn, {"name": _NAME})
+        _BEGIN.run(conn, {"name": DATABASE_MARK, "lineage": uuid4().hex, "now": now})
+        ((lineage, number, _),) = _GET.run(conn, {"name": DATABASE_MARK})
     else:
-        ((lineage, number),) = _RISE.run(conn, {"name": _NAME, "now": now})
+        ((lineage, number),) = _RISE.run(conn, {"name": DATABASE_MARK, "now": now})
     return Mark(lineage, number, now)
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, delete, exists, f
 
 from app.domain import Kind
 from app.stores import tables
-from app.stores.history.rows import LOADING
+from app.stores.history.rows import LOADING, PAST, SINCE
 from app.stores.letters import letter_search
 from app.stores.reports import settled
 from app.stores.tables import CATALOG, core
@@ -228,9 +228,10 @@ def _by(column: ColumnElement[datetime]) -> Conditions:
 
 
 def _history(conn: Connection, before: datetime) -> list[ColumnElement[bool]]:
-    """Rows are written in the order of their ids, and no index has their times. The notes of first loads stay: they say how
-    far the history reaches."""
-    oldest = select(_HISTORY.c.id).where(_HISTORY.c.op != LOADING).order_by(_HISTORY.c.id).limit(BATCH_SIZE)
+    """Rows are written in the order of their ids, and no index has their times. The notes of first loads and of the past
+    stay: they say how far the history reaches."""
+    is_note = (_HISTORY.c.external_id == "") & _HISTORY.c.op.in_([LOADING, SINCE, PAST])
+    oldest = select(_HISTORY.c.id).where(~is_note).order_by(_HISTORY.c.id).limit(BATCH_SIZE)
     return [_HISTORY.c.id.in_(select(oldest.subquery().c.id)), _HISTORY.c.recorded_at < before]
 
 

@@ -18,6 +18,7 @@ from app.flows.inbox.inbox import find
 from app.flows.items.leases import LeaseKeeper
 from app.flows.items.sync_item import sync_item
 from app.stores import catalog
+from app.stores.history.rows import begin_load
 from app.stores.inbox import inbox
 from app.stores.inbox.inbox import Arrival
 from app.stores.sql.engine import Database
@@ -33,6 +34,8 @@ def world(database: Database) -> World:
     world = World(database)
     sources = {SHOP: world.source, OTHER: world.source}
     world.deps = replace(world.deps, sources=sources)
+    with database.begin() as conn:
+        begin_load(conn, SHOP, Kind.STOCK, world.clock())
     hold(
         world, listing("A", price_minor=250, currency="EUR"), listing("B"), count("A", 5), Location("L1", name="Main")
     )

@@ -1,7 +1,8 @@
 """History: triggers write a row for every applied change of the merchant's data, in the same commit.
 
 A trigger sees every writer, on the item path, in bulk and by hand, and costs only rows that really changed. The rows of
-a first load are left out (``written_by`` is then ``first load``); one row per kind says that it began.
+a first load are left out (``written_by`` is then ``first load``); one row per kind says that it began, and for what is held
+already, since when its history is known.
 """
 
 import sqlalchemy as sa
@@ -59,7 +60,7 @@ def upgrade() -> None:
     for table, kind in KINDS.items():
         op.execute(
             f"""INSERT INTO history (connection, kind, external_id, op, changed_at, recorded_at)
-            SELECT connection, '{kind}', '', 'loading', max(written_at), max(written_at) FROM {table} GROUP BY connection"""
+            SELECT connection, '{kind}', '', 'since', max(written_at), max(written_at) FROM {table} GROUP BY connection"""
         )
         for event in EVENTS:
             for text in (_SQLITE,) if dialect == "sqlite" else _POSTGRESQL:
@@ -87,7 +88,7 @@ def _create_table(dialect: str) -> None:
         *amounts(*_pair("reorder_point"), nullable=True),
         *words(*_pair("status"), nullable=True),
     )
-    op.create_index("ix_history_item", "history", ["connection", "external_id", "changed_at"])
+    op.create_index("ix_history_item", "history", ["connection", "external_id", "id"])
     op.create_index("ix_history_feed", "history", ["transaction_id", "id"])
 
 
@@ -127,7 +128,7 @@ def _circumstances(event: str) -> dict[str, str]:
     if event == "insert":
         return {
             "op": "'created'",
-            "changed_at": "coalesce(NEW.modified_at, NEW.read_at)",
+            "changed_at": _earlier("coalesce(NEW.modified_at, NEW.read_at)"),
             "recorded_at": "NEW.written_at",
             "written_by": "coalesce(NEW.written_by, 'hand')",
         }
@@ -136,12 +137,19 @@ def _circumstances(event: str) -> dict[str, str]:
         return {"op": "'deleted'", "changed_at": now, "recorded_at": now, "written_by": "'hand'"}
     by_hand = "NEW.written_at = OLD.written_at AND NEW.read_at = OLD.read_at AND NEW.version = OLD.version"
     unmoved = "NEW.modified_at IS NULL OR NEW.modified_at = OLD.modified_at"
+    moved = f"CASE WHEN {unmoved} THEN NEW.read_at ELSE NEW.modified_at END"
     return {
         "op": "CASE WHEN NEW.deleted THEN 'deleted' WHEN OLD.deleted THEN 'created' ELSE 'updated' END",
-        "changed_at": f"CASE WHEN {by_hand} THEN {now} WHEN {unmoved} THEN NEW.read_at ELSE NEW.modified_at END",
+        "changed_at": f"CASE WHEN {by_hand} THEN {now} ELSE {_earlier(moved)} END",
         "recorded_at": f"CASE WHEN {by_hand} THEN {now} ELSE NEW.written_at END",
         "written_by": f"CASE WHEN {by_hand} THEN 'hand' ELSE NEW.written_by END",
     }
+
+
+def _earlier(moment: str) -> str:
+    """Nothing changed later than it was written: a moment ahead of that comes from a wrong clock."""
+    least = "min" if op.get_bind().dialect.name == "sqlite" else "least"
+    return f"{least}({moment}, NEW.written_at)"
 
 
 def _living(value: str, row: str) -> str:

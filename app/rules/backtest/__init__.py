@@ -1,0 +1,1 @@
+"""How good a forecast was: the past is forecast from what was known then, and compared with what came."""
