@@ -32,9 +32,9 @@ def new_secret() -> str:
     return PREFIX + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
-def new_id() -> str:
-    """A random id of a message."""
-    return f"msg_{secrets.token_hex(16)}"
+def new_id(prefix: str = "msg") -> str:
+    """A random id of a message, which begins with a word."""
+    return f"{prefix}_{secrets.token_hex(16)}"
 
 
 def signed(id: str, body: bytes, secret: str, seconds: int) -> Mapping[str, str]:

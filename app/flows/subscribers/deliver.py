@@ -36,6 +36,9 @@ MAX_BATCHES = 100
 THREADS = threading.BoundedSemaphore(16)
 """Subscribers that a process sends to at once; each holds a database connection only before and after a message."""
 
+LOST = "lost"
+"""The type of a message that says: the changes since the last one are gone, read all items again."""
+
 QUOTED = 200
 """Characters of an answer that are kept."""
 
@@ -45,8 +48,8 @@ log = structlog.get_logger()
 
 
 class Message(msgspec.Struct, frozen=True):
-    """What is sent. ``type`` is ``changes``, ``restored`` (the database was moved or restored from a backup: read all items
-    again) or ``test``."""
+    """What is sent. ``type`` is ``changes``, ``LOST`` (the changes behind the cursor are gone: read all items again) or
+    ``test``."""
 
     type: str
     timestamp: datetime
@@ -142,14 +145,14 @@ def message(type: str, at: datetime, rows: Sequence[Change], cursor: str) -> byt
 def _next_batch(conn: Connection, one: Subscriber, now: datetime) -> Batch | None:
     """The batch that was fixed before, else the next one, which this fixes."""
     cursor, end = Cursor.parse(one.cursor), history.end(conn)
-    fixed = None if one.batch_end is None else Cursor.parse(one.batch_end)
-    until = fixed if fixed is not None and fixed.epoch == end.epoch else None
-    if cursor.epoch != end.epoch:
-        one = one if until is not None else subscribers.keep_batch(conn, one, id=rules.new_id(), end=str(end))
-        return Batch(one, one.batch_id or "", message("restored", now, [], one.batch_end or ""))
+    if not history.leads_on(conn, cursor):
+        if not (one.batch_id or "").startswith(LOST):
+            one = subscribers.keep_batch(conn, one, id=rules.new_id(LOST), end=str(end))
+        return Batch(one, one.batch_id or "", message(LOST, now, [], one.batch_end or ""))
+    until = None if one.batch_end is None else Cursor.parse(one.batch_end)
     rows, reached = history.after(conn, cursor, one.connections, BATCH_SIZE, kinds=one.kinds, until=until)
     if not rows:
-        subscribers.skip(conn, one, str(until or end))
+        subscribers.skip(conn, one, str(until or reached))
         return None
     if until is None:
         one = subscribers.keep_batch(conn, one, id=rules.new_id(), end=str(reached))

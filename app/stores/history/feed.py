@@ -81,6 +81,15 @@ def after(
     return [], max(cursor, newest if until is None else min(newest, until))
 
 
+def leads_on(conn: Connection, cursor: Cursor) -> bool:
+    """Whether ``after`` can read on from a cursor."""
+    try:
+        _check(conn, cursor, end(conn))
+    except InvalidRequest:
+        return False
+    return True
+
+
 def _check(conn: Connection, cursor: Cursor, newest: Cursor) -> None:
     """Raise ``InvalidRequest`` for a cursor of another database, or from before what retention has removed."""
     place = _numbers(conn, cursor)

@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 from standardwebhooks.webhooks import Webhook
 
 from app.domain import Kind, Record
@@ -24,6 +24,7 @@ from app.flows.upkeep.alerts import list_alerts
 from app.rules.access.encryption import Encryption
 from app.rules.subscribers import GIVE_UP
 from app.stores import catalog, tables
+from app.stores.history import feed
 from app.stores.history import rows as history_rows
 from app.stores.sql.engine import Database, open_database
 from tests.fakes import SHOP, World, count, listing
@@ -282,7 +283,27 @@ def test_after_a_restored_backup_a_message_says_so_and_the_changes_go_on(world: 
     deliver(world.deps, id)
     put(world, listing("B"))
     deliver(world.deps, id)
-    assert [(got.json["type"], got.rows) for got in listener.got] == [("restored", []), ("changes", ["created B"])]
+    assert [(got.json["type"], got.rows) for got in listener.got] == [("lost", []), ("changes", ["created B"])]
+
+
+def test_where_changes_are_no_longer_kept_a_message_says_so_and_comes_again(world: World, listener: Listener) -> None:
+    id = follow(world, listener)
+    listener.answers = [500, 500, 200]
+    put(world, listing("A"))
+    deliver(world.deps, id)
+    put(world, listing("B"))
+    with world.database.begin() as conn:
+        ids = list(conn.execute(select(history_rows.ROWS.c.id).order_by(history_rows.ROWS.c.id)).scalars())
+        feed.note_removed(conn, ids[:1], world.clock())
+        conn.execute(history_rows.ROWS.delete().where(history_rows.ROWS.c.id == ids[0]))
+    for _ in range(2):
+        world.clock.pass_(60)
+        deliver(world.deps, id)
+    put(world, listing("C"))
+    deliver(world.deps, id)
+    changes, lost, again, rest = listener.got
+    assert [got.json["type"] for got in listener.got] == ["changes", "lost", "lost", "changes"]
+    assert (lost.id == again.id, changes.id == lost.id, rest.rows) == (True, False, ["created C"])
 
 
 def test_rows_that_were_removed_meanwhile_do_not_stop_the_others(world: World, listener: Listener) -> None:
