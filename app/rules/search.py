@@ -1,5 +1,7 @@
 """What a search means: which entries its words match, with typing errors too, and which come first."""
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 from typing import NamedTuple
@@ -12,18 +14,68 @@ SHORTEST_MISTYPED = 5
 
 LONGEST_QUERY = 200
 
+_ACCENTS = re.compile("[\u0300-\u036f]")
+_RUNS = re.compile(r"[^\W_]+")
+_PIECES = re.compile(r"\d+|[^\W\d_]+")
+_GAP = "  "
+_WITHOUT_BLANKS = "\u2e80"
+"""The first character of Chinese, Japanese and Korean writing."""
+
 
 class Texts(NamedTuple):
     """What an item is called."""
 
     numbers: tuple[str, ...]
-    """SKU, barcode, supplier SKU and external id, in lower case."""
+    """SKU, barcode, supplier SKU and external id, folded; so is the name."""
     name: str
 
 
+def fold(text: str) -> str:
+    """A text in the spelling that is compared: without case and accents, one blank between words.
+
+    Only the accents of alphabets like Latin are removed: in other scripts, marks are letters.
+    """
+    if not text.isascii():
+        whole = text.encode("utf-8", "replace").decode()
+        letters = unicodedata.normalize("NFKD", whole.casefold())
+        text = unicodedata.normalize("NFKC", _ACCENTS.sub("", letters)).casefold()
+    return " ".join(text.lower().split())
+
+
 def words_of(query: str) -> list[str]:
-    """The words of a query, in lower case, each once."""
-    return list(dict.fromkeys(query[:LONGEST_QUERY].casefold().split()))
+    """The folded words of a query, each once; those without a letter or digit only if there are no others."""
+    words = list(dict.fromkeys(fold(query[:LONGEST_QUERY]).split()))
+    return [word for word in words if _RUNS.search(word)] or words
+
+
+def gram_text(texts: Sequence[str]) -> str:
+    """The text whose trigrams are indexed: all words of these folded texts, and how the pieces of words begin.
+
+    Two blanks before each of them make a trigram of a beginning of one or two characters. Scripts without blanks between
+    words have a beginning at every character.
+    """
+    words = dict.fromkeys(word for text in texts for word in text.split())
+    beginnings = dict.fromkeys(
+        piece[at : at + 2] for word in words for piece in pieces(word) for at in _starts(piece)
+    )
+    return "".join(_GAP + one for one in (*words, *beginnings))
+
+
+def pieces(word: str) -> list[str]:
+    """The parts of a word between its punctuation, and between its letters and digits."""
+    runs = _RUNS.findall(word)
+    return list(dict.fromkeys([*runs, *(piece for run in runs for piece in _PIECES.findall(run))]))
+
+
+def looked_up(word: str) -> list[str]:
+    """What a text that matches this word of a query has in its ``gram_text``; short words have to begin a piece."""
+    if len(word) >= SHORTEST_PART:
+        return [word]
+    return [(_GAP + run)[-SHORTEST_PART:] for run in _RUNS.findall(word)]
+
+
+def _starts(piece: str) -> range:
+    return range(len(piece) if piece[0] >= _WITHOUT_BLANKS else 1)
 
 
 def parts_of(word: str) -> list[str]:
@@ -50,7 +102,7 @@ def rank(texts: Texts, words: Sequence[str]) -> int | None:
     everything = " ".join((*texts.numbers, texts.name))
     if not all(word in everything for word in words):
         return None
-    beginnings = everything.replace("-", " ").replace("/", " ").split()
+    beginnings = [one for word in everything.split() for one in (word, *pieces(word))]
     return 3 if all(any(one.startswith(word) for one in beginnings) for word in words) else 4
 
 
