@@ -12,6 +12,12 @@ SHORTEST_PART = 3
 SHORTEST_MISTYPED = 5
 """In shorter words every second word would be a near one."""
 
+LONGEST_MISTYPED = 40
+"""In longer words, typing errors would cost too much time."""
+
+MOST_MISTYPED = 4
+"""Who mistypes more words of a query finds nothing."""
+
 LONGEST_QUERY = 200
 
 _ACCENTS = re.compile("[\u0300-\u036f]")
@@ -107,20 +113,29 @@ def rank(texts: Texts, words: Sequence[str]) -> int | None:
 
 
 def near(texts: Texts, words: Sequence[str]) -> float | None:
-    """How similar an item is to mistyped words, 1.0 for equal ones; ``None`` if one of them is like no word of the item."""
-    those = [*texts.numbers, *texts.name.split()]
-    likeness = [max((_likeness(word, one) for one in those), default=0.0) for word in words]
-    return sum(likeness) / len(likeness) if likeness and min(likeness) > 0 else None
+    """How similar an item is to mistyped words, 1.0 for equal ones; ``None`` if one of them is like no word of the item, or
+    too many are not in it as they are."""
+    everything = " ".join((*texts.numbers, texts.name))
+    mistyped = [word for word in words if word not in everything]
+    if len(mistyped) > MOST_MISTYPED or not words:
+        return None
+    those = dict.fromkeys(everything.split())
+    whole = float(len(words) - len(mistyped))
+    for word in mistyped:
+        likeness = max((_likeness(word, one) for one in those), default=0.0)
+        if likeness == 0:
+            return None
+        whole += likeness
+    return whole / len(words)
 
 
 def _likeness(word: str, other: str) -> float:
-    """The similarity of two words, 0 where more than one typing error (two in a long word) lies between them."""
-    if word in other:
-        return 1.0
-    if len(word) < SHORTEST_MISTYPED:
-        return 0.0
+    """The similarity of two words, 0 where more than one typing error (two in a long word) lies between them. What costs
+    little is looked at first: each error makes one letter strange at most."""
     allowed = 1 if len(word) < 9 else 2
-    if abs(len(word) - len(other)) > allowed or distance(word, other, allowed) > allowed:
+    if not SHORTEST_MISTYPED <= len(word) <= LONGEST_MISTYPED or abs(len(word) - len(other)) > allowed:
+        return 0.0
+    if len(set(word) - set(other)) > allowed or distance(word, other, allowed) > allowed:
         return 0.0
     return SequenceMatcher(None, word, other, autojunk=False).ratio()
 

@@ -18,6 +18,9 @@ CANDIDATES = 400
 """So many matches are ranked; among more, any of them may be missing, but none whose number
 or name equals the query."""
 
+MISTYPED_CANDIDATES = 500
+"""So many items are compared with mistyped words, letter by letter."""
+
 TRIES = 3
 """A broken file is made again, and one that cannot be made is given up for memory, within one search."""
 
@@ -88,7 +91,7 @@ def _near_ones(index: SearchIndex, words: Sequence[str], visible: Sequence[str])
     parts = parts_of(longest)
     if not parts:
         return []
-    entries = index.containing((), parts, visible, CANDIDATES * 5)
+    entries = index.containing((), parts, visible, MISTYPED_CANDIDATES)
     ranked = [(near(_texts(entry), words), entry) for entry in entries]
     alike = [(-likeness, entry) for likeness, entry in ranked if likeness is not None]
     return [entry for _, entry in sorted(alike, key=_order)]

@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+import time
 import unicodedata
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -233,6 +234,28 @@ def test_one_typing_error_leaves_a_half_of_the_word_whole(word: str, place: int,
     }[error]
     assert distance(typed, word, 2) <= 1
     assert len(typed) < 6 or any(part in word for part in parts_of(typed))
+
+
+def test_of_many_mistyped_words_nothing_is_found(world: World) -> None:
+    hold(world, called("z", "Z", "alpha bravo charlie delta echoes foxtrot"))
+    assert found(world, "alphq bravp charlke deltb") == ["z"]
+    assert found(world, "alphq bravp charlke deltb echoez") == []
+    assert found(world, "alphq bravo charlie delta echoes foxtrot") == ["z"]
+
+
+def test_typing_errors_in_long_names_cost_no_time(world: World) -> None:
+    names = [" ".join(f"warehouse{letter}{at % 7}" for at in range(60)) for letter in "abcdefgh"]
+    hold(world, *(called(f"m{id}", f"S-{id}", f"{names[id % 8]} {id}") for id in range(1500)))
+    found(world, "mug")
+    begun = time.process_time()
+    found(world, " ".join(f"warehousw{at}{at}" for at in range(15)))
+    found(world, "warehouse" + "x" * 150)
+    assert time.process_time() - begun < 1.5
+
+
+@given(words, words)
+def test_a_letter_that_is_missing_is_an_error(one: str, other: str) -> None:
+    assert len(set(one) - set(other)) <= distance(one, other, 99)
 
 
 @given(words, words)
