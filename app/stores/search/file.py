@@ -176,7 +176,8 @@ def _inode(path: Path) -> tuple[int, int] | None:
 
 
 def _remove(path: Path) -> None:
-    for suffix in ("", "-journal", "-wal", "-shm"):
+    """Remove the file, itself last: another process whose log is taken away must see that its file is gone as well."""
+    for suffix in ("-journal", "-wal", "-shm", ""):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 

@@ -371,6 +371,23 @@ def test_many_threads_share_an_index(world: World, tmp_path: Path) -> None:
     assert answers == [["3"]] * 40
 
 
+def test_processes_that_begin_at_once_make_one_file(world: World, tmp_path: Path) -> None:
+    several = [replace(world.deps, search=SearchIndex(tmp_path / "search.db")) for _ in range(6)]
+    with ThreadPoolExecutor(6) as threads, capture_logs() as logged:
+        answers = list(threads.map(lambda deps: find_items(deps, "darjeeling", limit=5), several))
+    assert [[item.external_id for item in answer] for answer in answers] == [["3"]] * 6
+    assert [one["event"] for one in logged] == ["search_index_filled"]
+
+
+def test_processes_that_find_a_broken_file_at_once_answer_all_the_same(world: World, tmp_path: Path) -> None:
+    (tmp_path / "search.db").write_bytes(b"this is no database" * 1000)
+    several = [replace(world.deps, search=SearchIndex(tmp_path / "search.db")) for _ in range(6)]
+    for _ in range(2):
+        with ThreadPoolExecutor(6) as threads:
+            answers = list(threads.map(lambda deps: find_items(deps, "darjeeling", limit=5), several))
+        assert [[item.external_id for item in answer] for answer in answers] == [["3"]] * 6
+
+
 # --- a file that cannot be used ---
 
 
