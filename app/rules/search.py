@@ -23,7 +23,7 @@ LONGEST_QUERY = 200
 _ACCENTS = re.compile("[\u0300-\u036f]")
 _RUNS = re.compile(r"[^\W_]+")
 _PIECES = re.compile(r"\d+|[^\W\d_]+")
-_GAP = "  "
+_BLANKS = "  "
 _WITHOUT_BLANKS = "\u2e80"
 """The first character of Chinese, Japanese and Korean writing."""
 
@@ -64,7 +64,7 @@ def gram_text(texts: Sequence[str]) -> str:
     beginnings = dict.fromkeys(
         piece[at : at + 2] for word in words for piece in pieces(word) for at in _starts(piece)
     )
-    return "".join(_GAP + one for one in (*words, *beginnings))
+    return "".join(_BLANKS + one for one in (*words, *beginnings))
 
 
 def pieces(word: str) -> list[str]:
@@ -77,7 +77,7 @@ def looked_up(word: str) -> list[str]:
     """What a text that matches this word of a query has in its ``gram_text``; short words have to begin a piece."""
     if len(word) >= SHORTEST_PART:
         return [word]
-    return [(_GAP + run)[-SHORTEST_PART:] for run in _RUNS.findall(word)]
+    return [(_BLANKS + run)[-SHORTEST_PART:] for run in _RUNS.findall(word)]
 
 
 def _starts(piece: str) -> range:
