@@ -28,7 +28,7 @@ def find(
     query: Annotated[
         list[str], typer.Argument(help="a SKU, barcode, supplier SKU, id, or words of a name", metavar="TEXT")
     ],
-    limit: Limit = 20,
+    limit: Annotated[int, typer.Option(help="at most this many, best first", min=1, max=500)] = 20,
     as_json: AsJson = False,
 ) -> None:
     """Items by what they are called: parts of words will do, and typing errors."""

@@ -1,5 +1,7 @@
 """What a search means: which entries its words match, with typing errors too, and which come first."""
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 from typing import NamedTuple
@@ -10,20 +12,76 @@ SHORTEST_PART = 3
 SHORTEST_MISTYPED = 5
 """In shorter words every second word would be a near one."""
 
+LONGEST_MISTYPED = 40
+"""In longer words, typing errors would cost too much time."""
+
+MOST_MISTYPED = 4
+"""Who mistypes more words of a query finds nothing."""
+
 LONGEST_QUERY = 200
+
+_ACCENTS = re.compile("[\u0300-\u036f]")
+_RUNS = re.compile(r"[^\W_]+")
+_PIECES = re.compile(r"\d+|[^\W\d_]+")
+_BLANKS = "  "
+_WITHOUT_BLANKS = "\u2e80"
+"""The first character of Chinese, Japanese and Korean writing."""
 
 
 class Texts(NamedTuple):
     """What an item is called."""
 
     numbers: tuple[str, ...]
-    """SKU, barcode, supplier SKU and external id, in lower case."""
+    """SKU, barcode, supplier SKU and external id, folded; so is the name."""
     name: str
 
 
+def fold(text: str) -> str:
+    """A text in the spelling that is compared: without case and accents, one blank between words.
+
+    Only the accents of alphabets like Latin are removed: in other scripts, marks are letters.
+    """
+    if not text.isascii():
+        whole = text.encode("utf-8", "replace").decode()
+        letters = unicodedata.normalize("NFKD", whole.casefold())
+        text = unicodedata.normalize("NFKC", _ACCENTS.sub("", letters)).casefold()
+    return " ".join(text.lower().split())
+
+
 def words_of(query: str) -> list[str]:
-    """The words of a query, in lower case, each once."""
-    return list(dict.fromkeys(query[:LONGEST_QUERY].casefold().split()))
+    """The folded words of a query, each once; those without a letter or digit only if there are no others."""
+    words = list(dict.fromkeys(fold(query[:LONGEST_QUERY]).split()))
+    return [word for word in words if _RUNS.search(word)] or words
+
+
+def gram_text(texts: Sequence[str]) -> str:
+    """The text whose trigrams are indexed: all words of these folded texts, and how the pieces of words begin.
+
+    Two blanks before each of them make a trigram of a beginning of one or two characters. Scripts without blanks between
+    words have a beginning at every character.
+    """
+    words = dict.fromkeys(word for text in texts for word in text.split())
+    beginnings = dict.fromkeys(
+        piece[at : at + 2] for word in words for piece in pieces(word) for at in _starts(piece)
+    )
+    return "".join(_BLANKS + one for one in (*words, *beginnings))
+
+
+def pieces(word: str) -> list[str]:
+    """The parts of a word between its punctuation, and between its letters and digits."""
+    runs = _RUNS.findall(word)
+    return list(dict.fromkeys([*runs, *(piece for run in runs for piece in _PIECES.findall(run))]))
+
+
+def looked_up(word: str) -> list[str]:
+    """What a text that matches this word of a query has in its ``gram_text``; short words have to begin a piece."""
+    if len(word) >= SHORTEST_PART:
+        return [word]
+    return [(_BLANKS + run)[-SHORTEST_PART:] for run in _RUNS.findall(word)]
+
+
+def _starts(piece: str) -> range:
+    return range(len(piece) if piece[0] >= _WITHOUT_BLANKS else 1)
 
 
 def parts_of(word: str) -> list[str]:
@@ -50,25 +108,34 @@ def rank(texts: Texts, words: Sequence[str]) -> int | None:
     everything = " ".join((*texts.numbers, texts.name))
     if not all(word in everything for word in words):
         return None
-    beginnings = everything.replace("-", " ").replace("/", " ").split()
+    beginnings = [one for word in everything.split() for one in (word, *pieces(word))]
     return 3 if all(any(one.startswith(word) for one in beginnings) for word in words) else 4
 
 
 def near(texts: Texts, words: Sequence[str]) -> float | None:
-    """How similar an item is to mistyped words, 1.0 for equal ones; ``None`` if one of them is like no word of the item."""
-    those = [*texts.numbers, *texts.name.split()]
-    likeness = [max((_likeness(word, one) for one in those), default=0.0) for word in words]
-    return sum(likeness) / len(likeness) if likeness and min(likeness) > 0 else None
+    """How similar an item is to mistyped words, 1.0 for equal ones; ``None`` if one of them is like no word of the item, or
+    too many are not in it as they are."""
+    everything = " ".join((*texts.numbers, texts.name))
+    mistyped = [word for word in words if word not in everything]
+    if len(mistyped) > MOST_MISTYPED or not words:
+        return None
+    those = dict.fromkeys(everything.split())
+    whole = float(len(words) - len(mistyped))
+    for word in mistyped:
+        likeness = max((_likeness(word, one) for one in those), default=0.0)
+        if likeness == 0:
+            return None
+        whole += likeness
+    return whole / len(words)
 
 
 def _likeness(word: str, other: str) -> float:
-    """The similarity of two words, 0 where more than one typing error (two in a long word) lies between them."""
-    if word in other:
-        return 1.0
-    if len(word) < SHORTEST_MISTYPED:
-        return 0.0
+    """The similarity of two words, 0 where more than one typing error (two in a long word) lies between them. What costs
+    little is looked at first: each error makes one letter strange at most."""
     allowed = 1 if len(word) < 9 else 2
-    if abs(len(word) - len(other)) > allowed or distance(word, other, allowed) > allowed:
+    if not SHORTEST_MISTYPED <= len(word) <= LONGEST_MISTYPED or abs(len(word) - len(other)) > allowed:
+        return 0.0
+    if len(set(word) - set(other)) > allowed or distance(word, other, allowed) > allowed:
         return 0.0
     return SequenceMatcher(None, word, other, autojunk=False).ratio()
 

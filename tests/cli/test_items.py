@@ -63,5 +63,10 @@ def test_find_shows_what_is_called_so(shop: Terminal) -> None:
     assert (typed.code, "shop:A" in typed.out) == (0, True)
 
 
+def test_find_tells_which_items_come_first(shop: Terminal) -> None:
+    told = shop.type("items", "find", "--help").out
+    assert ("best first" in told, "newest first" in told) == (True, False)
+
+
 def test_find_says_when_nothing_is_called_so(shop: Terminal) -> None:
     assert shop.type("items", "find", "xyzzy").out == "Nothing is called that, or nearly so.\n"

@@ -1,21 +1,28 @@
 """Finds items by SKU, name, barcode, supplier SKU or id, by a part of a word, and with a typing error."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from decimal import Decimal
 
 import msgspec
 
-from app.errors import InvalidRequest
+from app.errors import InvalidRequest, Unavailable
 from app.flows.catalog.following import follow
 from app.flows.catalog.items import ItemId
 from app.flows.deps import Deps, visible_connections
-from app.rules.search import SHORTEST_PART, Texts, near, parts_of, rank, words_of
+from app.rules.search import Texts, looked_up, near, parts_of, rank, words_of
 from app.stores.catalog.naming import on_hand
-from app.stores.search import Entry, SearchIndex
+from app.stores.search import Entry, Lost, SearchIndex
 
 CANDIDATES = 400
 """So many matches are ranked; among more, any of them may be missing, but none whose number
 or name equals the query."""
+
+MISTYPED_CANDIDATES = 500
+"""So many items are compared with mistyped words, letter by letter."""
+
+TRIES = 3
+"""A broken file is made again, and one that cannot be made is given up for memory, within one search."""
 
 
 class FoundItem(msgspec.Struct, frozen=True):
@@ -36,13 +43,10 @@ def find_items(deps: Deps, query: str, *, limit: int) -> list[FoundItem]:
 
     If no item has all words, those that differ by a typing error are shown.
     """
-    follow(deps)
     words = words_of(query)
     if not words:
         raise InvalidRequest("say what to look for: a SKU, a barcode, or a part of a name")
-    visible = visible_connections(deps)
-    entries = _matches(deps.search, words, visible) or _near_ones(deps.search, words, visible)
-    found = entries[:limit]
+    found = _entries(deps, words)[:limit]
     with deps.database.read() as conn:
         stock = on_hand(conn, [(entry.connection, entry.external_id) for entry in found])
     return [
@@ -58,10 +62,19 @@ def find_items(deps: Deps, query: str, *, limit: int) -> list[FoundItem]:
     ]
 
 
+def _entries(deps: Deps, words: Sequence[str]) -> list[Entry]:
+    visible = visible_connections(deps)
+    for _ in range(TRIES):
+        with suppress(Lost):
+            follow(deps)
+            return _matches(deps.search, words, visible) or _near_ones(deps.search, words, visible)
+    raise Unavailable("the search index of this host broke several times; try again in a few seconds", retry_after=5)
+
+
 def _matches(index: SearchIndex, words: Sequence[str], visible: Sequence[str]) -> list[Entry]:
     query = " ".join(words)
     entries = index.named(query, visible, CANDIDATES)
-    if parts := [word for word in words if len(word) >= SHORTEST_PART]:
+    if parts := [part for word in words for part in looked_up(word)]:
         entries += index.containing(parts, (), visible, CANDIDATES)
     ranked = [(rank(_texts(entry), words), entry) for entry in dict.fromkeys(entries)]
     return [entry for place, entry in sorted(ranked, key=_order) if place is not None]
@@ -78,12 +91,12 @@ def _near_ones(index: SearchIndex, words: Sequence[str], visible: Sequence[str])
     parts = parts_of(longest)
     if not parts:
         return []
-    entries = index.containing((), parts, visible, CANDIDATES * 5)
+    entries = index.containing((), parts, visible, MISTYPED_CANDIDATES)
     ranked = [(near(_texts(entry), words), entry) for entry in entries]
     alike = [(-likeness, entry) for likeness, entry in ranked if likeness is not None]
     return [entry for _, entry in sorted(alike, key=_order)]
 
 
 def _texts(entry: Entry) -> Texts:
-    numbers = (entry.sku, entry.barcode, entry.supplier_sku, entry.external_id)
-    return Texts(tuple(one.casefold() for one in numbers if one), (entry.name or "").casefold())
+    *numbers, name = entry.folded()
+    return Texts(tuple(one for one in numbers if one), name)

@@ -1,7 +1,11 @@
 """Items are found by whatever they are called, with typing errors too, and the index follows every change."""
 
+import sqlite3
 import threading
+import time
+import unicodedata
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -11,19 +15,20 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
 from app.domain import FIRST_LOAD_WRITER, Kind, Principal, Ref, Role
 from app.errors import DatabaseFault, InvalidRequest, Unavailable
 from app.flows.catalog import following
 from app.flows.catalog.find_items import find_items
 from app.flows.deps import with_time_limit
-from app.rules.search import distance, parts_of
+from app.rules.search import distance, fold, parts_of
 from app.stores import catalog
 from app.stores.catalog import bulk
 from app.stores.catalog.differ import Differ
 from app.stores.catalog.naming import named_listings
 from app.stores.history.rows import begin_load, end_load
-from app.stores.search import Entry, SearchIndex
+from app.stores.search import Entry, SearchIndex, file
 from app.stores.sql.engine import Database
 from tests.fakes import SHOP, World, count, listing
 
@@ -173,7 +178,7 @@ def test_a_file_is_kept_and_read_by_others(world: World, tmp_path: Path) -> None
     world.deps = replace(world.deps, search=SearchIndex(path))
     found(world, "mug")
     world.deps.search.close()
-    assert [entry.sku for entry in SearchIndex(path).named("TEA", [SHOP], 5)] == ["TEA-01"]
+    assert [entry.sku for entry in SearchIndex(path).named("tea", [SHOP], 5)] == ["TEA-01"]
 
 
 def test_a_file_is_for_its_owner_only(world: World, tmp_path: Path) -> None:
@@ -211,7 +216,7 @@ def test_a_change_that_fails_leaves_the_index_as_it_was() -> None:
     with suppress(RuntimeError), index.writing() as writing:
         writing.clear()
         raise RuntimeError
-    assert index.named("A", ["shop"], 5) == [entry]
+    assert index.named("a", ["shop"], 5) == [entry]
 
 
 # --- typing errors ---
@@ -229,6 +234,28 @@ def test_one_typing_error_leaves_a_half_of_the_word_whole(word: str, place: int,
     }[error]
     assert distance(typed, word, 2) <= 1
     assert len(typed) < 6 or any(part in word for part in parts_of(typed))
+
+
+def test_of_many_mistyped_words_nothing_is_found(world: World) -> None:
+    hold(world, called("z", "Z", "alpha bravo charlie delta echoes foxtrot"))
+    assert found(world, "alphq bravp charlke deltb") == ["z"]
+    assert found(world, "alphq bravp charlke deltb echoez") == []
+    assert found(world, "alphq bravo charlie delta echoes foxtrot") == ["z"]
+
+
+def test_typing_errors_in_long_names_cost_no_time(world: World) -> None:
+    names = [" ".join(f"warehouse{letter}{at % 7}" for at in range(60)) for letter in "abcdefgh"]
+    hold(world, *(called(f"m{id}", f"S-{id}", f"{names[id % 8]} {id}") for id in range(1500)))
+    found(world, "mug")
+    begun = time.process_time()
+    found(world, " ".join(f"warehousw{at}{at}" for at in range(15)))
+    found(world, "warehouse" + "x" * 150)
+    assert time.process_time() - begun < 1.5
+
+
+@given(words, words)
+def test_a_letter_that_is_missing_is_an_error(one: str, other: str) -> None:
+    assert len(set(one) - set(other)) <= distance(one, other, 99)
 
 
 @given(words, words)
@@ -314,3 +341,169 @@ def test_a_fault_of_the_fill_is_told(world: World, monkeypatch: pytest.MonkeyPat
     limited, _ = with_time_limit(world.deps, 20)
     with pytest.raises(DatabaseFault, match="gone"):
         find_items(limited, "darjeeling", limit=5)
+
+
+# --- several at once ---
+
+
+@pytest.mark.parametrize("in_one_process", [True, False])
+def test_a_writer_keeps_no_reader_waiting(world: World, tmp_path: Path, in_one_process: bool) -> None:
+    writer = SearchIndex(tmp_path / "search.db")
+    world.deps = replace(world.deps, search=writer)
+    found(world, "mug")
+    reader = writer if in_one_process else SearchIndex(tmp_path / "search.db")
+    with writer.writing() as writing, ThreadPoolExecutor() as threads:
+        writing.clear()
+        entries = threads.submit(reader.named, "tea", [SHOP], 5).result(timeout=10)
+    assert [entry.sku for entry in entries] == ["TEA-01"]
+
+
+def test_a_second_writer_is_told_that_another_one_is_busy(tmp_path: Path) -> None:
+    one, other = (SearchIndex(tmp_path / "search.db") for _ in range(2))
+    with one.writing(), pytest.raises(Unavailable, match="another process"), other.writing(0.05):
+        pass
+
+
+def test_many_threads_share_an_index(world: World, tmp_path: Path) -> None:
+    world.deps = replace(world.deps, search=SearchIndex(tmp_path / "search.db"))
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: found(world, "darjeeling"), range(40)))
+    assert answers == [["3"]] * 40
+
+
+def test_processes_that_begin_at_once_make_one_file(world: World, tmp_path: Path) -> None:
+    several = [replace(world.deps, search=SearchIndex(tmp_path / "search.db")) for _ in range(6)]
+    with ThreadPoolExecutor(6) as threads, capture_logs() as logged:
+        answers = list(threads.map(lambda deps: find_items(deps, "darjeeling", limit=5), several))
+    assert [[item.external_id for item in answer] for answer in answers] == [["3"]] * 6
+    assert [one["event"] for one in logged] == ["search_index_filled"]
+
+
+def test_processes_that_find_a_broken_file_at_once_answer_all_the_same(world: World, tmp_path: Path) -> None:
+    (tmp_path / "search.db").write_bytes(b"this is no database" * 1000)
+    several = [replace(world.deps, search=SearchIndex(tmp_path / "search.db")) for _ in range(6)]
+    for _ in range(2):
+        with ThreadPoolExecutor(6) as threads:
+            answers = list(threads.map(lambda deps: find_items(deps, "darjeeling", limit=5), several))
+        assert [[item.external_id for item in answer] for answer in answers] == [["3"]] * 6
+
+
+# --- a file that cannot be used ---
+
+
+def warnings_of(logged: list[Any]) -> list[str]:
+    return [entry["event"] for entry in logged if entry["log_level"] == "warning"]
+
+
+def test_a_folder_in_place_of_the_file_leaves_the_index_in_memory(world: World, tmp_path: Path) -> None:
+    (tmp_path / "search.db").mkdir()
+    world.deps = replace(world.deps, search=SearchIndex(tmp_path / "search.db"))
+    with capture_logs() as logged:
+        answers = [found(world, "darjeeling") for _ in range(2)]
+    assert (answers, warnings_of(logged)) == ([["3"], ["3"]], ["search_index_in_memory"])
+
+
+def test_a_folder_that_refuses_files_leaves_the_index_in_memory(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("app.stores.search.file.os.open", refuse)
+    world.deps = replace(world.deps, search=SearchIndex(tmp_path / "search.db"))
+    with capture_logs() as logged:
+        answers = [found(world, "darjeeling") for _ in range(2)]
+    assert (answers, warnings_of(logged)) == ([["3"], ["3"]], ["search_index_in_memory"])
+
+
+def test_on_a_full_disk_the_index_is_in_memory(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared = file._prepared
+
+    def small(name: str) -> sqlite3.Connection:
+        conn = prepared(name)
+        if name != ":memory:":
+            conn.execute("PRAGMA max_page_count = 1")  # as few as it has: SQLITE_FULL
+        return conn
+
+    monkeypatch.setattr(file, "_prepared", small)
+    hold(world, *(called(f"m{id}", f"S-{id}", f"Deluxe mug in red {id}") for id in range(200)))
+    world.deps = replace(world.deps, search=SearchIndex(tmp_path / "search.db"))
+    with capture_logs() as logged:
+        assert found(world, "darjeeling") == ["3"]
+    assert warnings_of(logged) == ["search_index_in_memory"]
+
+
+def test_a_file_found_broken_during_a_search_is_made_again_at_once(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "search.db"
+    world.deps = replace(world.deps, search=SearchIndex(path))
+    hold(world, *(called(f"m{id}", f"S-{id}", f"Deluxe mug in red {id}") for id in range(500)))
+    found(world, "mug")
+    world.deps.search.close()
+    with path.open("r+b") as content:  # the first pages stay: it opens
+        content.seek(4096 * 8)
+        content.write(b"\xa5" * (path.stat().st_size - 4096 * 8))
+    assert (found(world, "darjeeling"), found(world, "deluxe 77")[0]) == (["3"], "m77")
+
+
+def test_a_file_that_somebody_removes_is_made_again(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "search.db"
+    world.deps = replace(world.deps, search=SearchIndex(path))
+    found(world, "mug")
+    path.unlink()
+    assert (found(world, "darjeeling"), path.exists()) == (["3"], True)
+
+
+# --- spelling ---
+
+
+@pytest.mark.parametrize(
+    ("name", "query"),
+    [
+        ("Screw M3", "m3"),
+        ("Screw M3x20", "m3"),
+        ("Screw (M3)", "m3"),
+        ("Nail 5 mm long", "5 mm"),
+        ("Nail 5mm long", "5 mm"),
+        ("Nail long", "na"),
+        ("Nail long", "nail lo"),
+        ("Tea & biscuits", "tea & biscuits"),
+        ("Tea and biscuits", "tea & biscuits"),
+        ("緑茶", "緑茶"),
+        ("有機緑茶", "緑茶"),
+        ("有機緑茶", "茶"),
+        ("Maß aller Dinge", "maß"),
+        ("Maß aller Dinge", "MASS"),
+        ("Mass aller Dinge", "maß"),
+        ("ÄB-1", "äb"),
+        ("ÄB-1", "ab"),
+        ("Crème brûlée", "creme"),
+        ("Crème brûlée", "creme brulee"),
+        ("Creme brulee", "crème"),
+        (unicodedata.normalize("NFD", "Crème brûlée"), "crème"),
+        ("Crème brûlée", unicodedata.normalize("NFD", "CRÈME")),
+        ("Crème brûlée", "cremme"),
+        ("한국 인삼", "인삼"),
+    ],
+)
+def test_spelling_and_short_words_are_no_hindrance(world: World, name: str, query: str) -> None:
+    hold(world, called("z", "Z-0", name))
+    assert found(world, query) == ["z"]
+
+
+@pytest.mark.parametrize("query", ["m3", "m3 screw", "5 mm", "ab", "緑茶"])
+def test_short_words_are_found_among_many_items(world: World, query: str) -> None:
+    hold(world, *(called(f"p{id}", f"S-{id}", f"Screw tab Mug mammut {id}") for id in range(1000)))
+    hold(world, called("z", "Z", "Screw M3, Ab 5 mm, 緑茶"))
+    assert "z" in found(world, query, limit=20)
+
+
+def test_an_item_with_accents_can_be_renamed_and_removed(world: World) -> None:
+    hold(world, called("z", "Z-0", "Crème"))
+    assert found(world, "creme") == ["z"]
+    hold(world, msgspec.structs.replace(called("z", "Z-0", "Soupe à la carte"), version=9_000_000))
+    assert (found(world, "creme"), found(world, "soupe a")) == ([], ["z"])
+
+
+@given(st.text())
+def test_a_folded_text_stays_as_it_is(text: str) -> None:
+    assert fold(fold(text)) == fold(text)
