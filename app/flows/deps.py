@@ -51,7 +51,8 @@ class HostClock(Protocol):
 class Turns:
     """Lets the threads of this process judge a kind of a connection one after the other.
 
-    Each would judge beside the rows that wait, and all but one of them in vain: those rows change with every judgement.
+    At the same time, each would judge its rows together with those that wait, and all but one of them in vain: every
+    judgement changes the rows that wait.
     """
 
     def __init__(self) -> None:
@@ -77,7 +78,7 @@ class Deps:
     removes every known secret from a text before it is stored, logged or shown. ``credentials`` has a one-way digest of
     each connection's options: a new digest means that somebody changed them. ``witness`` remembers how far the database
     had come, to notice a restored backup. ``search`` is this host's index of what listings are called. ``turns`` has the
-    locks of those who judge doubtful rows.
+    locks with which this process's threads judge doubtful rows one after the other.
     """
 
     database: Database
