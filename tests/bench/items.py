@@ -46,8 +46,7 @@ def main() -> None:
     listings, rows = (max(100, int(full * chosen.scale)) for full in (LISTINGS, CHANGES))
     print(f"items; {servers.machine()}\n{listings:,} listings, {rows:,} rows of history")
     for kind in [chosen.database] if chosen.database else DATABASES:
-        with _filled(kind, listings, rows) as deps:
-            _bench(deps, chosen.rounds, listings)
+        bench(kind, listings, rows, chosen.rounds)
 
 
 def _options() -> argparse.Namespace:
@@ -56,6 +55,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--rounds", type=int, default=200)
     return parser.parse_args()
+
+
+def bench(kind: str, listings: int, rows: int, rounds: int) -> None:
+    """Print every question's time at this many listings and rows of history."""
+    with _filled(kind, listings, rows) as deps:
+        _bench(deps, rounds, listings)
 
 
 @contextmanager

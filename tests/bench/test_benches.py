@@ -9,6 +9,7 @@ import pytest
 from app.stores.sql.engine import open_database
 from tests.bench import (
     drain,
+    items,
     latency,
     letters,
     outcomes,
@@ -60,6 +61,10 @@ def test_outcomes_are_found() -> None:
 
 def test_questions_are_answered() -> None:
     questions.bench("sqlite", Sizes.at(0.0005), rounds=1)
+
+
+def test_items_are_found_and_explained() -> None:
+    items.bench("sqlite", 200, 2_000, rounds=1)
 
 
 @pytest.mark.journey
