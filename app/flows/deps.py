@@ -52,7 +52,8 @@ class HostClock(Protocol):
 class Turns:
     """Lets the threads of this process judge a kind of a connection one after the other.
 
-    Each would judge beside the rows that wait, and all but one of them in vain: those rows change with every judgement.
+    At the same time, each would judge its rows together with those that wait, and all but one of them in vain: every
+    judgement changes the rows that wait.
     """
 
     def __init__(self) -> None:
@@ -78,7 +79,8 @@ class Deps:
     removes every known secret from a text before it is stored, logged or shown. ``credentials`` has a one-way digest of
     each connection's options: a new digest means that somebody changed them. ``witness`` remembers how far the database
     had come, to notice a restored backup. ``search`` is this host's index of what listings are called. ``turns`` has the
-    locks of those who judge doubtful rows. ``encryption`` has the key of the secrets that the database keeps.
+    locks with which this process's threads judge doubtful rows one after the other. ``encryption`` has the key of the
+    secrets that the database keeps.
     """
 
     database: Database

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import psycopg
 
-from app.domain import Kind, Listing, quantity
+from app.domain import UNKNOWN_WRITER, Kind, Listing, quantity
 from app.stores.catalog import catalog_sql as sql
 from app.stores.catalog.bulk import _copy_types
 from app.stores.sql.columns import moment_text
@@ -160,8 +160,8 @@ def _told(told: list[dict[str, Any]], exact: Any) -> str:
 
 
 def _put_sqlite(driver: Any, kind: Kind, connection: str, rows: list[Row], read_at: datetime) -> None:
-    times = (moment_text(read_at), moment_text(datetime.now(UTC)))
-    driver.executemany(sql.row_upsert(kind), ((connection, *row, *times) for row in rows))
+    noted = (moment_text(read_at), moment_text(datetime.now(UTC)), UNKNOWN_WRITER)
+    driver.executemany(sql.row_upsert(kind), ((connection, *row, *noted) for row in rows))
 
 
 def _put_postgresql(driver: Any, kind: Kind, connection: str, rows: list[Row], read_at: datetime) -> None:
@@ -174,4 +174,4 @@ def _put_postgresql(driver: Any, kind: Kind, connection: str, rows: list[Row], r
         copy.set_types(_copy_types(kind))
         for row in rows:
             copy.write_row(row)
-    cursor.execute(sql.staged_upsert(kind, "stage"), (connection, read_at, datetime.now(UTC)))
+    cursor.execute(sql.staged_upsert(kind, "stage"), (connection, read_at, datetime.now(UTC), UNKNOWN_WRITER))

@@ -172,8 +172,8 @@ def expensive(world: World) -> list[str]:
         return sorted(conn.exec_driver_sql("SELECT external_id FROM listings WHERE price_minor = 100000").scalars())
 
 
-def told_in_threads(world: World, deps: Sequence[Deps]) -> None:
-    """A webhook for each product, worked off by as many threads as there are ``deps``, and then whatever is owed still."""
+def notify_in_threads(world: World, deps: Sequence[Deps]) -> None:
+    """A webhook for each product, processed by as many threads as there are ``deps``, and then whatever is still owed."""
     everything = [f"P{number:02}" for number in range(SIZE)]
     with world.database.begin() as conn:
         items.owe(conn, SHOP, [Change(Kind.PRODUCT, id) for id in everything], Cause.WEBHOOK, world.clock())
@@ -194,7 +194,7 @@ def test_products_that_are_doubted_at_once_are_each_fetched_once_and_wait(databa
     world = racing(database)
     price(world)
     deps = [replace(world.deps, turns=Turns()) if processes > 1 else world.deps for _ in range(RACERS)]
-    told_in_threads(world, deps)
+    notify_in_threads(world, deps)
     assert (len(world.source.requests), owed(world)) == (SIZE, [])
     assert sorted([*expensive(world), *waiting(world)]) == [f"P{number:02}" for number in range(SIZE)]
 
