@@ -274,4 +274,28 @@ MUTATIONS = [
         '"TRUSTED_PROXIES": None,',
         ("tests/web/test_first_start.py::test_settings_that_believe_everybody_are_refused",),
     ),
+    Mutation(
+        "a subscriber's secret in a stolen database",
+        "encryption",
+        "app/rules/access/encryption.py",
+        "return self._key().encrypt(text.encode()).decode()",
+        "return text",
+        ("tests/flows/subscribers/test_deliver.py::test_no_secret_can_be_read_in_the_database",),
+    ),
+    Mutation(
+        "a subscriber that answers for ever, or sends us elsewhere",
+        "redirects",
+        "app/channels/webhook.py",
+        "follow_redirects=False",
+        "follow_redirects=True",
+        ("tests/channels/test_webhook_channel.py::test_a_redirect_is_not_followed",),
+    ),
+    Mutation(
+        "a subscriber that answers for ever, or sends us elsewhere",
+        "size of an answer",
+        "app/channels/webhook.py",
+        "return bytes(read[:MAX_BYTES])",
+        "return bytes(read)",
+        ("tests/channels/test_webhook_channel.py::test_of_an_answer_at_most_64_kb_are_read",),
+    ),
 ]

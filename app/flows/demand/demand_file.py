@@ -18,7 +18,6 @@ from typing import NamedTuple, TextIO
 
 import numpy as np
 
-from app.domain.nearest import unknown
 from app.errors import InvalidRequest
 from app.rules.demand.history import Demand, Floats, closed_days, divided
 
@@ -101,7 +100,8 @@ def _columns(path: Path, heading: Sequence[str]) -> dict[str, int]:
     expected = f"expected were {', '.join(REQUIRED)} and, if you have them, {', '.join(OPTIONAL)}"
     for name in REQUIRED:
         if name not in names:
-            raise InvalidRequest(f"{path}, line 1: {unknown('column', name, filter(None, names))}; {expected}")
+            there = ", ".join(filter(None, names)) or "none"
+            raise InvalidRequest(f"{path}, line 1: no column {name!r}; there are {there}; {expected}")
     for name in (*REQUIRED, *OPTIONAL):
         if names.count(name) > 1:
             raise InvalidRequest(f"{path}, line 1: the column {name} stands there {names.count(name)} times")

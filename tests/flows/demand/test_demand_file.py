@@ -97,7 +97,7 @@ def test_a_day_on_which_a_lively_shop_sold_nothing_is_closed(read: Read) -> None
     ("text", "said"),
     [
         ("", "line 1: no column 'sku'"),
-        ("sku,day\nA,2026-01-01\n", "line 1: no column 'sold'; there are day, sku; expected were sku, day, sold and"),
+        ("sku,day\nA,2026-01-01\n", "line 1: no column 'sold'; there are sku, day; expected were sku, day, sold and"),
         ("sku,day,sold,sold\n", "line 1: the column sold stands there 2 times"),
         ("sku,day,sold\n", "has no line of sales"),
         ("sku,day,sold\nA,2026-01-01,1\nA,2026-01-02\n", "line 3: 2 columns; 3 were expected"),
