@@ -44,9 +44,10 @@ def find_items(deps: Deps, query: str, *, limit: int) -> list[FoundItem]:
     If no item has all words, those that differ by a typing error are shown.
     """
     words = words_of(query)
-    found = _entries(deps, words)[:limit]
     if not words:
+        follow(deps)  # raises what a caller must hear first: that the database is away
         raise InvalidRequest("say what to look for: a SKU, a barcode, or a part of a name")
+    found = _entries(deps, words)[:limit]
     with deps.database.read() as conn:
         stock = on_hand(conn, [(entry.connection, entry.external_id) for entry in found])
     return [

@@ -6,13 +6,14 @@ import time
 import unicodedata
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
@@ -52,6 +53,18 @@ def two_shops(database: Database) -> World:
     sources = dict.fromkeys(("one", "other"), world.source)
     world.deps = replace(world.deps, sources=sources, bulk_sources=sources)
     return world
+
+
+@contextmanager
+def captured_logs() -> Iterator[list[Any]]:
+    """What is logged, at any level: a command that ran in this process before may have raised it."""
+    config = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(0))
+    try:
+        with capture_logs() as logged:
+            yield logged
+    finally:
+        structlog.configure(**config)
 
 
 def called(id: str, sku: str, name: str, **fields: Any) -> Any:
@@ -373,7 +386,7 @@ def test_many_threads_share_an_index(world: World, tmp_path: Path) -> None:
 
 def test_processes_that_begin_at_once_make_one_file(world: World, tmp_path: Path) -> None:
     several = [replace(world.deps, search=SearchIndex(tmp_path / "search.db")) for _ in range(6)]
-    with ThreadPoolExecutor(6) as threads, capture_logs() as logged:
+    with ThreadPoolExecutor(6) as threads, captured_logs() as logged:
         answers = list(threads.map(lambda deps: find_items(deps, "darjeeling", limit=5), several))
     assert [[item.external_id for item in answer] for answer in answers] == [["3"]] * 6
     assert [one["event"] for one in logged] == ["search_index_filled"]
@@ -398,7 +411,7 @@ def warnings_of(logged: list[Any]) -> list[str]:
 def test_a_folder_in_place_of_the_file_leaves_the_index_in_memory(world: World, tmp_path: Path) -> None:
     (tmp_path / "search.db").mkdir()
     world.deps = replace(world.deps, search=SearchIndex(tmp_path / "search.db"))
-    with capture_logs() as logged:
+    with captured_logs() as logged:
         answers = [found(world, "darjeeling") for _ in range(2)]
     assert (answers, warnings_of(logged)) == ([["3"], ["3"]], ["search_index_in_memory"])
 
@@ -411,7 +424,7 @@ def test_a_folder_that_refuses_files_leaves_the_index_in_memory(
 
     monkeypatch.setattr("app.stores.search.file.os.open", refuse)
     world.deps = replace(world.deps, search=SearchIndex(tmp_path / "search.db"))
-    with capture_logs() as logged:
+    with captured_logs() as logged:
         answers = [found(world, "darjeeling") for _ in range(2)]
     assert (answers, warnings_of(logged)) == ([["3"], ["3"]], ["search_index_in_memory"])
 
@@ -428,7 +441,7 @@ def test_on_a_full_disk_the_index_is_in_memory(world: World, tmp_path: Path, mon
     monkeypatch.setattr(file, "_prepared", small)
     hold(world, *(called(f"m{id}", f"S-{id}", f"Deluxe mug in red {id}") for id in range(200)))
     world.deps = replace(world.deps, search=SearchIndex(tmp_path / "search.db"))
-    with capture_logs() as logged:
+    with captured_logs() as logged:
         assert found(world, "darjeeling") == ["3"]
     assert warnings_of(logged) == ["search_index_in_memory"]
 
