@@ -1,18 +1,17 @@
 """Operations about subscribers: other programs to which every change is sent."""
 
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Annotated
 
 from msgspec import Meta
 
 from app.domain import Kind, Role
-from app.domain.decoding import convert
 from app.flows.deps import Deps
 from app.flows.subscribers import subscribers
-from app.flows.subscribers.subscribers import SubscriberView
+from app.flows.subscribers.subscribers import Created, SubscriberView, Tested
 from app.web.api.operation import Operations
 from app.web.api.params import Params, Text
-from app.web.api.responses import Answer
+from app.web.api.responses import Answer, Row
 
 SUBSCRIBERS = "/api/subscribers"
 ONE = SUBSCRIBERS + "/{id:int}"
@@ -29,43 +28,10 @@ class NewSubscriber(Params, frozen=True, kw_only=True):
     kinds: Annotated[list[Kind], Meta(max_length=100)] | None = None
 
 
-class Subscriber(Answer, frozen=True):
-    """A subscriber without its secret; ``cursor`` is the place in the feed behind what it has accepted."""
-
-    id: int
-    name: str
-    url: str
-    connections: tuple[str, ...] | None
-    kinds: tuple[Kind, ...] | None
-    enabled: bool
-    cursor: str
-    created_at: datetime
-    created_by: str
-    last_success_at: datetime | None
-    failing_since: datetime | None
-    next_at: datetime | None
-    attempts: int
-    last_error: str | None
-
-
 class Subscribers(Answer, frozen=True):
     """Every subscriber."""
 
-    rows: list[Subscriber]
-
-
-class CreatedSubscriber(Answer, frozen=True):
-    """A new subscriber; its secret is shown only here."""
-
-    subscriber: Subscriber
-    secret: str
-
-
-class TestedSubscriber(Answer, frozen=True):
-    """Whether a test message was accepted, and what was answered."""
-
-    accepted: bool
-    said: str
+    rows: Sequence[Row]
 
 
 operations = Operations()
@@ -74,46 +40,40 @@ operations = Operations()
 @operations.get(SUBSCRIBERS, "in the order of their numbers", role=Role.ADMIN)
 def list_subscribers(deps: Deps) -> Subscribers:
     """Every program that changes are sent to."""
-    return Subscribers([_answer(one) for one in subscribers.list_subscribers(deps)])
+    return Subscribers(subscribers.list_subscribers(deps))
 
 
 @operations.post(SUBSCRIBERS, "the subscriber; its secret is shown only here", role=Role.ADMIN, status=201)
-def create_subscriber(deps: Deps, params: NewSubscriber) -> CreatedSubscriber:
+def create_subscriber(deps: Deps, params: NewSubscriber) -> Created:
     """Send every change from now on to a URL; only this answer shows the secret."""
-    created = subscribers.create(deps, params.name, params.url, connections=params.connections, kinds=params.kinds)
-    return CreatedSubscriber(_answer(created.subscriber), created.secret)
+    return subscribers.create(deps, params.name, params.url, connections=params.connections, kinds=params.kinds)
 
 
 @operations.get(ONE, "what it wants, how far it has come, and how it fails", role=Role.ADMIN)
-def show_subscriber(deps: Deps, id: SubscriberId) -> Subscriber:
+def show_subscriber(deps: Deps, id: SubscriberId) -> SubscriberView:
     """One program that changes are sent to."""
-    return _answer(subscribers.show(deps, id))
+    return subscribers.show(deps, id)
 
 
 @operations.delete(ONE, "what it was", role=Role.ADMIN)
-def delete_subscriber(deps: Deps, id: SubscriberId) -> Subscriber:
+def delete_subscriber(deps: Deps, id: SubscriberId) -> SubscriberView:
     """Forget a subscriber and its secret."""
-    return _answer(subscribers.delete(deps, id))
+    return subscribers.delete(deps, id)
 
 
 @operations.post(ONE + "/test", "what it answered", role=Role.ADMIN, errors=(422,))
-def test_subscriber(deps: Deps, id: SubscriberId) -> TestedSubscriber:
+def test_subscriber(deps: Deps, id: SubscriberId) -> Tested:
     """Send a signed message of the type `test` now."""
-    tested = subscribers.send_test(deps, id)
-    return TestedSubscriber(tested.accepted, tested.said)
+    return subscribers.send_test(deps, id)
 
 
 @operations.post(ONE + "/pause", "it is paused", role=Role.ADMIN)
-def pause_subscriber(deps: Deps, id: SubscriberId) -> Subscriber:
+def pause_subscriber(deps: Deps, id: SubscriberId) -> SubscriberView:
     """Send nothing until it is resumed."""
-    return _answer(subscribers.pause(deps, id))
+    return subscribers.pause(deps, id)
 
 
 @operations.post(ONE + "/resume", "it is on", role=Role.ADMIN)
-def resume_subscriber(deps: Deps, id: SubscriberId) -> Subscriber:
+def resume_subscriber(deps: Deps, id: SubscriberId) -> SubscriberView:
     """Send everything since its last batch, from now on."""
-    return _answer(subscribers.resume(deps, id))
-
-
-def _answer(view: SubscriberView) -> Subscriber:
-    return convert(view, Subscriber, from_attributes=True)
+    return subscribers.resume(deps, id)
