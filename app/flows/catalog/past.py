@@ -180,7 +180,7 @@ def _changes(
 
 
 def _known_from(listing_id: str, bad: Sequence[BadPast], since: datetime) -> datetime | None:
-    """From when on all changes of a listing are known; ``None`` if that cannot be told."""
+    """From when on all changes of a listing are known; ``None`` if that cannot be known."""
     mine = [one.occurred_at for one in bad if one.listing_id in ("", listing_id)]
     if None in mine:
         return None

@@ -63,7 +63,7 @@ def read_demand(path: Path) -> DemandFile:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[TextIO]:
-    """The file as text; what cannot be read is told in one sentence."""
+    """The file as text; what cannot be read is refused in one sentence."""
     try:
         with path.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"

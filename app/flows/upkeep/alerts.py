@@ -49,8 +49,8 @@ log = structlog.get_logger()
 
 def watch(deps: Deps) -> None:
     """Raise and close alerts about connections that do not work, dead letters by cause, failed runs, and deliveries that
-    vendors are about to give up. Those about connections that were removed from the settings close. What cannot be told of
-    one of them keeps nobody from being told of the others."""
+    vendors are about to give up. Those about connections that were removed from the settings close. A failure
+    about one of them stops none of the others."""
     rounds: dict[str, Callable[[], object]] = {
         "connections": partial(watch_connections, deps),
         "letters": partial(_letters, deps),

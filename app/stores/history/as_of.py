@@ -25,7 +25,7 @@ class CountThen(NamedTuple):
 
 def known_since(conn: Connection, connection: str, listing_id: str | None = None) -> datetime | None:
     """When the history of counts begins: with the first load, or with the upgrade that introduced it; for a listing whose
-    past the source has told, with the oldest row of that. ``None`` if there is none yet."""
+    past the source has recorded, with the oldest row of that. ``None`` if there is none yet."""
     is_note = ROWS.c.op.in_([LOADING, SINCE]) & (ROWS.c.external_id == "")
     is_past = (ROWS.c.op == PAST) & (ROWS.c.external_id == listing_id)
     begins = is_note if listing_id is None else or_(is_note, is_past)
@@ -40,7 +40,7 @@ def stock_as_of(conn: Connection, connection: str, listing_id: str, moment: date
 
     Of the changes up to the moment, the one that was written last tells. If there is none, the first one after it tells
     what was before; if there is neither, the count has not changed since our history began (``known_since``), or the source
-    never told of an earlier moment.
+    never recorded an earlier moment.
     """
     is_ours = and_(ROWS.c.connection == connection, ROWS.c.external_id == listing_id, ROWS.c.kind == Kind.STOCK)
     now = {

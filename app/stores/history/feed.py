@@ -62,8 +62,8 @@ def after(
     """The next changes of these connections and kinds (``None`` for all) behind a cursor, up to ``until``, and the cursor
     behind the last of them; if there are none, behind the newest change of all.
 
-    Changes that the source recorded before we held the row are no part of it. Raises ``InvalidRequest`` if the database
-    was restored from a backup since.
+    Changes that the source recorded before we held the row are no part of it. Raises ``InvalidRequest`` for a
+    cursor of another database, from before a restored backup, or from before what retention has removed.
     """
     newest = end(conn)  # asked for first: what is committed in between lies behind it
     _check(conn, cursor, newest)
